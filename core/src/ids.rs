@@ -1,0 +1,266 @@
+//! Identifiers. Names chosen by people (`SaleId`, `SkuId`) are checked slugs; ids we make are UUIDv7, so that they sort
+//! by the time they were made (RFC 9562, section 5.7); a buyer's id is opaque and belongs to the shop.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::{clock::UnixMillis, random::Random};
+
+/// Longest slug, in bytes.
+pub const SLUG_BYTES_MAX: usize = 63;
+/// Longest buyer id, in bytes.
+pub const BUYER_BYTES_MAX: usize = 128;
+
+/// Why a text is not an id. The message is fit for the person who sent it; it never repeats the text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadId {
+    #[error("must be 1 to 63 characters out of a-z, 0-9 and -")]
+    Slug,
+    #[error("must be a UUID")]
+    Uuid,
+    #[error("must be 1 to 128 visible ASCII characters")]
+    Buyer,
+}
+
+macro_rules! slug {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(std::sync::Arc<str>);
+
+        impl $name {
+            /// Checks that `text` matches `[a-z0-9-]{1,63}`.
+            pub fn new(text: &str) -> Result<Self, BadId> {
+                let fits = (1..=SLUG_BYTES_MAX).contains(&text.len());
+                let clean = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+                if fits && clean { Ok(Self(text.into())) } else { Err(BadId::Slug) }
+            }
+
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        text_id!($name, BadId);
+    };
+}
+
+macro_rules! text_id {
+    ($name:ident, $error:ty) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<Self, $error> {
+                Self::new(text)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::new(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id: the time in milliseconds, then 74 random bits.
+            #[must_use]
+            pub fn generate(now: UnixMillis, random: &Random) -> Self {
+                let millis = u64::try_from(now.0).unwrap_or(0);
+                Self(uuid::Builder::from_unix_timestamp_millis(millis, &random.bytes()).into_uuid())
+            }
+
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            /// Accepts the one form we print: lower-case, hyphenated.
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let id = Uuid::try_parse(text).map_err(|_| BadId::Uuid)?;
+                let mut buffer = Uuid::encode_buffer();
+                if id.as_hyphenated().encode_lower(&mut buffer) == text { Ok(Self(id)) } else { Err(BadId::Uuid) }
+            }
+        }
+    };
+}
+
+slug! {
+    /// A sale: one line and the stock behind it.
+    SaleId
+}
+slug! {
+    /// What can be bought in a sale.
+    SkuId
+}
+uuid_id! {
+    /// One buyer's place in one line.
+    EntryId
+}
+uuid_id! {
+    /// What a turn becomes when the hold succeeded.
+    OrderId
+}
+uuid_id! {
+    /// Stock set aside for an order until its payment deadline.
+    HoldId
+}
+uuid_id! {
+    /// One attempt to pay for an order.
+    PaymentId
+}
+
+impl HoldId {
+    /// The `n`-th hold of an entry (0 is the first). The same entry and `n` give the same id on every node, so that a
+    /// repeated turn meets its own hold in the stock gate instead of taking stock twice.
+    #[must_use]
+    pub fn of_entry(entry: EntryId, n: u32) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"sluice hold").update(entry.as_bytes()).update(&n.to_be_bytes());
+        let mut bytes = [0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+}
+
+/// Who waits: an opaque id from a cookie, a trusted header or a JWT. Visible ASCII, 1 to 128 bytes.
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct BuyerId(std::sync::Arc<str>);
+
+impl BuyerId {
+    pub fn new(text: &str) -> Result<Self, BadId> {
+        let fits = (1..=BUYER_BYTES_MAX).contains(&text.len());
+        let clean = text.bytes().all(|b| b.is_ascii_graphic());
+        if fits && clean { Ok(Self(text.into())) } else { Err(BadId::Buyer) }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A buyer's id is personal: it is never printed by accident.
+impl fmt::Debug for BuyerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BuyerId(…)")
+    }
+}
+
+text_id!(BuyerId, BadId);
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            #[must_use]
+            pub fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// A place's number in its line, from 1; never changes and never repeats within a sale. 0 stands before the first.
+    Seq
+}
+number! {
+    /// Who speaks for a sale's line: a higher epoch fences a lower one. From 1; 0 means that nobody has spoken yet.
+    Epoch
+}
+number! {
+    /// How often a thing changed, from 1. Clients ignore older versions.
+    Version
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_checked() {
+        assert!(SaleId::new("drop-2026").is_ok());
+        for bad in ["", "Drop", "a b", "ä", "a/b", &"x".repeat(64)] {
+            assert_eq!(SaleId::new(bad), Err(BadId::Slug), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_printed_form_of_an_id_is_accepted() {
+        let id = EntryId::generate(UnixMillis(1_700_000_000_000), &Random::seeded(7));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.to_string().to_uppercase().parse::<EntryId>(), Err(BadId::Uuid));
+        assert_eq!(id.to_string().replace('-', "").parse::<EntryId>(), Err(BadId::Uuid));
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let random = Random::seeded(7);
+        let early = EntryId::generate(UnixMillis(1_000), &random);
+        let late = EntryId::generate(UnixMillis(1_001), &random);
+        assert!(early < late);
+    }
+
+    #[test]
+    fn holds_of_one_entry_are_stable_and_distinct() {
+        let entry = EntryId::generate(UnixMillis(1), &Random::seeded(7));
+        assert_eq!(HoldId::of_entry(entry, 0), HoldId::of_entry(entry, 0));
+        assert_ne!(HoldId::of_entry(entry, 0), HoldId::of_entry(entry, 1));
+    }
+
+    #[test]
+    fn a_buyer_is_never_printed_by_accident() {
+        let buyer = BuyerId::new("ada@example.org").unwrap();
+        assert!(!format!("{buyer:?}").contains("ada"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The line: numbers, holes, the cursor, and the position a buyer is shown.
+//!
+//! `position = (seq − holes below seq) − (serving − holes below serving)`, at least 1. The first bracket is fixed when
+//! the number is given out and travels in the queue token; the second only grows. So a position never rises, whichever
+//! node computes it, as long as the highest `serving` a client has seen is taken into account.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    basket::Basket,
+    clock::UnixMillis,
+    ids::{BuyerId, EntryId, Seq},
+};
+
+/// An entry as the line carries it: what was joined, by whom, with which number.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LineEntry {
+    pub entry: EntryId,
+    pub buyer: BuyerId,
+    pub seq: Seq,
+    /// Numbers below `seq` that were never given out, as far as was known when it was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub holes_below: u64,
+    pub basket: Basket,
+    pub joined_at: UnixMillis,
+    /// Where the join came from, for bans by address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A stretch of sequence numbers that was never given out: `from` to `to`, both included.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Hole {
+    pub from: Seq,
+    pub to: Seq,
+}
+
+impl Hole {
+    fn len_upto(&self, last: Seq) -> u64 {
+        let to = self.to.min(last);
+        if to < self.from { 0 } else { to.0 - self.from.0 + 1 }
+    }
+}
+
+/// All the holes of a line, ascending, apart from each other. They come from new blocks after a store forgot, so they
+/// are few.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Holes(Vec<Hole>);
+
+impl Holes {
+    /// Adds a hole above all known ones; an empty or overlapping one is ignored.
+    pub fn push(&mut self, hole: Hole) {
+        let above = self.0.last().is_none_or(|last| last.to < hole.from);
+        if above && hole.from <= hole.to {
+            self.0.push(hole);
+        }
+    }
+
+    /// Numbers at or below `seq` that were never given out.
+    #[must_use]
+    pub fn upto(&self, seq: Seq) -> u64 {
+        self.0.iter().map(|hole| hole.len_upto(seq)).sum()
+    }
+
+    /// The last number of the hole that contains `seq`, if one does.
+    #[must_use]
+    pub fn end_of(&self, seq: Seq) -> Option<Seq> {
+        self.0.iter().find(|hole| hole.from <= seq && seq <= hole.to).map(|hole| hole.to)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Hole> {
+        self.0.iter()
+    }
+}
+
+/// How far a line has come.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Every entry with `seq <= serving` has been called, passed or parked. Never goes back.
+    pub serving: Seq,
+    pub holes: Holes,
+}
+
+impl Cursor {
+    /// How many numbers that were given out lie at or below `serving`.
+    #[must_use]
+    pub fn rank(&self, serving: Seq) -> u64 {
+        serving.0 - self.holes.upto(serving).min(serving.0)
+    }
+
+    /// The position of a waiting entry: 1 is next. `seen` is the highest `serving` its client has been shown.
+    #[must_use]
+    pub fn position(&self, seq: Seq, holes_below: u64, seen: Option<Seq>) -> u64 {
+        let serving = seen.unwrap_or_default().max(self.serving);
+        let own = seq.0.saturating_sub(holes_below);
+        own.saturating_sub(self.rank(serving)).max(1)
+    }
+
+    /// How many entries wait between the cursor and `last`, the highest number given out.
+    #[must_use]
+    pub fn waiting(&self, last: Seq) -> u64 {
+        self.rank(last.max(self.serving)) - self.rank(self.serving)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hole(from: u64, to: u64) -> Hole {
+        Hole { from: Seq(from), to: Seq(to) }
+    }
+
+    #[test]
+    fn positions_do_not_count_holes() {
+        let mut cursor = Cursor::default();
+        cursor.holes.push(hole(11, 100));
+        let below = cursor.holes.upto(Seq(101));
+        assert_eq!(cursor.position(Seq(101), below, None), 11);
+        cursor.serving = Seq(10);
+        assert_eq!(cursor.position(Seq(101), below, None), 1);
+        cursor.serving = Seq(100);
+        assert_eq!(cursor.position(Seq(101), below, None), 1);
+        assert_eq!(cursor.position(Seq(105), below, None), 5);
+        assert_eq!(cursor.waiting(Seq(105)), 5);
+    }
+
+    #[test]
+    fn the_parked_are_next() {
+        let cursor = Cursor { serving: Seq(50), ..Cursor::default() };
+        assert_eq!(cursor.position(Seq(7), 0, None), 1);
+    }
+
+    proptest! {
+        /// never-backwards: on any node, however far behind, a client that tells what it has seen never sees a rise.
+        #[test]
+        fn a_position_never_rises(
+            seq in 1_u64..2_000,
+            holes in proptest::collection::vec((1_u64..2_000, 1_u64..50), 0..4),
+            cursors in proptest::collection::vec(0_u64..2_500, 1..20),
+        ) {
+            let mut known = Holes::default();
+            let mut sorted = holes;
+            sorted.sort_unstable();
+            for (from, len) in sorted {
+                if !(from..from + len).contains(&seq) {
+                    known.push(hole(from, from + len - 1));
+                }
+            }
+            let below = known.upto(Seq(seq));
+            let (mut seen, mut shown) = (Seq(0), u64::MAX);
+            for serving in cursors { // as different nodes answer: some ahead, some behind
+                let cursor = Cursor { serving: Seq(serving), holes: known.clone() };
+                let position = cursor.position(Seq(seq), below, Some(seen));
+                prop_assert!(position <= shown);
+                shown = position;
+                seen = seen.max(cursor.serving);
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! An order and the states it passes through: forward only, one event at a time. The ledger applies a step as a
+//! compare-and-swap on (state, version) and writes a row of history with it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    basket::Basket,
+    clock::UnixMillis,
+    ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, SaleId, SkuId, Version},
+    money::{AmountFen, Currency},
+};
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderState {
+    AwaitingPayment,
+    /// The provider is being asked before stock is given away.
+    Closing,
+    Closed,
+    Paid,
+    Fulfilling,
+    Fulfilled,
+    Failed,
+    Refunding,
+    Refunded,
+    Changing,
+}
+
+/// Why an order is `closing`. Recorded, because a buyer who cancelled is refunded where one who was late is served.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosingCause {
+    Deadline,
+    Cancelled,
+}
+
+impl ClosingCause {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Deadline, Self::Cancelled].into_iter().find(|cause| cause.as_str() == text)
+    }
+}
+
+/// What happens to an order.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum OrderEvent {
+    /// A payment succeeded, on time or found by asking while closing.
+    Paid,
+    /// The deadline passed, or the buyer cancelled.
+    Close(ClosingCause),
+    /// The provider closed the payment unpaid, or could not be reached for `closing_max`.
+    ClosedUnpaid,
+    FulfilmentBegan,
+    Fulfilled,
+    FulfilmentFailed,
+    /// Money goes back: after a failure, a late payment that cannot be served, or on request.
+    RefundBegan,
+    Refunded,
+    ChangeBegan,
+    ChangeEnded,
+}
+
+/// The event does not apply to the state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("an order that is {} cannot take this step", .state.as_str())]
+pub struct WrongState {
+    pub state: OrderState,
+}
+
+impl OrderState {
+    pub const ALL: [Self; 10] = [
+        Self::AwaitingPayment,
+        Self::Closing,
+        Self::Closed,
+        Self::Paid,
+        Self::Fulfilling,
+        Self::Fulfilled,
+        Self::Failed,
+        Self::Refunding,
+        Self::Refunded,
+        Self::Changing,
+    ];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AwaitingPayment => "awaiting_payment",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+            Self::Paid => "paid",
+            Self::Fulfilling => "fulfilling",
+            Self::Fulfilled => "fulfilled",
+            Self::Failed => "failed",
+            Self::Refunding => "refunding",
+            Self::Refunded => "refunded",
+            Self::Changing => "changing",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// Whether the order still counts against its buyer: any state but `closed` and `refunded`.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        !matches!(self, Self::Closed | Self::Refunded)
+    }
+
+    /// Whether nothing more can happen by itself: what deleting a sale waits for.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Closed | Self::Refunded | Self::Fulfilled)
+    }
+
+    /// Whether its stock is held but unpaid, so that it may yet come back to the line.
+    #[must_use]
+    pub fn is_unpaid_hold(self) -> bool {
+        matches!(self, Self::AwaitingPayment | Self::Closing)
+    }
+
+    /// The state after `event`. `closing` found paid after the buyer cancelled goes to `refunding`, so the cause
+    /// recorded with `closing` must be given.
+    pub fn step(self, event: OrderEvent, cause: Option<ClosingCause>) -> Result<Self, WrongState> {
+        match (self, event) {
+            (Self::AwaitingPayment, OrderEvent::Paid) => Ok(Self::Paid),
+            (Self::AwaitingPayment, OrderEvent::Close(_)) => Ok(Self::Closing),
+            (Self::Closing, OrderEvent::ClosedUnpaid) => Ok(Self::Closed),
+            (Self::Closing, OrderEvent::Paid) => match cause {
+                Some(ClosingCause::Cancelled) => Ok(Self::Refunding),
+                Some(ClosingCause::Deadline) | None => Ok(Self::Paid),
+            },
+            (Self::Closed, OrderEvent::Paid) => Ok(Self::Paid),
+            (Self::Closed, OrderEvent::RefundBegan) => Ok(Self::Refunding),
+            (Self::Paid, OrderEvent::FulfilmentBegan) => Ok(Self::Fulfilling),
+            (Self::Fulfilling, OrderEvent::Fulfilled) => Ok(Self::Fulfilled),
+            (Self::Fulfilling, OrderEvent::FulfilmentFailed) => Ok(Self::Failed),
+            (Self::Failed | Self::Fulfilled, OrderEvent::RefundBegan) => Ok(Self::Refunding),
+            (Self::Refunding, OrderEvent::Refunded) => Ok(Self::Refunded),
+            (Self::Fulfilled, OrderEvent::ChangeBegan) => Ok(Self::Changing),
+            (Self::Changing, OrderEvent::ChangeEnded) => Ok(Self::Fulfilled),
+            _ => Err(WrongState { state: self }),
+        }
+    }
+}
+
+/// One line of an order, priced when it was made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OrderLine {
+    pub sku: SkuId,
+    pub quantity: u32,
+    /// Price of one unit.
+    pub amount: AmountFen,
+}
+
+/// One row of an order's history.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OrderChange {
+    pub state: OrderState,
+    pub at: UnixMillis,
+    /// In words fit for the buyer; never a cause from inside.
+    pub reason: String,
+}
+
+/// An order as the ledger keeps it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Order {
+    pub id: OrderId,
+    pub sale: SaleId,
+    pub entry: EntryId,
+    pub buyer: BuyerId,
+    pub hold: HoldId,
+    pub state: OrderState,
+    pub version: Version,
+    pub closing_cause: Option<ClosingCause>,
+    pub lines: Vec<OrderLine>,
+    /// Sum over the lines.
+    pub amount: AmountFen,
+    pub currency: Currency,
+    pub pay_by: UnixMillis,
+    /// The live payment, if one was begun.
+    pub payment: Option<PaymentId>,
+    pub history: Vec<OrderChange>,
+}
+
+impl Order {
+    /// What it holds, as a basket; `None` only for an order without lines, which no ledger makes.
+    #[must_use]
+    pub fn basket(&self) -> Option<Basket> {
+        let items = self.lines.iter().map(|line| crate::basket::Item { sku: line.sku.clone(), quantity: line.quantity });
+        Basket::new(items.collect()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENTS: [OrderEvent; 11] = [
+        OrderEvent::Paid,
+        OrderEvent::Close(ClosingCause::Deadline),
+        OrderEvent::Close(ClosingCause::Cancelled),
+        OrderEvent::ClosedUnpaid,
+        OrderEvent::FulfilmentBegan,
+        OrderEvent::Fulfilled,
+        OrderEvent::FulfilmentFailed,
+        OrderEvent::RefundBegan,
+        OrderEvent::Refunded,
+        OrderEvent::ChangeBegan,
+        OrderEvent::ChangeEnded,
+    ];
+
+    #[test]
+    fn the_machine_is_the_drawn_one() {
+        use OrderState as S;
+        let mut steps = Vec::new();
+        for from in S::ALL {
+            for event in EVENTS {
+                if let Ok(to) = from.step(event, Some(ClosingCause::Deadline)) {
+                    steps.push((from, to));
+                }
+            }
+        }
+        steps.sort();
+        steps.dedup();
+        let mut drawn = vec![
+            (S::AwaitingPayment, S::Paid),
+            (S::AwaitingPayment, S::Closing),
+            (S::Closing, S::Closed),
+            (S::Closing, S::Paid),
+            (S::Closed, S::Paid),
+            (S::Closed, S::Refunding),
+            (S::Paid, S::Fulfilling),
+            (S::Fulfilling, S::Fulfilled),
+            (S::Fulfilling, S::Failed),
+            (S::Failed, S::Refunding),
+            (S::Fulfilled, S::Refunding),
+            (S::Fulfilled, S::Changing),
+            (S::Refunding, S::Refunded),
+            (S::Changing, S::Fulfilled),
+        ];
+        drawn.sort();
+        assert_eq!(steps, drawn);
+    }
+
+    #[test]
+    fn a_cancelled_order_found_paid_is_refunded() {
+        let step = |cause| OrderState::Closing.step(OrderEvent::Paid, Some(cause));
+        assert_eq!(step(ClosingCause::Cancelled), Ok(OrderState::Refunding));
+        assert_eq!(step(ClosingCause::Deadline), Ok(OrderState::Paid));
+    }
+
+    #[test]
+    fn refunded_is_the_end() {
+        assert!(EVENTS.into_iter().all(|event| OrderState::Refunded.step(event, None).is_err()));
+    }
+}

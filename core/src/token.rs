@@ -1,0 +1,318 @@
+//! Queue tokens: the signed proof of an entry. Opaque to clients, URL-safe, under 512 bytes.
+//!
+//! Layout before base64url: format, purpose, key id, claims, then a 32-byte BLAKE3 keyed MAC over all of it. Each
+//! purpose signs with a key of its own, derived from the configured secret (BLAKE3 `derive_key`), so a push ticket can
+//! never pass for a queue token. The first key signs, all verify: add a key everywhere before promoting it.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    clock::UnixMillis,
+    ids::{EntryId, SaleId, Seq},
+};
+
+/// How long a queue token is valid.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How long a push ticket is valid.
+pub const TICKET_LIFE: Duration = Duration::from_secs(60);
+/// Shortest secret, in bytes.
+pub const SECRET_BYTES_MIN: usize = 32;
+/// Longest key id, in bytes.
+pub const KEY_ID_BYTES_MAX: usize = 32;
+/// Longest token we print or read, in characters.
+pub const TOKEN_CHARS_MAX: usize = 511;
+
+const FORMAT: u8 = 1;
+const MAC_BYTES: usize = 32;
+
+/// What a signature is for. Each has a key of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// A queue token.
+    Place,
+    /// A push ticket: opens the push stream, nothing else.
+    Ticket,
+    /// An identity cookie.
+    Buyer,
+    /// A device cookie.
+    Device,
+}
+
+impl Purpose {
+    const ALL: [Self; 4] = [Self::Place, Self::Ticket, Self::Buyer, Self::Device];
+
+    fn context(self) -> &'static str {
+        match self {
+            Self::Place => "sluice 2026 queue token",
+            Self::Ticket => "sluice 2026 push ticket",
+            Self::Buyer => "sluice 2026 buyer cookie",
+            Self::Device => "sluice 2026 device cookie",
+        }
+    }
+
+    fn index(self) -> u8 {
+        match self {
+            Self::Place => 0,
+            Self::Ticket => 1,
+            Self::Buyer => 2,
+            Self::Device => 3,
+        }
+    }
+}
+
+/// What a queue token proves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claims {
+    pub sale: SaleId,
+    pub entry: EntryId,
+    pub seq: Seq,
+    /// Numbers below `seq` that were never given out.
+    pub holes_below: u64,
+    /// Units it asked for, for its odds.
+    pub units: u32,
+    pub joined_at: UnixMillis,
+    pub expires_at: UnixMillis,
+}
+
+/// An authentic token, and whether it is still good.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verified {
+    Live(Claims),
+    /// Authentic but old: it may be renewed, and nothing else.
+    Expired(Claims),
+}
+
+impl Verified {
+    /// The claims, whether the token is live or expired.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        match self {
+            Self::Live(claims) | Self::Expired(claims) => claims,
+        }
+    }
+}
+
+/// Not a token of ours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the token is not authentic")]
+pub struct BadToken;
+
+/// A secret and the id by which tokens name it.
+#[derive(Clone)]
+pub struct Key {
+    pub id: String,
+    pub secret: String,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why a list of keys cannot be used.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadKeys {
+    #[error("at least one key is needed")]
+    None,
+    #[error("key `{0}`: the id must be 1 to {KEY_ID_BYTES_MAX} characters out of a-z, A-Z, 0-9, - and _, and each used once")]
+    Id(String),
+    #[error("key `{0}`: the secret must have at least {SECRET_BYTES_MIN} bytes")]
+    Short(String),
+}
+
+/// The keys that sign and verify.
+#[derive(Clone)]
+pub struct Keyring {
+    keys: Vec<(String, [[u8; 32]; 4])>,
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
+    }
+}
+
+impl Keyring {
+    /// The first key signs, all verify.
+    pub fn new(keys: &[Key]) -> Result<Self, BadKeys> {
+        let mut ring: Vec<(String, [[u8; 32]; 4])> = Vec::new();
+        for key in keys {
+            let clean = key.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            let known = ring.iter().any(|(id, _)| *id == key.id);
+            if key.id.is_empty() || key.id.len() > KEY_ID_BYTES_MAX || !clean || known {
+                return Err(BadKeys::Id(key.id.clone()));
+            }
+            if key.secret.len() < SECRET_BYTES_MIN {
+                return Err(BadKeys::Short(key.id.clone()));
+            }
+            let derived = Purpose::ALL.map(|purpose| blake3::derive_key(purpose.context(), key.secret.as_bytes()));
+            ring.push((key.id.clone(), derived));
+        }
+        if ring.is_empty() { Err(BadKeys::None) } else { Ok(Self { keys: ring }) }
+    }
+
+    /// Signs claims as a queue token or a push ticket.
+    #[must_use]
+    pub fn sign_claims(&self, purpose: Purpose, claims: &Claims) -> String {
+        let mut payload = Vec::with_capacity(128);
+        payload.extend_from_slice(claims.entry.as_bytes());
+        payload.extend_from_slice(&claims.seq.0.to_be_bytes());
+        payload.extend_from_slice(&claims.holes_below.to_be_bytes());
+        payload.extend_from_slice(&claims.units.to_be_bytes());
+        payload.extend_from_slice(&claims.joined_at.0.to_be_bytes());
+        payload.extend_from_slice(&claims.expires_at.0.to_be_bytes());
+        payload.extend_from_slice(claims.sale.as_str().as_bytes());
+        self.sign(purpose, &payload)
+    }
+
+    /// Verifies a queue token or a push ticket at `now`.
+    pub fn verify_claims(&self, purpose: Purpose, token: &str, now: UnixMillis) -> Result<Verified, BadToken> {
+        let payload = self.verify(purpose, token)?;
+        let claims = read_claims(&payload).ok_or(BadToken)?;
+        Ok(if now < claims.expires_at { Verified::Live(claims) } else { Verified::Expired(claims) })
+    }
+
+    /// Signs any payload of up to 200 bytes for `purpose`.
+    #[must_use]
+    pub fn sign(&self, purpose: Purpose, payload: &[u8]) -> String {
+        let mut bytes = Vec::with_capacity(3 + KEY_ID_BYTES_MAX + payload.len() + MAC_BYTES);
+        // `new` refuses an empty ring.
+        if let Some((id, keys)) = self.keys.first() {
+            bytes.extend_from_slice(&[FORMAT, purpose.index(), u8::try_from(id.len()).unwrap_or(0)]);
+            bytes.extend_from_slice(id.as_bytes());
+            bytes.extend_from_slice(payload);
+            let mac = blake3::keyed_hash(&keys[usize::from(purpose.index())], &bytes);
+            bytes.extend_from_slice(mac.as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The payload of an authentic signature for `purpose`.
+    pub fn verify(&self, purpose: Purpose, text: &str) -> Result<Vec<u8>, BadToken> {
+        if text.len() > TOKEN_CHARS_MAX {
+            return Err(BadToken);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken)?;
+        let (signed, mac) = bytes.split_at_checked(bytes.len().saturating_sub(MAC_BYTES)).ok_or(BadToken)?;
+        let [FORMAT, kind, id_len, rest @ ..] = signed else { return Err(BadToken) };
+        let (id, payload) = rest.split_at_checked(usize::from(*id_len)).ok_or(BadToken)?;
+        let (_, keys) = self.keys.iter().find(|(known, _)| known.as_bytes() == id).ok_or(BadToken)?;
+        let expected = blake3::keyed_hash(&keys[usize::from(purpose.index())], signed);
+        let authentic = expected.as_bytes().ct_eq(mac);
+        if *kind == purpose.index() && bool::from(authentic) { Ok(payload.to_vec()) } else { Err(BadToken) }
+    }
+}
+
+fn read_claims(payload: &[u8]) -> Option<Claims> {
+    let (entry, rest) = payload.split_first_chunk::<16>()?;
+    let (seq, rest) = rest.split_first_chunk::<8>()?;
+    let (holes_below, rest) = rest.split_first_chunk::<8>()?;
+    let (units, rest) = rest.split_first_chunk::<4>()?;
+    let (joined_at, rest) = rest.split_first_chunk::<8>()?;
+    let (expires_at, sale) = rest.split_first_chunk::<8>()?;
+    Some(Claims {
+        sale: SaleId::new(std::str::from_utf8(sale).ok()?).ok()?,
+        entry: EntryId::from_bytes(*entry),
+        seq: Seq(u64::from_be_bytes(*seq)),
+        holes_below: u64::from_be_bytes(*holes_below),
+        units: u32::from_be_bytes(*units),
+        joined_at: UnixMillis(i64::from_be_bytes(*joined_at)),
+        expires_at: UnixMillis(i64::from_be_bytes(*expires_at)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::random::Random;
+
+    fn key(id: &str) -> Key {
+        Key { id: id.into(), secret: format!("{id}-{}", "x".repeat(SECRET_BYTES_MIN)) }
+    }
+
+    fn ring(ids: &[&str]) -> Keyring {
+        Keyring::new(&ids.iter().map(|id| key(id)).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            sale: SaleId::new(&"s".repeat(63)).unwrap(),
+            entry: EntryId::generate(UnixMillis(5), &Random::seeded(3)),
+            seq: Seq(u64::MAX),
+            holes_below: 12,
+            units: 2,
+            joined_at: UnixMillis(1_000),
+            expires_at: UnixMillis(2_000),
+        }
+    }
+
+    #[test]
+    fn a_token_proves_its_claims_until_it_expires() {
+        let ring = ring(&["k1"]);
+        let token = ring.sign_claims(Purpose::Place, &claims());
+        assert!(token.len() <= TOKEN_CHARS_MAX);
+        let verify = |now| ring.verify_claims(Purpose::Place, &token, UnixMillis(now));
+        assert_eq!(verify(1_999), Ok(Verified::Live(claims())));
+        assert_eq!(verify(2_000), Ok(Verified::Expired(claims())));
+    }
+
+    #[test]
+    fn the_longest_names_still_fit() {
+        let ring = ring(&["k".repeat(KEY_ID_BYTES_MAX).as_str()]);
+        assert!(ring.sign_claims(Purpose::Place, &claims()).len() < 512);
+    }
+
+    #[test]
+    fn keys_rotate() {
+        let old = ring(&["old"]).sign_claims(Purpose::Place, &claims());
+        let both = ring(&["new", "old"]);
+        assert!(both.verify_claims(Purpose::Place, &old, UnixMillis(0)).is_ok());
+        let new = both.sign_claims(Purpose::Place, &claims());
+        assert!(ring(&["new"]).verify_claims(Purpose::Place, &new, UnixMillis(0)).is_ok());
+        assert_eq!(ring(&["new"]).verify_claims(Purpose::Place, &old, UnixMillis(0)), Err(BadToken));
+    }
+
+    #[test]
+    fn a_ticket_is_not_a_token() {
+        let ring = ring(&["k1"]);
+        let ticket = ring.sign_claims(Purpose::Ticket, &claims());
+        assert_eq!(ring.verify_claims(Purpose::Place, &ticket, UnixMillis(0)), Err(BadToken));
+        assert!(ring.verify_claims(Purpose::Ticket, &ticket, UnixMillis(0)).is_ok());
+    }
+
+    #[test]
+    fn weak_keys_are_refused() {
+        let short = Key { id: "k".into(), secret: "x".repeat(SECRET_BYTES_MIN - 1) };
+        assert!(matches!(Keyring::new(&[short]), Err(BadKeys::Short(_))));
+        assert!(matches!(Keyring::new(&[]), Err(BadKeys::None)));
+        assert!(matches!(Keyring::new(&[key("a"), key("a")]), Err(BadKeys::Id(_))));
+    }
+
+    proptest! {
+        /// no-forged-place: no change of any single byte survives, and nothing makes the reader panic.
+        #[test]
+        fn a_changed_token_is_refused(at in 0_usize..500, to in 0_u8..=255) {
+            let ring = ring(&["k1"]);
+            let token = ring.sign_claims(Purpose::Place, &claims());
+            let mut bytes = token.clone().into_bytes();
+            let at = at % bytes.len();
+            if bytes[at] != to {
+                bytes[at] = to;
+                if let Ok(text) = String::from_utf8(bytes) {
+                    prop_assert_eq!(ring.verify_claims(Purpose::Place, &text, UnixMillis(0)), Err(BadToken));
+                }
+            }
+        }
+
+        #[test]
+        fn garbage_is_refused(text in "\\PC{0,600}") {
+            prop_assert_eq!(ring(&["k1"]).verify_claims(Purpose::Place, &text, UnixMillis(0)), Err(BadToken));
+        }
+    }
+}
