@@ -38,7 +38,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 5] = [Self::Reserved, Self::SoldOut, Self::Left, Self::Expired, Self::Refused];
+    pub const ALL: [Self; 5] =
+        [Self::Reserved, Self::SoldOut, Self::Left, Self::Expired, Self::Refused];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -102,7 +103,9 @@ impl EntryState {
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Waiting => !matches!(next, Self::Waiting | Self::Reserved),
-            Self::Called => matches!(next, Self::Reserved | Self::SoldOut | Self::Refused | Self::Left),
+            Self::Called => {
+                matches!(next, Self::Reserved | Self::SoldOut | Self::Refused | Self::Left)
+            }
             Self::Standby => next.outcome().is_some(),
             Self::Reserved | Self::SoldOut | Self::Left | Self::Expired | Self::Refused => false,
         }

@@ -146,7 +146,8 @@ mod tests {
     fn it_reads_back_as_it_was() {
         assert_eq!(Turn::from_json(&turn().to_json().unwrap()).unwrap(), turn());
         assert!(matches!(Turn::from_json(b"{}"), Err(NotATurn::Json(_))));
-        let other = String::from_utf8(turn().to_json().unwrap()).unwrap().replace("turn.v1", "other");
+        let other =
+            String::from_utf8(turn().to_json().unwrap()).unwrap().replace("turn.v1", "other");
         assert!(matches!(Turn::from_json(other.as_bytes()), Err(NotATurn::Kind)));
     }
 }

@@ -95,7 +95,11 @@ impl Outlook {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by a few days, not negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bounded by a few days, not negative"
+)]
 fn rounded_up(seconds: f64) -> u64 {
     seconds.max(0.0).ceil() as u64
 }

@@ -43,7 +43,12 @@ impl RateLaw {
     ///
     /// The law's integral in closed form: constant while the ceiling or the tail rules, exponential between.
     #[must_use]
-    pub fn seconds_to_release(&self, turns: f64, remaining: f64, units_per_turn: f64) -> Option<f64> {
+    pub fn seconds_to_release(
+        &self,
+        turns: f64,
+        remaining: f64,
+        units_per_turn: f64,
+    ) -> Option<f64> {
         let (turns, units) = (turns.max(0.0), units_per_turn.max(f64::MIN_POSITIVE));
         if turns == 0.0 {
             return Some(0.0);
@@ -74,7 +79,8 @@ impl RateLaw {
             }
         }
         if left > target {
-            seconds += (left - target) / units / (self.tail.max(f64::MIN_POSITIVE) * self.multiplier);
+            seconds +=
+                (left - target) / units / (self.tail.max(f64::MIN_POSITIVE) * self.multiplier);
         }
         Some(seconds)
     }
@@ -115,7 +121,11 @@ pub fn exact(count: u64) -> f64 {
     count as f64
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floored, not negative, far below 2^53")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "floored, not negative, far below 2^53"
+)]
 fn exact_floor(number: f64) -> u64 {
     number as u64
 }
@@ -126,7 +136,8 @@ mod tests {
 
     use super::*;
 
-    const DEFAULT: RateLaw = RateLaw { fraction: 0.02, ceiling: 2000.0, tail: 0.0, multiplier: 1.0 };
+    const DEFAULT: RateLaw =
+        RateLaw { fraction: 0.02, ceiling: 2000.0, tail: 0.0, multiplier: 1.0 };
 
     /// Sells `stock` one unit a turn in steps of `step`, and returns the seconds it took.
     fn sell_out(law: RateLaw, stock: u64, step: Duration, seconds_max: f64) -> (u64, f64) {
@@ -162,7 +173,11 @@ mod tests {
     fn a_pause_earns_one_tick_at_most() {
         let mut credit = Credit::default();
         assert_eq!(credit.accrue(2000.0, Duration::from_secs(60)), 20);
-        assert_eq!(credit.accrue(2000.0, Duration::from_secs(60)), 20, "unspent credit does not pile up");
+        assert_eq!(
+            credit.accrue(2000.0, Duration::from_secs(60)),
+            20,
+            "unspent credit does not pile up"
+        );
         let mut slow = Credit::default();
         for _ in 0..100_000 {
             slow.accrue(0.5, Duration::from_millis(10));
@@ -195,7 +210,10 @@ mod tests {
     #[test]
     fn what_the_stock_cannot_reach_has_no_time() {
         assert_eq!(DEFAULT.seconds_to_release(102.0, 100.0, 1.0), None);
-        assert_eq!(RateLaw { multiplier: 0.0, ..DEFAULT }.seconds_to_release(1.0, 100.0, 1.0), None);
+        assert_eq!(
+            RateLaw { multiplier: 0.0, ..DEFAULT }.seconds_to_release(1.0, 100.0, 1.0),
+            None
+        );
         assert!(DEFAULT.seconds_to_release(100.0, 100.0, 1.0).is_some());
     }
 

@@ -196,7 +196,10 @@ impl Order {
     /// What it holds, as a basket; `None` only for an order without lines, which no ledger makes.
     #[must_use]
     pub fn basket(&self) -> Option<Basket> {
-        let items = self.lines.iter().map(|line| crate::basket::Item { sku: line.sku.clone(), quantity: line.quantity });
+        let items = self
+            .lines
+            .iter()
+            .map(|line| crate::basket::Item { sku: line.sku.clone(), quantity: line.quantity });
         Basket::new(items.collect()).ok()
     }
 }

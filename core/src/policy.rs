@@ -115,10 +115,18 @@ impl Policy {
     /// Checks every range and returns the first that is broken.
     pub fn check(&self) -> Result<(), OutOfRange> {
         let above_zero = |field: &str, x: f64, max: f64| {
-            if x > 0.0 && x <= max { Ok(()) } else { Err(OutOfRange::new(field, format!("must be above 0 and at most {max}"))) }
+            if x > 0.0 && x <= max {
+                Ok(())
+            } else {
+                Err(OutOfRange::new(field, format!("must be above 0 and at most {max}")))
+            }
         };
         let within = |field: &str, x: f64, max: f64| {
-            if (0.0..=max).contains(&x) { Ok(()) } else { Err(OutOfRange::new(field, format!("must be 0 to {max}"))) }
+            if (0.0..=max).contains(&x) {
+                Ok(())
+            } else {
+                Err(OutOfRange::new(field, format!("must be 0 to {max}")))
+            }
         };
         above_zero("fraction", self.fraction, 1.0)?;
         above_zero("ceiling_per_second", self.ceiling_per_second, 1e6)?;
@@ -132,19 +140,27 @@ impl Policy {
         whole("outcome_timeout_seconds", self.outcome_timeout_seconds.into(), 1, 3_600)?;
         self.check_limits()?;
         if self.overflow == Overflow::Standby {
-            return Err(OutOfRange::new("overflow", "must be `refuse`: standby is not available in this version"));
+            return Err(OutOfRange::new(
+                "overflow",
+                "must be `refuse`: standby is not available in this version",
+            ));
         }
         if self.on_sold_out == OnSoldOut::Standby {
-            return Err(OutOfRange::new("on_sold_out", "must be `settle`: standby is not available in this version"));
+            return Err(OutOfRange::new(
+                "on_sold_out",
+                "must be `settle`: standby is not available in this version",
+            ));
         }
         Ok(())
     }
 
     fn check_limits(&self) -> Result<(), OutOfRange> {
         let limits = &self.limits;
-        for (name, limit) in
-            [("per_buyer", limits.per_buyer), ("per_device", limits.per_device), ("per_ip", limits.per_ip)]
-        {
+        for (name, limit) in [
+            ("per_buyer", limits.per_buyer),
+            ("per_device", limits.per_device),
+            ("per_ip", limits.per_ip),
+        ] {
             if let Some(limit) = limit {
                 whole(&format!("limits.{name}.per_second"), limit.per_second.into(), 1, 1_000_000)?;
                 whole(&format!("limits.{name}.burst"), limit.burst.into(), 1, 1_000_000)?;
@@ -171,7 +187,8 @@ impl Policy {
     /// How long a place may go unrenewed; `None` means for ever.
     #[must_use]
     pub fn silence_allowed(&self) -> Option<Duration> {
-        (self.expire_silent_after_seconds > 0).then(|| Duration::from_secs(self.expire_silent_after_seconds.into()))
+        (self.expire_silent_after_seconds > 0)
+            .then(|| Duration::from_secs(self.expire_silent_after_seconds.into()))
     }
 
     /// This policy with the fields of `patch` laid over it, checked.
@@ -180,8 +197,22 @@ impl Policy {
         macro_rules! take {
             ($($field:ident),+) => { $( if let Some(value) = patch.$field { next.$field = value; } )+ };
         }
-        take!(fraction, ceiling_per_second, tail_per_second, multiplier, refuse_while_paused, line_cap, overflow);
-        take!(standby_cap, on_sold_out, per_buyer_units, payment_window_seconds, expire_silent_after_seconds);
+        take!(
+            fraction,
+            ceiling_per_second,
+            tail_per_second,
+            multiplier,
+            refuse_while_paused,
+            line_cap,
+            overflow
+        );
+        take!(
+            standby_cap,
+            on_sold_out,
+            per_buyer_units,
+            payment_window_seconds,
+            expire_silent_after_seconds
+        );
         take!(outcome_timeout_seconds);
         if let Some(limits) = patch.limits {
             next.limits.per_buyer = limits.per_buyer.or(next.limits.per_buyer);
@@ -194,7 +225,11 @@ impl Policy {
 }
 
 fn whole(field: &str, x: u64, min: u64, max: u64) -> Result<(), OutOfRange> {
-    if (min..=max).contains(&x) { Ok(()) } else { Err(OutOfRange::new(field, format!("must be {min} to {max}"))) }
+    if (min..=max).contains(&x) {
+        Ok(())
+    } else {
+        Err(OutOfRange::new(field, format!("must be {min} to {max}")))
+    }
 }
 
 /// A partial policy: the body of `PATCH …/policy`. A field that is absent stays as it is.
@@ -241,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_patch_is_merged() {
-        let next = Policy::default().patched(&patch(r#"{"fraction":0.1,"limits":{"per_ip":{"per_second":5,"burst":6}}}"#));
+        let next = Policy::default()
+            .patched(&patch(r#"{"fraction":0.1,"limits":{"per_ip":{"per_second":5,"burst":6}}}"#));
         let next = next.unwrap();
         assert!((next.fraction - 0.1).abs() < f64::EPSILON);
         assert_eq!(next.limits.per_ip, Some(RateLimit { per_second: 5, burst: 6 }));
@@ -261,7 +297,10 @@ mod tests {
             (r#"{"payment_window_seconds":0}"#, "payment_window_seconds"),
             (r#"{"overflow":"standby"}"#, "overflow"),
             (r#"{"on_sold_out":"standby"}"#, "on_sold_out"),
-            (r#"{"limits":{"per_buyer":{"per_second":0,"burst":1}}}"#, "limits.per_buyer.per_second"),
+            (
+                r#"{"limits":{"per_buyer":{"per_second":0,"burst":1}}}"#,
+                "limits.per_buyer.per_second",
+            ),
         ] {
             let error = Policy::default().patched(&patch(json)).unwrap_err();
             assert_eq!(error.field, field, "{json}");

@@ -113,7 +113,10 @@ impl NewSale {
     /// The sale this describes, checked.
     pub fn build(self, now: UnixMillis) -> Result<Sale, OutOfRange> {
         if self.title.chars().count() > TEXT_CHARS_MAX {
-            return Err(OutOfRange::new("title", format!("must have at most {TEXT_CHARS_MAX} characters")));
+            return Err(OutOfRange::new(
+                "title",
+                format!("must have at most {TEXT_CHARS_MAX} characters"),
+            ));
         }
         if self.skus.is_empty() || self.skus.len() > SKUS_MAX {
             return Err(OutOfRange::new("skus", format!("must name 1 to {SKUS_MAX} SKUs")));
@@ -123,10 +126,16 @@ impl NewSale {
                 return Err(OutOfRange::new("skus.stock", format!("must be 0 to {STOCK_MAX}")));
             }
             if !(0..=AMOUNT_FEN_MAX).contains(&sku.amount_fen.0) {
-                return Err(OutOfRange::new("skus.amount_fen", format!("must be 0 to {AMOUNT_FEN_MAX}")));
+                return Err(OutOfRange::new(
+                    "skus.amount_fen",
+                    format!("must be 0 to {AMOUNT_FEN_MAX}"),
+                ));
             }
             if sku.currency != self.skus[0].currency {
-                return Err(OutOfRange::new("skus.currency", "must be the same for every SKU of a sale"));
+                return Err(OutOfRange::new(
+                    "skus.currency",
+                    "must be the same for every SKU of a sale",
+                ));
             }
             if self.skus[..n].iter().any(|other| other.sku == sku.sku) {
                 return Err(OutOfRange::new("skus.sku", "must name each SKU once"));
@@ -165,7 +174,10 @@ pub enum SaleChange {
     Freeze,
     Close,
     Notice(Option<Notice>),
-    AddStock { sku: SkuId, units: u64 },
+    AddStock {
+        sku: SkuId,
+        units: u64,
+    },
 }
 
 impl SaleChange {
@@ -209,7 +221,11 @@ impl Sale {
                 next.notice.clone_from(notice);
             }
             SaleChange::AddStock { sku, units } => {
-                let known = next.skus.iter_mut().find(|known| known.sku == *sku).ok_or(ChangeRefused::NoSuchSku)?;
+                let known = next
+                    .skus
+                    .iter_mut()
+                    .find(|known| known.sku == *sku)
+                    .ok_or(ChangeRefused::NoSuchSku)?;
                 if *units == 0 || *units > STOCK_MAX - known.stock {
                     let rule = format!("must be 1 to {}", STOCK_MAX - known.stock);
                     return Err(OutOfRange::new("add", rule).into());
@@ -241,7 +257,9 @@ impl Sale {
         match self.control {
             Control::Closed => SaleState::Closed,
             Control::Frozen => SaleState::Frozen,
-            Control::Running | Control::Paused if self.opens_at.is_some_and(|at| now < at) => SaleState::Scheduled,
+            Control::Running | Control::Paused if self.opens_at.is_some_and(|at| now < at) => {
+                SaleState::Scheduled
+            }
             Control::Running | Control::Paused if sold_out => SaleState::SoldOut,
             Control::Paused => SaleState::Paused,
             Control::Running => SaleState::Open,
@@ -262,11 +280,17 @@ impl Sale {
     /// Checks that a basket names goods of this sale and stays within `per_buyer_units`.
     pub fn check_basket(&self, basket: &Basket) -> Result<(), OutOfRange> {
         if let Some(item) = basket.items().iter().find(|item| self.sku(&item.sku).is_none()) {
-            return Err(OutOfRange::new("items.sku", format!("`{}` is not sold in this sale", item.sku)));
+            return Err(OutOfRange::new(
+                "items.sku",
+                format!("`{}` is not sold in this sale", item.sku),
+            ));
         }
         let most = self.policy.per_buyer_units;
         if basket.units() > most {
-            return Err(OutOfRange::new("items.quantity", format!("must be at most {most} units for one buyer")));
+            return Err(OutOfRange::new(
+                "items.quantity",
+                format!("must be at most {most} units for one buyer"),
+            ));
         }
         Ok(())
     }
@@ -291,12 +315,19 @@ fn check_notice(texts: &Notice) -> Result<(), OutOfRange> {
         return Err(OutOfRange::new("text", format!("must have 1 to {LANGUAGES_MAX} languages")));
     }
     for (language, text) in texts {
-        let tag = (2..=35).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let tag = (2..=35).contains(&language.len())
+            && language.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if !tag {
-            return Err(OutOfRange::new("text", "must be keyed by language tags such as `en` or `zh-CN`"));
+            return Err(OutOfRange::new(
+                "text",
+                "must be keyed by language tags such as `en` or `zh-CN`",
+            ));
         }
         if text.is_empty() || text.chars().count() > TEXT_CHARS_MAX {
-            return Err(OutOfRange::new(format!("text.{language}"), format!("must have 1 to {TEXT_CHARS_MAX} characters")));
+            return Err(OutOfRange::new(
+                format!("text.{language}"),
+                format!("must have 1 to {TEXT_CHARS_MAX} characters"),
+            ));
         }
     }
     Ok(())
@@ -307,7 +338,8 @@ mod tests {
     use super::*;
 
     fn sale() -> Sale {
-        let json = r#"{"id":"drop","skus":[{"sku":"a","stock":10,"amount_fen":9900,"currency":"CNY"}]}"#;
+        let json =
+            r#"{"id":"drop","skus":[{"sku":"a","stock":10,"amount_fen":9900,"currency":"CNY"}]}"#;
         serde_json::from_str::<NewSale>(json).unwrap().build(UnixMillis(0)).unwrap()
     }
 
@@ -337,7 +369,8 @@ mod tests {
 
     #[test]
     fn stock_is_added_within_its_limit() {
-        let add = |units| sale().changed(&SaleChange::AddStock { sku: SkuId::new("a").unwrap(), units });
+        let add =
+            |units| sale().changed(&SaleChange::AddStock { sku: SkuId::new("a").unwrap(), units });
         assert_eq!(add(5).unwrap().skus[0].stock, 15);
         assert!(add(0).is_err());
         assert!(add(STOCK_MAX).is_err());
@@ -348,8 +381,14 @@ mod tests {
         let basket = |json: &str| serde_json::from_str::<Basket>(json).unwrap();
         let sale = sale();
         assert!(sale.check_basket(&basket(r#"[{"sku":"a","quantity":10}]"#)).is_ok());
-        assert_eq!(sale.check_basket(&basket(r#"[{"sku":"b","quantity":1}]"#)).unwrap_err().field, "items.sku");
-        assert_eq!(sale.check_basket(&basket(r#"[{"sku":"a","quantity":11}]"#)).unwrap_err().field, "items.quantity");
+        assert_eq!(
+            sale.check_basket(&basket(r#"[{"sku":"b","quantity":1}]"#)).unwrap_err().field,
+            "items.sku"
+        );
+        assert_eq!(
+            sale.check_basket(&basket(r#"[{"sku":"a","quantity":11}]"#)).unwrap_err().field,
+            "items.quantity"
+        );
         assert_eq!(sale.price(&basket(r#"[{"sku":"a","quantity":2}]"#)), Some(AmountFen(19_800)));
     }
 }

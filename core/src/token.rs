@@ -118,7 +118,9 @@ impl std::fmt::Debug for Key {
 pub enum BadKeys {
     #[error("at least one key is needed")]
     None,
-    #[error("key `{0}`: the id must be 1 to {KEY_ID_BYTES_MAX} characters out of a-z, A-Z, 0-9, - and _, and each used once")]
+    #[error(
+        "key `{0}`: the id must be 1 to {KEY_ID_BYTES_MAX} characters out of a-z, A-Z, 0-9, - and _, and each used once"
+    )]
     Id(String),
     #[error("key `{0}`: the secret must have at least {SECRET_BYTES_MIN} bytes")]
     Short(String),
@@ -149,7 +151,8 @@ impl Keyring {
             if key.secret.len() < SECRET_BYTES_MIN {
                 return Err(BadKeys::Short(key.id.clone()));
             }
-            let derived = Purpose::ALL.map(|purpose| blake3::derive_key(purpose.context(), key.secret.as_bytes()));
+            let derived = Purpose::ALL
+                .map(|purpose| blake3::derive_key(purpose.context(), key.secret.as_bytes()));
             ring.push((key.id.clone(), derived));
         }
         if ring.is_empty() { Err(BadKeys::None) } else { Ok(Self { keys: ring }) }
@@ -170,7 +173,12 @@ impl Keyring {
     }
 
     /// Verifies a queue token or a push ticket at `now`.
-    pub fn verify_claims(&self, purpose: Purpose, token: &str, now: UnixMillis) -> Result<Verified, BadToken> {
+    pub fn verify_claims(
+        &self,
+        purpose: Purpose,
+        token: &str,
+        now: UnixMillis,
+    ) -> Result<Verified, BadToken> {
         let payload = self.verify(purpose, token)?;
         let claims = read_claims(&payload).ok_or(BadToken)?;
         Ok(if now < claims.expires_at { Verified::Live(claims) } else { Verified::Expired(claims) })
@@ -182,7 +190,11 @@ impl Keyring {
         let mut bytes = Vec::with_capacity(3 + KEY_ID_BYTES_MAX + payload.len() + MAC_BYTES);
         // `new` refuses an empty ring.
         if let Some((id, keys)) = self.keys.first() {
-            bytes.extend_from_slice(&[FORMAT, purpose.index(), u8::try_from(id.len()).unwrap_or(0)]);
+            bytes.extend_from_slice(&[
+                FORMAT,
+                purpose.index(),
+                u8::try_from(id.len()).unwrap_or(0),
+            ]);
             bytes.extend_from_slice(id.as_bytes());
             bytes.extend_from_slice(payload);
             let mac = blake3::keyed_hash(&keys[usize::from(purpose.index())], &bytes);
@@ -197,13 +209,19 @@ impl Keyring {
             return Err(BadToken);
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken)?;
-        let (signed, mac) = bytes.split_at_checked(bytes.len().saturating_sub(MAC_BYTES)).ok_or(BadToken)?;
+        let (signed, mac) =
+            bytes.split_at_checked(bytes.len().saturating_sub(MAC_BYTES)).ok_or(BadToken)?;
         let [FORMAT, kind, id_len, rest @ ..] = signed else { return Err(BadToken) };
         let (id, payload) = rest.split_at_checked(usize::from(*id_len)).ok_or(BadToken)?;
-        let (_, keys) = self.keys.iter().find(|(known, _)| known.as_bytes() == id).ok_or(BadToken)?;
+        let (_, keys) =
+            self.keys.iter().find(|(known, _)| known.as_bytes() == id).ok_or(BadToken)?;
         let expected = blake3::keyed_hash(&keys[usize::from(purpose.index())], signed);
         let authentic = expected.as_bytes().ct_eq(mac);
-        if *kind == purpose.index() && bool::from(authentic) { Ok(payload.to_vec()) } else { Err(BadToken) }
+        if *kind == purpose.index() && bool::from(authentic) {
+            Ok(payload.to_vec())
+        } else {
+            Err(BadToken)
+        }
     }
 }
 
@@ -275,7 +293,10 @@ mod tests {
         assert!(both.verify_claims(Purpose::Place, &old, UnixMillis(0)).is_ok());
         let new = both.sign_claims(Purpose::Place, &claims());
         assert!(ring(&["new"]).verify_claims(Purpose::Place, &new, UnixMillis(0)).is_ok());
-        assert_eq!(ring(&["new"]).verify_claims(Purpose::Place, &old, UnixMillis(0)), Err(BadToken));
+        assert_eq!(
+            ring(&["new"]).verify_claims(Purpose::Place, &old, UnixMillis(0)),
+            Err(BadToken)
+        );
     }
 
     #[test]

@@ -86,9 +86,13 @@ impl Secrets {
         if (now.0 / 1000).abs_diff(sent) > TOLERANCE_SECONDS.unsigned_abs() {
             return Err(BadSignature::Stale);
         }
-        let offered = signatures.split(' ').filter_map(|part| STANDARD.decode(part.strip_prefix("v1,")?).ok());
+        let offered = signatures
+            .split(' ')
+            .filter_map(|part| STANDARD.decode(part.strip_prefix("v1,")?).ok());
         for offered in offered {
-            let fits = |key: &Vec<u8>| mac(key, id, timestamp, body).is_some_and(|mac| mac.verify_slice(&offered).is_ok());
+            let fits = |key: &Vec<u8>| {
+                mac(key, id, timestamp, body).is_some_and(|mac| mac.verify_slice(&offered).is_ok())
+            };
             if self.0.iter().any(fits) {
                 return Ok(());
             }
@@ -119,7 +123,10 @@ mod tests {
         let now = UnixMillis(1_614_265_330_000);
         let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
         assert_eq!(secrets.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", now, body).signature, signature);
-        assert_eq!(secrets.verify("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", signature, body, now), Ok(()));
+        assert_eq!(
+            secrets.verify("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", signature, body, now),
+            Ok(())
+        );
     }
 
     #[test]
@@ -127,13 +134,21 @@ mod tests {
         let secrets = Secrets::new(&[SECRET]).unwrap();
         let now = UnixMillis(1_614_265_330_000);
         let signed = secrets.sign("m1", now, b"{}");
-        let verify = |body: &[u8], now| secrets.verify("m1", &signed.timestamp, &signed.signature, body, now);
+        let verify = |body: &[u8], now| {
+            secrets.verify("m1", &signed.timestamp, &signed.signature, body, now)
+        };
         assert_eq!(verify(b"{}", now), Ok(()));
         assert_eq!(verify(b"{ }", now), Err(BadSignature::Mismatch));
         assert_eq!(verify(b"{}", UnixMillis(now.0 + 301_000)), Err(BadSignature::Stale));
-        assert_eq!(secrets.verify("m1", "soon", &signed.signature, b"{}", now), Err(BadSignature::Headers));
+        assert_eq!(
+            secrets.verify("m1", "soon", &signed.signature, b"{}", now),
+            Err(BadSignature::Headers)
+        );
         let other = Secrets::new(&["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]).unwrap();
-        assert_eq!(other.verify("m1", &signed.timestamp, &signed.signature, b"{}", now), Err(BadSignature::Mismatch));
+        assert_eq!(
+            other.verify("m1", &signed.timestamp, &signed.signature, b"{}", now),
+            Err(BadSignature::Mismatch)
+        );
     }
 
     #[test]

@@ -1,0 +1,81 @@
+//! The ports: what the roles ask of the world, in the domain's words. Each says what it promises about delivery, order
+//! and repeats, and each has one conformance suite that every backend runs.
+//!
+//! The promises are written for RabbitMQ, Redis and PostgreSQL to keep: a call may time out after it took effect, a
+//! message may come twice, a store may forget. So every effect is keyed and may be repeated.
+
+use std::error::Error as StdError;
+
+mod bulletin;
+mod gate;
+mod ledger;
+mod line;
+mod payment;
+mod turns;
+mod waiting;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+
+pub use bulletin::{Bulletin, EntryNotice, Heard, LineReport, Notice, SkuReport, Subscription};
+pub use gate::{
+    GateImage, HeldStock, HoldPhase, HoldUpdate, Reserved, Restock, SkuLevel, StockGate, Want,
+};
+pub use ledger::{
+    Audit, AuditRow, Author, Ban, BanList, BanRule, Changed, Created, CursorSaved, Deleted,
+    EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, IdempotencyKey, Lease, LeaseReply,
+    Ledger, NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef, OutcomeReason, Payment,
+    PaymentState, PaymentStep, PaymentUpdate, Replay, SaleBook, SimulatedPayment, SimulatedState,
+    Speaker, StepReply, StockBalance,
+};
+pub use line::{
+    Block, Join, JoinReply, Line, LineSnapshot, Place, PlaceState, Settlement, Standing,
+};
+pub use payment::{
+    PaymentProvider, PaymentRequest, ProviderError, ProviderPayment, ProviderStatus,
+};
+pub use turns::{QueueDepths, TurnDeliveries, TurnDelivery, TurnIntake, TurnOutlet, TurnQueue};
+pub use waiting::{Drain, DrainIntake, DrainOutlet, WaitingMessage, WaitingQueue};
+
+/// Whatever a backend's library said; kept for the log, never shown.
+pub type Cause = Box<dyn StdError + Send + Sync>;
+
+/// What a port could not do, told as what the caller should do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// Unknown or nothing recorded: the effect may or may not have happened. Never compensate; repeat the same call.
+    #[error("the store did not answer")]
+    Unavailable(#[source] Cause),
+    /// The backend is at its limit and took nothing: shed the load.
+    #[error("the store is at its limit")]
+    Full,
+    /// The line's or the gate's memory of this sale is gone or never was: nothing was done. The sale's speaker warms it
+    /// again; everybody else tries later.
+    #[error("the sale is not warm here")]
+    Cold,
+    /// Somebody with a higher epoch speaks for this sale, or the drain this handle belongs to is over: nothing was done.
+    /// Stop speaking.
+    #[error("somebody else speaks for this sale")]
+    Fenced,
+}
+
+impl PortError {
+    /// Wraps a library's error.
+    pub fn unavailable(cause: impl Into<Cause>) -> Self {
+        Self::Unavailable(cause.into())
+    }
+}
+
+/// The result of a port's call.
+pub type PortResult<T> = Result<T, PortError>;
+
+/// One of each, as a backend hands them out: what the composition root wires the roles with.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    pub line: std::sync::Arc<dyn Line>,
+    pub waiting: std::sync::Arc<dyn WaitingQueue>,
+    pub turns: std::sync::Arc<dyn TurnQueue>,
+    pub bulletin: std::sync::Arc<dyn Bulletin>,
+    pub gate: std::sync::Arc<dyn StockGate>,
+    pub ledger: std::sync::Arc<dyn Ledger>,
+}

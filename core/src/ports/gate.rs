@@ -1,0 +1,109 @@
+//! Port: the stock gate. An atomic counter in front of the ledger: it refuses early, it never decides.
+//!
+//! Every change is keyed by hold, so a repeat is harmless. The gate may forget; it is *cold* for a sale until
+//! [`StockGate::rebuild`], and every other call on a cold sale answers `Cold` and does nothing.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use super::PortResult;
+use crate::{
+    basket::Basket,
+    ids::{EntryId, Epoch, HoldId, SaleId, SkuId},
+};
+
+/// One turn's demand.
+#[derive(Clone, Debug)]
+pub struct Want {
+    pub hold: HoldId,
+    pub entry: EntryId,
+    pub basket: Basket,
+}
+
+/// The gate's answer to one demand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reserved {
+    /// All of it is set aside under the hold (now, or by an earlier call).
+    Held,
+    /// Not all of it is available: nothing is set aside.
+    Short,
+    /// The hold was released or sold before: nothing is set aside. The ledger knows more.
+    Over,
+}
+
+/// Where the ledger says a hold stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HoldPhase {
+    Held,
+    Sold,
+    Released,
+}
+
+/// The ledger's word on one hold. `movement` is the ledger's number of that word: a gate that has heard a higher one
+/// for the hold ignores a lower one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HoldUpdate {
+    pub hold: HoldId,
+    pub movement: u64,
+    pub phase: HoldPhase,
+    pub basket: Basket,
+}
+
+/// Units added to a SKU by an operator. `total` is the SKU's stock after it, in the ledger: a gate that has heard a
+/// higher one ignores a lower one.
+#[derive(Clone, Debug)]
+pub struct Restock {
+    pub sku: SkuId,
+    pub total: u64,
+}
+
+/// A live hold in the ledger.
+#[derive(Clone, Debug)]
+pub struct HeldStock {
+    pub hold: HoldId,
+    pub movement: u64,
+    pub basket: Basket,
+}
+
+/// What a gate is rebuilt from: one consistent reading of the ledger.
+#[derive(Clone, Debug, Default)]
+pub struct GateImage {
+    /// Per SKU: stock in all, and units sold.
+    pub skus: Vec<(SkuId, u64, u64)>,
+    pub holds: Vec<HeldStock>,
+}
+
+/// The gate's view of one SKU.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SkuLevel {
+    pub sku: SkuId,
+    /// Neither held nor sold.
+    pub available: u64,
+    /// Held and unpaid.
+    pub held: u64,
+    /// What entries that are called and not yet reserved or settled want.
+    pub in_flight: u64,
+}
+
+/// See the module.
+#[async_trait]
+pub trait StockGate: Debug + Send + Sync {
+    /// Replaces what the gate knows of a sale by the ledger's reading. An old epoch is `Fenced`. What is in flight stays.
+    async fn rebuild(&self, sale: &SaleId, epoch: Epoch, image: GateImage) -> PortResult<()>;
+
+    /// All or nothing for each demand, in the order given, atomically; replies in the same order. Takes each entry out
+    /// of what is in flight, whatever the answer. A repeat of a held hold answers `Held` and takes nothing more.
+    async fn reserve(&self, sale: &SaleId, wants: &[Want]) -> PortResult<Vec<Reserved>>;
+
+    /// Sets holds to what the ledger says of them. Releasing a hold the gate never knew changes nothing but is remembered.
+    async fn set(&self, sale: &SaleId, updates: &[HoldUpdate]) -> PortResult<()>;
+
+    async fn restock(&self, sale: &SaleId, restock: &Restock) -> PortResult<()>;
+
+    /// Every SKU of the sale, in the order of their ids.
+    async fn levels(&self, sale: &SaleId) -> PortResult<Vec<SkuLevel>>;
+
+    /// Forgets a deleted sale.
+    async fn forget(&self, sale: &SaleId) -> PortResult<()>;
+}

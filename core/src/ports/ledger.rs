@@ -1,0 +1,30 @@
+//! Port: the ledger. The SQL database; it decides. Every promise is a constraint or a compare-and-swap here, so that it
+//! holds when all else lies.
+//!
+//! Four books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
+//! own clock stamps and compares every time. Reads see all that was committed before they began.
+
+use std::fmt::Debug;
+
+mod entries;
+mod orders;
+mod sales;
+mod speaker;
+
+pub use entries::{
+    EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, IdempotencyKey, NewOutcome, OrderRef,
+    OutcomeReason, Replay,
+};
+pub use orders::{
+    NewPayment, OrderBook, OrderCount, Payment, PaymentState, PaymentStep, PaymentUpdate,
+    SimulatedPayment, SimulatedState, StepReply, StockBalance,
+};
+pub use sales::{
+    Audit, AuditRow, Author, Ban, BanList, BanRule, Changed, Created, Deleted, SaleBook,
+};
+pub use speaker::{CursorSaved, Lease, LeaseReply, Speaker};
+
+/// All four books.
+pub trait Ledger: SaleBook + Speaker + EntryBook + OrderBook + Debug + Send + Sync {}
+
+impl<T: SaleBook + Speaker + EntryBook + OrderBook + Debug + Send + Sync> Ledger for T {}

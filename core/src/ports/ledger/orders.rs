@@ -1,0 +1,219 @@
+//! The ledger's book of orders: their states, their payments, the stock they hold.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{
+    clock::UnixMillis,
+    ids::{OrderId, PaymentId, SaleId, SkuId},
+    money::{AmountFen, Currency},
+    order::{ClosingCause, Order, OrderState},
+    ports::{
+        PortResult,
+        gate::{GateImage, HoldUpdate},
+    },
+};
+
+/// The balance of one SKU: `available + owed + held + sold = total`, none negative.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StockBalance {
+    pub sku: SkuId,
+    pub total: u64,
+    pub available: u64,
+    /// Set aside for standby.
+    pub owed: u64,
+    /// Held by orders that are not paid.
+    pub held: u64,
+    pub sold: u64,
+}
+
+/// How many orders of a sale are in a state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OrderCount {
+    pub state: OrderState,
+    pub count: u64,
+}
+
+/// A step was taken, or not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepReply {
+    /// The order after the step, and what the gate must be told of its hold.
+    Done {
+        order: Order,
+        gate: Option<HoldUpdate>,
+    },
+    /// The order was in that state already: nothing changed.
+    Already(Order),
+    /// The step does not apply; the order as it is.
+    Wrong(Order),
+    NoSuchOrder,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PaymentState {
+    Pending,
+    Succeeded,
+    Failed,
+    Closed,
+    Refunded,
+}
+
+impl PaymentState {
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Succeeded, Self::Failed, Self::Closed, Self::Refunded];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Closed => "closed",
+            Self::Refunded => "refunded",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// One attempt to pay.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Payment {
+    pub id: PaymentId,
+    pub order: OrderId,
+    pub provider: String,
+    pub state: PaymentState,
+    /// The version of the provider's last word; 0 before the first.
+    pub version: u64,
+    pub amount: AmountFen,
+    pub currency: Currency,
+}
+
+/// The live payment of an order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NewPayment {
+    New(Payment),
+    /// The order has a live payment: that one.
+    Live(Payment),
+    WrongState(OrderState),
+    NoSuchOrder,
+}
+
+/// The provider's authentic word on a payment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PaymentUpdate {
+    pub payment: PaymentId,
+    pub order: OrderId,
+    pub version: u64,
+    pub state: PaymentState,
+    pub amount: AmountFen,
+    pub currency: Currency,
+}
+
+/// What the provider's word did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PaymentStep {
+    /// It was news: the payment moved, and perhaps its order with it.
+    Applied { order: Order, gate: Option<HoldUpdate> },
+    /// A repeat or an older version: nothing changed.
+    Ignored(Order),
+    /// Not the amount or currency of the payment: nothing changed.
+    WrongAmount,
+    /// We know no such payment of that order.
+    Unknown,
+    /// Money came for an order that cannot take it (closed, or paid by another payment): recorded with the payment,
+    /// for the refund.
+    Surplus(Order),
+}
+
+/// The simulated provider's own record of a payment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SimulatedPayment {
+    pub payment: PaymentId,
+    pub order: OrderId,
+    pub amount: AmountFen,
+    pub currency: Currency,
+    pub state: SimulatedState,
+    /// Whether the callback for the present state was answered 2xx.
+    pub told: bool,
+    pub changed_at: UnixMillis,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SimulatedState {
+    Open,
+    Succeeded,
+    Failed,
+    Closed,
+}
+
+/// See the module.
+#[async_trait]
+pub trait OrderBook {
+    async fn order(&self, order: OrderId) -> PortResult<Option<Order>>;
+
+    /// `awaiting_payment → closing`, with its cause. Anybody may ask: the worker sees it through.
+    async fn begin_closing(&self, order: OrderId, cause: ClosingCause) -> PortResult<StepReply>;
+
+    /// `closing → closed`, with the release of its hold, the buyer's limit and a movement in the same transaction.
+    async fn close_unpaid(&self, order: OrderId) -> PortResult<StepReply>;
+
+    /// `paid → fulfilling`, or `fulfilling → fulfilled`.
+    async fn fulfil(&self, order: OrderId, to: OrderState) -> PortResult<StepReply>;
+
+    /// Moves orders whose deadline has passed, by the ledger's clock, to `closing`; at most `limit`, oldest first.
+    /// Workers that sweep at once get different ones.
+    async fn sweep_deadlines(&self, limit: u32) -> PortResult<Vec<Order>>;
+
+    /// Orders that are `closing` or on their way to `fulfilled`, untouched for `idle`, oldest first: what a crash left.
+    async fn unfinished(&self, idle: Duration, limit: u32) -> PortResult<Vec<Order>>;
+
+    /// Opens a payment for an order that awaits one, or answers its live one.
+    async fn begin_payment(
+        &self,
+        order: OrderId,
+        payment: PaymentId,
+        provider: &str,
+    ) -> PortResult<NewPayment>;
+
+    async fn payment(&self, payment: PaymentId) -> PortResult<Option<Payment>>;
+
+    /// Applies the provider's word: versions only move forward; a success pays the order and sells its hold.
+    async fn apply_payment(&self, update: PaymentUpdate) -> PortResult<PaymentStep>;
+
+    /// The ledger's balance of a sale, in the order of SKU ids.
+    async fn stock(&self, sale: &SaleId) -> PortResult<Vec<StockBalance>>;
+
+    /// One consistent reading for rebuilding the gate.
+    async fn gate_image(&self, sale: &SaleId) -> PortResult<GateImage>;
+
+    async fn order_counts(&self, sale: &SaleId) -> PortResult<Vec<OrderCount>>;
+
+    /// The simulated provider's records: any worker answers for it, so they live with the ledger.
+    async fn simulated_payment(&self, payment: PaymentId) -> PortResult<Option<SimulatedPayment>>;
+
+    /// Records a new one, or returns the one there is.
+    async fn open_simulated(&self, payment: SimulatedPayment) -> PortResult<SimulatedPayment>;
+
+    /// `from → to`, with `told` cleared; `None` if it was not in `from`.
+    async fn step_simulated(
+        &self,
+        payment: PaymentId,
+        from: SimulatedState,
+        to: SimulatedState,
+    ) -> PortResult<Option<SimulatedPayment>>;
+
+    /// Marks the callback of the present state as answered.
+    async fn told_simulated(&self, payment: PaymentId) -> PortResult<()>;
+
+    /// Succeeded or failed ones whose callback was not answered, untouched for `idle`, oldest first.
+    async fn untold_simulated(
+        &self,
+        idle: Duration,
+        limit: u32,
+    ) -> PortResult<Vec<SimulatedPayment>>;
+}

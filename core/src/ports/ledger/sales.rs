@@ -1,0 +1,177 @@
+//! The ledger's book of sales: what they are, who changed them, who is banned.
+
+use std::{net::IpAddr, sync::Arc};
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::UnixMillis,
+    ids::{BuyerId, SaleId, Version},
+    ports::PortResult,
+    sale::{ChangeRefused, Sale, SaleChange},
+};
+
+/// Who did something, for the audit log.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Author {
+    /// The name of the admin token, or `config` for what the configuration made.
+    pub name: String,
+    pub address: Option<IpAddr>,
+}
+
+/// One row to write to the audit log by itself (a change of a sale writes its own).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Audit {
+    pub author: Author,
+    /// What was done, such as `ban.add`.
+    pub verb: String,
+    /// To what, such as a sale's id; empty when to nothing in particular.
+    pub subject: String,
+    pub before: serde_json::Value,
+    pub after: serde_json::Value,
+    /// `ok`, or the code of the problem.
+    pub result: String,
+    pub reason: Option<String>,
+}
+
+/// One row of the audit log. The rows form a chain: `previous` is the SHA-256 of the row before, in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// From 1, without gaps.
+    pub id: u64,
+    pub at: UnixMillis,
+    pub author: Author,
+    pub verb: String,
+    pub subject: String,
+    pub before: serde_json::Value,
+    pub after: serde_json::Value,
+    pub result: String,
+    pub reason: Option<String>,
+    pub previous: String,
+    /// SHA-256 of this row's content and `previous`, in hexadecimal.
+    pub hash: String,
+}
+
+/// Who is kept out.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BanRule {
+    Buyer(BuyerId),
+    Cidr(IpNet),
+    /// A request header with this exact value; the name is lower case.
+    Header {
+        name: String,
+        value: String,
+    },
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Ban {
+    pub id: u64,
+    pub rule: BanRule,
+    pub reason: Option<String>,
+    pub at: UnixMillis,
+}
+
+/// Every ban, and a version that counts the changes of the list.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct BanList {
+    pub version: Version,
+    pub bans: Vec<Ban>,
+}
+
+impl BanList {
+    /// Whether a buyer or the address of a join is banned.
+    #[must_use]
+    pub fn covers(&self, buyer: &BuyerId, address: Option<IpAddr>) -> bool {
+        self.bans.iter().any(|ban| match &ban.rule {
+            BanRule::Buyer(banned) => banned == buyer,
+            BanRule::Cidr(net) => address.is_some_and(|address| net.contains(&address)),
+            BanRule::Header { .. } => false,
+        })
+    }
+
+    /// Whether a request with these headers is banned; `header` looks a value up by its lower-case name.
+    #[must_use]
+    pub fn covers_header<'a>(&self, header: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.bans.iter().any(|ban| match &ban.rule {
+            BanRule::Header { name, value } => header(name) == Some(value),
+            BanRule::Buyer(_) | BanRule::Cidr(_) => false,
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Created {
+    New(Arc<Sale>),
+    /// A sale of that id exists; it was not changed.
+    Exists(Arc<Sale>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Changed {
+    Done(Arc<Sale>),
+    NoSuchSale,
+    /// The version that was asked for is not the present one.
+    Stale {
+        current: Version,
+    },
+    Refused(ChangeRefused),
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Deleted {
+    Done,
+    NoSuchSale,
+    /// Entries without an outcome in the waiting or turn queue's journal, or orders that are not final, keep it.
+    Busy {
+        open_orders: u64,
+    },
+}
+
+/// See the module.
+#[async_trait]
+pub trait SaleBook {
+    async fn sales(&self) -> PortResult<Vec<Arc<Sale>>>;
+
+    async fn sale(&self, sale: &SaleId) -> PortResult<Option<Arc<Sale>>>;
+
+    /// Records a sale with its stock and one audit row.
+    async fn create_sale(&self, sale: Sale, author: &Author) -> PortResult<Created>;
+
+    /// Applies one change as a compare-and-swap on the version (on `expected`, if given), adds stock to the balance if
+    /// it does that, and writes one audit row with what was before and after. A refused change writes its row too.
+    async fn change_sale(
+        &self,
+        sale: &SaleId,
+        expected: Option<Version>,
+        change: SaleChange,
+        author: &Author,
+        reason: Option<String>,
+    ) -> PortResult<Changed>;
+
+    /// Removes a sale and all its rows but the audit log, if every order is final. The caller has made sure that every
+    /// entry has an outcome.
+    async fn delete_sale(&self, sale: &SaleId, author: &Author) -> PortResult<Deleted>;
+
+    /// Rows with an id below `before` (the newest, if `None`), newest first, at most `limit`.
+    async fn audit(&self, before: Option<u64>, limit: u32) -> PortResult<Vec<AuditRow>>;
+
+    async fn bans(&self) -> PortResult<BanList>;
+
+    /// Adds a ban and an audit row; a rule that is there already is returned as it is.
+    async fn add_ban(
+        &self,
+        rule: BanRule,
+        reason: Option<String>,
+        author: &Author,
+    ) -> PortResult<Ban>;
+
+    /// Removes a ban with an audit row; `false` if there was none.
+    async fn remove_ban(&self, id: u64, author: &Author) -> PortResult<bool>;
+
+    /// Writes an audit row for something that is not a row of this book.
+    async fn record(&self, audit: Audit) -> PortResult<()>;
+}

@@ -1,0 +1,64 @@
+//! Port: the turn queue. Called entries on their way to order workers, which compete for them.
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::PortResult;
+use crate::event::Turn;
+
+/// A turn in the hands of one worker. Not settled (acknowledged, retried, buried) before its intake is dropped, it comes
+/// back to somebody.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TurnDelivery {
+    /// Names the delivery to its intake's outlet.
+    pub tag: u64,
+    pub turn: Turn,
+    /// How often this turn was retried for faults of its own; redeliveries after crashes do not count.
+    pub tries: u32,
+}
+
+/// How much lies where.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct QueueDepths {
+    /// Released and not yet acknowledged, waiting out a delay included.
+    pub turns: u64,
+    /// Buried.
+    pub dead: u64,
+}
+
+/// See the module.
+#[async_trait]
+pub trait TurnQueue: Debug + Send + Sync {
+    /// Begins to consume, with at most `prefetch` turns unsettled at a time.
+    async fn consume(&self, prefetch: usize) -> PortResult<TurnIntake>;
+
+    async fn depths(&self) -> PortResult<QueueDepths>;
+}
+
+/// A consumer in two halves. Dropping `deliveries` returns what is unsettled to the queue.
+#[derive(Debug)]
+pub struct TurnIntake {
+    pub deliveries: Box<dyn TurnDeliveries>,
+    pub outlet: Arc<dyn TurnOutlet>,
+}
+
+#[async_trait]
+pub trait TurnDeliveries: Debug + Send {
+    /// Waits for a turn, then takes what else is ready, up to `most`. In order of release, except for retries and
+    /// redeliveries. Cancel-safe. `Unavailable` ends the consumer: consume again.
+    async fn next(&mut self, most: usize) -> PortResult<Vec<TurnDelivery>>;
+}
+
+#[async_trait]
+pub trait TurnOutlet: Debug + Send + Sync {
+    /// Forgets these turns: their outcomes are in the ledger. A repeat is harmless.
+    async fn ack(&self, tags: &[u64]) -> PortResult<()>;
+
+    /// Puts a turn back, to be delivered again after about `delay` (rounded up to a delay the backend has), with one
+    /// more try counted. Durable when it returns.
+    async fn retry(&self, tag: u64, delay: Duration) -> PortResult<()>;
+
+    /// Sets a turn aside for an operator, with a reason. Durable when it returns.
+    async fn bury(&self, tag: u64, reason: &str) -> PortResult<()>;
+}

@@ -1,0 +1,166 @@
+//! The entry object of the contract: what a buyer is told of one place, by poll and by push alike.
+
+use serde::Serialize;
+
+use super::Reading;
+use crate::{
+    clock::UnixMillis,
+    entry::EntryState,
+    forecast::{EtaSeconds, Odds},
+    ids::{EntryId, OrderId, SaleId, Seq, Version},
+    ports::{EntryRecord, OutcomeReason},
+    token::Claims,
+};
+
+/// Shortest and longest time a client is asked to wait between two polls, in milliseconds.
+pub const POLL_AFTER_MS_MIN: u64 = 1_000;
+pub const POLL_AFTER_MS_MAX: u64 = 15_000;
+
+/// A place as its buyer sees it. Serialises as the contract's entry object.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EntryObject {
+    pub entry: EntryId,
+    pub sale: SaleId,
+    pub state: EntryState,
+    pub version: Version,
+    pub seq: Seq,
+    /// 1 is next; `None` once it no longer waits.
+    pub position: Option<u64>,
+    pub serving: Seq,
+    pub eta_seconds: Option<EtaSeconds>,
+    /// `None` once it no longer waits.
+    pub odds: Option<Odds>,
+    pub poll_after_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    pub token_expires_at: UnixMillis,
+    pub order: Option<OrderId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pay_by: Option<UnixMillis>,
+    /// Why it was refused or sold out, in one word, when there is more to say than the state does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The node that answers has not heard of the line for a while.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+    pub links: Links,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Links {
+    #[serde(rename = "self")]
+    pub own: String,
+    pub push: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+}
+
+/// Where links point: the configured public addresses of the roles; empty means relative.
+#[derive(Clone, Debug, Default)]
+pub struct PublicUrls {
+    pub admission: String,
+    pub ws_push: String,
+    pub worker: String,
+}
+
+impl EntryObject {
+    /// An entry that waits, from memory alone. `seen` is the highest `serving` its client was shown.
+    #[must_use]
+    pub fn waiting(
+        reading: &Reading,
+        claims: &Claims,
+        seen: Option<Seq>,
+        now: UnixMillis,
+        urls: &PublicUrls,
+    ) -> Self {
+        let serving = reading.cursor().serving.max(seen.unwrap_or_default());
+        let position = reading.cursor().position(claims.seq, claims.holes_below, seen);
+        let outlook = reading.outlook(now);
+        let eta = outlook.eta(position);
+        Self {
+            state: EntryState::Waiting,
+            version: EntryState::Waiting.version(None),
+            position: Some(position),
+            serving,
+            eta_seconds: eta,
+            odds: Some(outlook.odds(position, claims.units)),
+            poll_after_ms: poll_after_ms(eta, claims, now),
+            stale: reading.is_stale(),
+            ..Self::bare(reading, claims, urls)
+        }
+    }
+
+    /// An entry that was called and has no outcome yet.
+    #[must_use]
+    pub fn called(reading: &Reading, claims: &Claims, urls: &PublicUrls) -> Self {
+        Self {
+            state: EntryState::Called,
+            version: EntryState::Called.version(None),
+            ..Self::bare(reading, claims, urls)
+        }
+    }
+
+    /// An entry that has its outcome.
+    #[must_use]
+    pub fn settled(
+        reading: &Reading,
+        claims: &Claims,
+        record: &EntryRecord,
+        urls: &PublicUrls,
+    ) -> Self {
+        let state = EntryState::from(record.outcome);
+        let bare = Self::bare(reading, claims, urls);
+        Self {
+            state,
+            version: state.version(record.order.map(|order| order.version)),
+            order: record.order.map(|order| order.order),
+            pay_by: record.order.map(|order| order.pay_by),
+            reason: (record.reason != OutcomeReason::Plain).then(|| record.reason.as_str()),
+            poll_after_ms: 5 * POLL_AFTER_MS_MIN,
+            links: Links {
+                order: record
+                    .order
+                    .map(|order| format!("{}/v1/orders/{}", urls.worker, order.order)),
+                ..bare.links
+            },
+            ..bare
+        }
+    }
+
+    fn bare(reading: &Reading, claims: &Claims, urls: &PublicUrls) -> Self {
+        let sale = &claims.sale;
+        Self {
+            entry: claims.entry,
+            sale: sale.clone(),
+            state: EntryState::Waiting,
+            version: Version(1),
+            seq: claims.seq,
+            position: None,
+            serving: reading.cursor().serving,
+            eta_seconds: None,
+            odds: None,
+            poll_after_ms: POLL_AFTER_MS_MIN,
+            token: None,
+            token_expires_at: claims.expires_at,
+            order: None,
+            pay_by: None,
+            reason: None,
+            stale: false,
+            links: Links {
+                own: format!("{}/v1/sales/{sale}/entries/{}", urls.admission, claims.entry),
+                push: format!("{}/v1/sales/{sale}/push", urls.ws_push),
+                order: None,
+            },
+        }
+    }
+}
+
+/// Near places poll often, far ones rarely; a jitter of a fifth keeps a crowd from marching in step.
+fn poll_after_ms(eta: Option<EtaSeconds>, claims: &Claims, now: UnixMillis) -> u64 {
+    let base = eta
+        .map_or(5_000, |eta| eta.p50.saturating_mul(1000) / 4)
+        .clamp(POLL_AFTER_MS_MIN, POLL_AFTER_MS_MAX);
+    let bytes = claims.entry.as_bytes();
+    let own = u64::from(u16::from_be_bytes([bytes[14], bytes[15]])) ^ now.0.unsigned_abs();
+    base + own % (base / 5).max(1)
+}
