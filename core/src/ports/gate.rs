@@ -41,13 +41,23 @@ pub enum HoldPhase {
 }
 
 /// The ledger's word on one hold. `movement` is the ledger's number of that word: a gate that has heard a higher one
-/// for the hold ignores a lower one.
+/// for the hold ignores a lower one. The ledger numbers from 1; 0 is a word from before the ledger's first
+/// ([`HoldUpdate::unrecorded`]).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HoldUpdate {
     pub hold: HoldId,
     pub movement: u64,
     pub phase: HoldPhase,
     pub basket: Basket,
+}
+
+impl HoldUpdate {
+    /// Gives back a reservation that no order came of. Its movement is 0, below every number the ledger gives out: a
+    /// gate that has heard the ledger's word on this hold ignores it, one that has not releases the hold for good.
+    #[must_use]
+    pub fn unrecorded(hold: HoldId, basket: Basket) -> Self {
+        Self { hold, movement: 0, phase: HoldPhase::Released, basket }
+    }
 }
 
 /// Units added to a SKU by an operator. `total` is the SKU's stock after it, in the ledger: a gate that has heard a
