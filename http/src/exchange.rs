@@ -1,0 +1,112 @@
+//! One request on its way through a handler: what was asked, by whom, and its body when the handler wants it.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Debug},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use http::{
+    HeaderValue,
+    header::{AUTHORIZATION, COOKIE},
+};
+use tokio::time::Instant;
+
+use crate::{Peer, Request, percent};
+
+mod body;
+mod json;
+mod origin;
+mod params;
+
+pub(crate) use origin::{Authority, request_authority};
+pub(crate) use params::{PARAMS_MAX, Params, names as param_names};
+
+/// One request on its way through a handler.
+pub struct Exchange {
+    pub request: Request,
+    pub peer: Peer,
+    pub(crate) params: Params,
+    pub(crate) arrival: Arrival,
+}
+
+/// What the server knows about a request besides its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) socket: SocketAddr,
+    /// When its headers were complete.
+    pub(crate) at: Instant,
+    /// How long after that its body may take to arrive.
+    pub(crate) body_timeout: Duration,
+}
+
+impl Exchange {
+    /// A parameter of the route's pattern, percent-decoded. Never "" for a declared one.
+    #[must_use]
+    pub fn param(&self, name: &str) -> &str {
+        self.params.get(self.request.uri().path(), name)
+    }
+
+    /// The first value of `name` in the query, percent-decoded, `+` read as a space. A value whose escapes are broken
+    /// counts as absent.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.request.uri().query()?.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent::decode_query(key)? == name).then(|| percent::decode_query(value))
+        })?
+    }
+
+    /// A header's first value, if it is visible ASCII.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.request.headers().get(name)?.to_str().ok()
+    }
+
+    /// The token of `Authorization: Bearer …`. Absent when there are two such headers: which one counts is a guess.
+    #[must_use]
+    pub fn bearer(&self) -> Option<&str> {
+        let mut lines = self.request.headers().get_all(AUTHORIZATION).iter();
+        let line = lines.next().filter(|_| lines.next().is_none())?.to_str().ok()?;
+        let (scheme, token) = line.split_once(' ')?;
+        let token = token.trim_matches(' ');
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    }
+
+    /// A cookie's first value, without quotes.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let lines =
+            self.request.headers().get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let mut pairs =
+            lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(key, _)| key.trim() == name)?;
+        let value = value.trim();
+        Some(value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value))
+    }
+
+    /// Whether a browser says that another site made this request, and that site is not in `allowed_origins`: what a
+    /// cookie authorises must then be refused. Requests that no browser made say nothing and are not cross-site.
+    #[must_use]
+    pub fn is_cross_site(&self, allowed_origins: &[String]) -> bool {
+        origin::is_cross_site(&self.request, allowed_origins)
+    }
+}
+
+/// Shows neither headers nor query nor addresses: they hold tokens and people.
+impl Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("method", self.request.method())
+            .field("path", &self.request.uri().path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether `value` equals one of `allowed`, as origins compare.
+pub(crate) fn is_listed(value: &HeaderValue, allowed: &[String]) -> bool {
+    allowed.iter().any(|origin| {
+        origin.trim_end_matches('/').as_bytes().eq_ignore_ascii_case(value.as_bytes())
+    })
+}

@@ -1,0 +1,221 @@
+//! From a request to its answer: whose host, which route, which handler; and whatever every answer needs (a request id
+//! on problems, CORS headers, a count and a duration).
+//!
+//! This is the hot path. A request that matches allocates its handler's future and nothing else here.
+
+use std::{
+    fmt::{self, Debug},
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, StatusCode, header::ALLOW};
+use ipnet::IpNet;
+use tokio::time::Instant;
+
+use crate::{
+    Body, Peer, Problem, Request, Response, Routes,
+    exchange::{Arrival, Exchange, Params},
+    metrics,
+};
+
+mod cors;
+mod host;
+mod table;
+
+use cors::Cors;
+use host::Hosts;
+pub use table::RouteConflict;
+use table::{Endpoint, Node, Table};
+
+/// The body timeout of a request that did not come through a [`Server`](crate::Server), which brings its own.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The labels of a request that no route answered.
+const NO_ROUTE: &str = "none";
+
+/// What a router is told besides its routes.
+#[derive(Clone, Debug, Default)]
+pub struct RouterSettings {
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins (`https://shop.example`) whose pages may call with credentials.
+    pub allowed_origins: Vec<String>,
+    /// `None`: any `Host`. `Some`: a `Host` that is not listed is 421. An entry without a port allows every port.
+    pub allowed_hosts: Option<Vec<String>>,
+}
+
+/// All routes of one address.
+pub struct Router {
+    table: Table,
+    trusted_proxies: Vec<IpNet>,
+    cors: Cors,
+    hosts: Hosts,
+}
+
+/// Where a request is to be answered.
+enum Found<'a> {
+    Endpoint(&'a Endpoint, Params),
+    /// By the router itself, for a route it knows.
+    Answered(&'static str, &'static str, Response),
+    Refused(&'static str, &'static str, Problem),
+}
+
+impl Router {
+    /// Joins the routes of several roles. Fails when two of them claim the same place.
+    pub fn new(routes: Vec<Routes>, settings: RouterSettings) -> Result<Self, RouteConflict> {
+        metrics::describe();
+        Ok(Self {
+            table: Table::new(routes)?,
+            trusted_proxies: settings.trusted_proxies,
+            cors: Cors::new(settings.allowed_origins),
+            hosts: Hosts::new(settings.allowed_hosts),
+        })
+    }
+
+    /// Answers one request. An unknown path is 404 `not_found`, a known one with another method 405
+    /// `method_not_allowed` with `Allow`; a handler that panics is 500 `internal`.
+    pub async fn handle(&self, request: Request, socket: SocketAddr) -> Response {
+        self.answer(request, Arrival { socket, at: Instant::now(), body_timeout: BODY_TIMEOUT })
+            .await
+    }
+
+    pub(crate) async fn answer(&self, request: Request, arrival: Arrival) -> Response {
+        let origin = self.cors.origin_of(&request);
+        let mut response = match self.find(&request) {
+            Found::Endpoint(endpoint, params) => {
+                let response = self.run(endpoint, params, request, arrival).await;
+                endpoint.metrics.count(response.status(), arrival.at.elapsed());
+                response
+            }
+            Found::Answered(role, route, response) => {
+                metrics::count_stray(
+                    role,
+                    request.method(),
+                    route,
+                    response.status(),
+                    arrival.at.elapsed(),
+                );
+                response
+            }
+            Found::Refused(role, route, problem) => {
+                metrics::count_stray(
+                    role,
+                    request.method(),
+                    route,
+                    problem.status(),
+                    arrival.at.elapsed(),
+                );
+                tell(route, problem)
+            }
+        };
+        self.cors.mark(origin, &mut response);
+        response
+    }
+
+    fn find(&self, request: &Request) -> Found<'_> {
+        if let Err(problem) = self.hosts.check(request) {
+            return Found::Refused(NO_ROUTE, NO_ROUTE, problem);
+        }
+        let path = request.uri().path();
+        let Some(matched) = self.table.at(path) else {
+            let detail = "There is nothing at this path. The paths of the API begin with /v1/.";
+            return Found::Refused(NO_ROUTE, NO_ROUTE, Problem::not_found("not_found", detail));
+        };
+        let node = matched.value;
+        if let Some(endpoint) = node.endpoint(request.method()) {
+            if request.method() == Method::OPTIONS && cors::is_preflight(request) {
+                return self.preflight(node, request);
+            }
+            let values = matched.params.iter().map(|(_, value)| value);
+            return match Params::new(path, &node.params, values) {
+                Ok(params) => Found::Endpoint(endpoint, params),
+                Err(_) => Found::Refused(
+                    endpoint.role,
+                    node.pattern,
+                    Problem::bad_request(
+                        "The path has a broken percent-escape, or one that is not UTF-8.",
+                    ),
+                ),
+            };
+        }
+        if request.method() == Method::OPTIONS {
+            return self.preflight(node, request);
+        }
+        let detail = format!("This path does not take this method. It takes {}.", node.allow);
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+        Found::Refused(node.role, node.pattern, problem.header(ALLOW, node.allow.as_str()))
+    }
+
+    /// `OPTIONS`, asked by a browser before a cross-origin request or by anybody who wants to know the methods.
+    fn preflight(&self, node: &Node, request: &Request) -> Found<'_> {
+        match self.cors.preflight(request, &node.allow) {
+            Ok(response) => Found::Answered(node.role, node.pattern, response),
+            Err(problem) => Found::Refused(node.role, node.pattern, problem),
+        }
+    }
+
+    async fn run(
+        &self,
+        endpoint: &Endpoint,
+        params: Params,
+        request: Request,
+        arrival: Arrival,
+    ) -> Response {
+        let peer = Peer::find(arrival.socket, request.headers(), &self.trusted_proxies);
+        let exchange = Exchange { request, peer, params, arrival };
+        // The call itself is inside, so that a handler may panic before its first await, too.
+        let handling =
+            AssertUnwindSafe(async { (endpoint.handler)(exchange).await }).catch_unwind();
+        match handling.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(problem)) => tell(endpoint.route, problem),
+            Err(panic) => {
+                let mut problem = Problem::internal();
+                let instance = problem.instance();
+                tracing::error!(
+                    instance,
+                    route = endpoint.route,
+                    panic = panic_message(&*panic),
+                    "a handler panicked"
+                );
+                problem.into()
+            }
+        }
+    }
+}
+
+/// The answer to a refusal. The cause of a fault was logged where it was found; this line ties it to the request.
+fn tell(route: &'static str, mut problem: Problem) -> Response {
+    let (status, code) = (problem.status().as_u16(), problem.code());
+    tracing::debug!(instance = problem.instance(), route, status, code, "refused");
+    problem.into()
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    match (panic.downcast_ref::<&'static str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        (None, None) => "not a text",
+    }
+}
+
+/// `Allow` on a plain 204.
+fn allow_only(allow: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
+}
+
+impl Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("cors", &self.cors)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
+}

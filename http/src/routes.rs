@@ -1,0 +1,87 @@
+//! A role's routes: a method and a path pattern each, and what answers them.
+
+use std::{
+    fmt::{self, Debug},
+    sync::Arc,
+};
+
+use futures_util::future::BoxFuture;
+use http::Method;
+
+use crate::{Exchange, Problem, Response};
+
+pub(crate) type Handler =
+    Arc<dyn Fn(Exchange) -> BoxFuture<'static, Result<Response, Problem>> + Send + Sync>;
+
+/// What one role answers, on one screen. Patterns are matchit's: `/v1/sales/{sale}/entries/{entry}`; a `{*rest}` at the
+/// end takes everything, slashes too.
+pub struct Routes {
+    pub(crate) role: &'static str,
+    pub(crate) declared: Vec<Declared>,
+}
+
+pub(crate) struct Declared {
+    pub(crate) method: Method,
+    pub(crate) pattern: &'static str,
+    pub(crate) handler: Handler,
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident => $method:ident),+ $(,)?) => {
+        impl Routes {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name<F, Fut>(self, pattern: &'static str, handler: F) -> Self
+                where
+                    F: Fn(Exchange) -> Fut + Send + Sync + 'static,
+                    Fut: Future<Output = Result<Response, Problem>> + Send + 'static,
+                {
+                    self.on(Method::$method, pattern, handler)
+                }
+            )+
+        }
+    };
+}
+
+methods! {
+    /// Also answers `HEAD`, without the body.
+    get => GET,
+    post => POST,
+    put => PUT,
+    patch => PATCH,
+    delete => DELETE,
+    /// Rarely needed: the router answers preflights, and tells `Allow`, by itself.
+    options => OPTIONS,
+}
+
+impl Routes {
+    /// `role` is the label its requests carry in the metrics.
+    #[must_use]
+    pub fn new(role: &'static str) -> Self {
+        Self { role, declared: Vec::new() }
+    }
+
+    fn on<F, Fut>(mut self, method: Method, pattern: &'static str, handler: F) -> Self
+    where
+        F: Fn(Exchange) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response, Problem>> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |exchange| Box::pin(handler(exchange)));
+        self.declared.push(Declared { method, pattern, handler });
+        self
+    }
+}
+
+impl Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let routes = self
+            .declared
+            .iter()
+            .map(|declared| format!("{} {}", declared.method, declared.pattern));
+        f.debug_struct("Routes")
+            .field("role", &self.role)
+            .field("routes", &routes.collect::<Vec<_>>())
+            .finish()
+    }
+}

@@ -1,0 +1,112 @@
+//! The life of one connection: (TLS handshake,) requests, and, when the server is told to stop, a graceful end.
+
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use metrics::Gauge;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::Socket;
+use crate::{Router, exchange::Arrival};
+
+/// What every connection of a server needs.
+pub(super) struct Serving {
+    pub(super) http: http1::Builder,
+    pub(super) router: Arc<Router>,
+    pub(super) header_timeout: Duration,
+    pub(super) body_timeout: Duration,
+    pub(super) drain_timeout: Duration,
+}
+
+/// One of `connections_max`, given back when dropped.
+pub(super) struct Slot {
+    open: Gauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    pub(super) fn new(permit: OwnedSemaphorePermit, open: Gauge) -> Self {
+        open.increment(1);
+        Self { open, _permit: permit }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.decrement(1);
+    }
+}
+
+impl Serving {
+    /// Ends when the connection does, when it was upgraded, or within the drain timeout of `stop`.
+    pub(super) async fn serve<S>(
+        self: Arc<Self>,
+        socket: Socket<S>,
+        peer: SocketAddr,
+        stop: CancellationToken,
+        slot: Slot,
+    ) where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (router, body_timeout) = (Arc::clone(&self.router), self.body_timeout);
+        let service = service_fn(move |request| {
+            let router = Arc::clone(&router);
+            async move {
+                let arrival = Arrival { socket: peer, at: Instant::now(), body_timeout };
+                Ok::<_, Infallible>(router.answer(request, arrival).await)
+            }
+        });
+        let mut connection =
+            pin!(self.http.serve_connection(TokioIo::new(socket), service).with_upgrades());
+        let ended = tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                match timeout(self.drain_timeout, connection).await {
+                    Ok(ended) => ended,
+                    Err(_elapsed) => {
+                        tracing::warn!("a request was cut: it was not finished within the drain timeout");
+                        Ok(())
+                    }
+                }
+            }
+        };
+        // Clients vanish, stall and send nonsense all day; none of it asks for an operator.
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        drop(slot);
+    }
+
+    /// As [`Serving::serve`], after a handshake that may take as long as headers may.
+    pub(super) async fn serve_tls(
+        self: Arc<Self>,
+        tls: TlsAcceptor,
+        stream: TcpStream,
+        peer: SocketAddr,
+        stop: CancellationToken,
+        slot: Slot,
+    ) {
+        let handshake = tokio::select! {
+            () = stop.cancelled() => return,
+            handshake = timeout(self.header_timeout, tls.accept(stream)) => handshake,
+        };
+        match handshake {
+            Ok(Ok(stream)) => {
+                let socket = Socket::new(stream, self.body_timeout);
+                self.serve(socket, peer, stop, slot).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_elapsed) => tracing::debug!("a TLS handshake took too long"),
+        }
+    }
+}
