@@ -1,0 +1,7 @@
+//! The handlers, one file per noun.
+
+pub(crate) mod audit;
+pub(crate) mod bans;
+pub(crate) mod sales;
+pub(crate) mod stats;
+pub(crate) mod tune;

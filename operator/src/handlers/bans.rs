@@ -1,0 +1,89 @@
+//! Bans: who is kept out. The dispatcher ends the waiting entries of the banned when it hears of the list's change.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde::Serialize;
+use sluice_core::{
+    clock::UnixMillis,
+    ids::Version,
+    ports::{Ban, BanRule, Notice},
+};
+use sluice_http::{Exchange, Problem, Response, empty};
+
+use crate::{
+    audited::{Attempt, Refusal},
+    desk::Desk,
+    reply::fresh,
+    wire::{BanBody, check_reason},
+};
+
+/// A ban in the form it was sent in, with what we know of it.
+#[derive(Serialize)]
+struct BanObject<'a> {
+    id: u64,
+    #[serde(flatten)]
+    rule: &'a BanRule,
+    reason: Option<&'a str>,
+    at: UnixMillis,
+}
+
+impl<'a> BanObject<'a> {
+    fn new(ban: &'a Ban) -> Self {
+        Self { id: ban.id, rule: &ban.rule, reason: ban.reason.as_deref(), at: ban.at }
+    }
+}
+
+#[derive(Serialize)]
+struct BanObjects<'a> {
+    version: Version,
+    bans: Vec<BanObject<'a>>,
+}
+
+pub(crate) async fn list(desk: Arc<Desk>, _exchange: Exchange) -> Result<Response, Problem> {
+    let list = desk.ports.ledger.bans().await?;
+    let bans = list.bans.iter().map(BanObject::new).collect();
+    Ok(fresh(StatusCode::OK, &BanObjects { version: list.version, bans }))
+}
+
+/// 201, or 200 with the ban that is there already.
+pub(crate) async fn add(mut attempt: Attempt) -> Result<Response, Refusal> {
+    let body: BanBody = attempt.json().await?;
+    let desk = &attempt.desk;
+    let rule = body.rule()?;
+    let reason = check_reason(body.reason)?;
+    let list = desk.ports.ledger.bans().await?;
+    let known = list.bans.iter().any(|ban| ban.rule == rule);
+    if !known && list.bans.len() >= desk.limits.bans_max {
+        let detail = format!(
+            "There are {} bans, which is the most. Remove some, or ban a range.",
+            list.bans.len()
+        );
+        return Err(Problem::conflict("too_many_bans", detail).into());
+    }
+    let ban = desk.ports.ledger.add_ban(rule, reason, &attempt.caller.author()).await?;
+    bite(desk).await?;
+    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(fresh(status, &BanObject::new(&ban)))
+}
+
+pub(crate) async fn remove(attempt: Attempt) -> Result<Response, Refusal> {
+    let desk = &attempt.desk;
+    let no_such_ban = || {
+        Problem::not_found("no_such_ban", "There is no ban of this id. `GET /v1/bans` lists them.")
+    };
+    let id = attempt.exchange.param("id").parse().map_err(|_| no_such_ban())?;
+    if !desk.ports.ledger.remove_ban(id, &attempt.caller.author()).await? {
+        return Err(no_such_ban().into());
+    }
+    bite(desk).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// In this process now, everywhere else by the bulletin.
+async fn bite(desk: &Desk) -> Result<(), Refusal> {
+    let list = desk.ports.ledger.bans().await?;
+    desk.ports.directory.learn_bans(list);
+    desk.tell(Notice::Bans).await;
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Watching: the figures of one sale at one moment, and the little that has to be watched all the time to know them.
+
+use std::{sync::Arc, time::Duration};
+
+use sluice_core::sale::Sale;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{desk::Desk, metrics};
+
+mod arrivals;
+mod stats;
+
+pub(crate) use arrivals::Arrivals;
+pub(crate) use stats::Stats;
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Every how many looks the stores are asked what the metrics tell of drift and dead letters.
+const LOOKS_PER_COUNT: u32 = 5;
+
+/// Looks at every line once a second, for the arrivals; until `shutdown`. A store that is away leaves a gap.
+pub(crate) async fn run(desk: &Desk, shutdown: &CancellationToken) {
+    let mut tick = interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks: u32 = 0;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = look(desk, looks.is_multiple_of(LOOKS_PER_COUNT)) => {}
+        }
+        looks = looks.wrapping_add(1);
+    }
+}
+
+async fn look(desk: &Desk, count: bool) {
+    if count && let Ok(depths) = desk.ports.turns.depths().await {
+        metrics::dead_letters(depths.dead);
+    }
+    let sales: Vec<Arc<Sale>> =
+        desk.ports.directory.sales().iter().map(|view| view.sale()).collect();
+    desk.arrivals.retain(|known| sales.iter().any(|sale| sale.id == *known));
+    for sale in sales {
+        match desk.ports.line.snapshot(&sale.id).await {
+            Ok(snapshot) => {
+                desk.arrivals.note(&sale.id, snapshot.cursor.rank(snapshot.last), Instant::now())
+            }
+            Err(_) => desk.arrivals.forget(&sale.id),
+        }
+        if count {
+            for (sku, units) in stats::drift(desk, &sale.id).await {
+                metrics::stock_drift(&sale.id, &sku, units);
+            }
+        }
+    }
+}

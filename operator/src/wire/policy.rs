@@ -1,0 +1,89 @@
+//! A partial policy as operators send it.
+
+use serde::Deserialize;
+use sluice_core::policy::{Limits, OnSoldOut, Overflow, PolicyPatch, RateLimit};
+
+use super::{Whole, present};
+
+/// The body of `PATCH …/policy`, and `policy` of a new sale: absent fields stay as they are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PolicyBody {
+    #[serde(deserialize_with = "present")]
+    fraction: Option<f64>,
+    #[serde(deserialize_with = "present")]
+    ceiling_per_second: Option<f64>,
+    #[serde(deserialize_with = "present")]
+    tail_per_second: Option<f64>,
+    #[serde(deserialize_with = "present")]
+    multiplier: Option<f64>,
+    #[serde(deserialize_with = "present")]
+    refuse_while_paused: Option<bool>,
+    #[serde(deserialize_with = "present")]
+    line_cap: Option<Whole>,
+    #[serde(deserialize_with = "present")]
+    overflow: Option<Overflow>,
+    #[serde(deserialize_with = "present")]
+    standby_cap: Option<Whole>,
+    #[serde(deserialize_with = "present")]
+    on_sold_out: Option<OnSoldOut>,
+    #[serde(deserialize_with = "present")]
+    per_buyer_units: Option<Whole>,
+    #[serde(deserialize_with = "present")]
+    payment_window_seconds: Option<Whole>,
+    #[serde(deserialize_with = "present")]
+    expire_silent_after_seconds: Option<Whole>,
+    #[serde(deserialize_with = "present")]
+    outcome_timeout_seconds: Option<Whole>,
+    #[serde(deserialize_with = "present")]
+    limits: Option<LimitsBody>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LimitsBody {
+    #[serde(deserialize_with = "present")]
+    per_buyer: Option<RateLimitBody>,
+    #[serde(deserialize_with = "present")]
+    per_device: Option<RateLimitBody>,
+    #[serde(deserialize_with = "present")]
+    per_ip: Option<RateLimitBody>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RateLimitBody {
+    per_second: Whole,
+    burst: Whole,
+}
+
+impl PolicyBody {
+    pub(crate) fn into_patch(self) -> PolicyPatch {
+        PolicyPatch {
+            fraction: self.fraction,
+            ceiling_per_second: self.ceiling_per_second,
+            tail_per_second: self.tail_per_second,
+            multiplier: self.multiplier,
+            refuse_while_paused: self.refuse_while_paused,
+            line_cap: self.line_cap.map(Whole::to_u64),
+            overflow: self.overflow,
+            standby_cap: self.standby_cap.map(Whole::to_u64),
+            on_sold_out: self.on_sold_out,
+            per_buyer_units: self.per_buyer_units.map(Whole::to_u32),
+            payment_window_seconds: self.payment_window_seconds.map(Whole::to_u32),
+            expire_silent_after_seconds: self.expire_silent_after_seconds.map(Whole::to_u32),
+            outcome_timeout_seconds: self.outcome_timeout_seconds.map(Whole::to_u32),
+            limits: self.limits.map(|limits| Limits {
+                per_buyer: limits.per_buyer.map(RateLimitBody::into_limit),
+                per_device: limits.per_device.map(RateLimitBody::into_limit),
+                per_ip: limits.per_ip.map(RateLimitBody::into_limit),
+            }),
+        }
+    }
+}
+
+impl RateLimitBody {
+    fn into_limit(self) -> RateLimit {
+        RateLimit { per_second: self.per_second.to_u32(), burst: self.burst.to_u32() }
+    }
+}
