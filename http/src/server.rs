@@ -95,14 +95,46 @@ struct Metrics {
     dropped: Counter,
 }
 
+/// A bound address, before anything is served on it: for roles whose links must name it.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+}
+
+impl Listener {
+    /// Binds; port 0 takes a free one. Call it inside a runtime.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let refused = |source| BindError::Listen { listen: address, source };
+        let listener = listen(address).map_err(refused)?;
+        let local_addr = listener.local_addr().map_err(refused)?;
+        Ok(Self { listener, local_addr })
+    }
+
+    /// The address that was bound.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+}
+
 impl Server {
     /// Checks the limits, reads the TLS files and binds. Nothing is accepted before [`Server::run`].
     pub async fn bind(config: ServerConfig, router: Arc<Router>) -> Result<Self, BindError> {
         check(&config)?;
+        let listener = Listener::bind(config.listen)?;
+        Self::on(listener, config, router)
+    }
+
+    /// The same on an address that is bound already; the configuration's `listen` is not looked at.
+    pub fn on(
+        listener: Listener,
+        config: ServerConfig,
+        router: Arc<Router>,
+    ) -> Result<Self, BindError> {
+        check(&config)?;
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
-        let refused = |source| BindError::Listen { listen: config.listen, source };
-        let listener = listen(config.listen).map_err(refused)?;
-        let local_addr = listener.local_addr().map_err(refused)?;
+        let Listener { listener, local_addr } = listener;
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(config.header_timeout)

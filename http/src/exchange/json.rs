@@ -132,10 +132,10 @@ fn reword(message: &str) -> (Option<String>, String) {
 /// Splits ``prefix`name`rest``.
 fn quoted<'a>(message: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
     let rest = message.strip_prefix(prefix)?.strip_prefix('`')?;
-    // A name the client chose may hold a backquote; what follows it in these messages never starts like this.
+    // A name the client chose may hold anything, these words too; serde's own come last.
     let end = rest
-        .find("`, expected")
-        .or_else(|| rest.find("`, there are no fields"))
+        .rfind("`, expected")
+        .or_else(|| rest.rfind("`, there are no fields"))
         .or_else(|| rest.rfind('`'))?;
     Some((rest.get(..end)?, rest.get(end + 1..)?))
 }
