@@ -1,1 +1,30 @@
-//! worker
+//! The order worker: turns become outcomes, holds and orders; orders are paid, cancelled, closed or fulfilled.
+//!
+//! [`Worker`] is the role: it consumes turns in micro-batches, answers the order routes and the payment callback, sweeps
+//! payment deadlines, and announces again what a crash kept from the bulletin. [`Simulated`] is a payment provider of our
+//! own, in its orderly form, for demonstrations, rehearsals and tests.
+//!
+//! It decides nothing that two workers could decide differently: outcomes and states are the ledger's, each effect is keyed
+//! and may be repeated, and a turn is acknowledged last. It never rebuilds the stock gate; that is for who speaks for a line.
+
+mod aftermath;
+mod agenda;
+mod asking;
+mod backoff;
+mod callback;
+mod config;
+mod finish;
+mod fulfilment;
+mod metrics;
+mod orders;
+mod relay;
+mod shared;
+mod simulated;
+mod sweeper;
+mod turns;
+mod worker;
+
+pub use config::Config;
+pub use fulfilment::{Fulfilment, FulfilmentError, Immediate};
+pub use simulated::{Simulated, SimulatedPorts, SimulatedSettings};
+pub use worker::{Worker, WorkerPorts};

@@ -1,0 +1,77 @@
+//! What can be set about a worker, and what each limit does when it is met.
+
+use std::time::Duration;
+
+/// Settings of a worker. [`Config::default`] is what a deployment should begin with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How many tasks consume turns, each with its own intake. 0 leaves the turns to an order backend of your own.
+    /// More than two add latency, not throughput: they wait for the same rows of the ledger.
+    pub consumers: usize,
+    /// Most turns that are held in one transaction of the ledger. What waits is taken at once; no timer fills a batch.
+    pub batch_max: usize,
+    /// Most turns one consumer may have unsettled, those that wait for a cold gate included. Beyond it the rest stays in the queue.
+    pub prefetch: usize,
+    /// How often a turn is tried for faults of its own before it is buried for an operator.
+    pub tries_max: u32,
+    /// How often a turn asks again when the gate refuses goods the ledger still has, before that counts as a try.
+    pub disagreements_max: u32,
+    /// Longest delay of a retry; the delays double from 1 s up to it, with full jitter.
+    pub retry_delay_max: Duration,
+    /// Longest wait for one call of a store. Beyond it the call counts as unknown and is repeated.
+    pub port_timeout: Duration,
+    /// How often a call of a store is repeated in a row before the store counts as away.
+    pub port_tries_max: u32,
+    /// Longest wait for one call of the payment provider.
+    pub provider_timeout: Duration,
+    /// Longest wait for one call of the fulfilment.
+    pub fulfilment_timeout: Duration,
+    /// How often passed payment deadlines are looked for.
+    pub sweep_interval: Duration,
+    /// How often orders that somebody else began to close are looked for.
+    pub closing_interval: Duration,
+    /// How long an order may rest on its way to `fulfilled` before it counts as left behind by a crash.
+    pub idle_after: Duration,
+    /// How long the provider may stay out of reach before an order is closed without its word.
+    pub closing_max: Duration,
+    /// Most orders taken up by one look at the ledger; the next look takes the rest.
+    pub sweep_max: u32,
+    /// Most orders being closed or fulfilled at a time; more wait their turn.
+    pub finishing_max: usize,
+    /// Most orders waiting to be closed or fulfilled in memory; more stay in the ledger until they are found again.
+    pub agenda_max: usize,
+    /// How often outcomes that were not announced are looked for.
+    pub relay_interval: Duration,
+    /// Most outcomes announced again at a time.
+    pub relay_max: u32,
+    /// Most consequences of order steps (for gate, line and bulletin) waiting in memory. Beyond it they are dropped with an
+    /// error in the log, and the gate is right again once it is reconciled or rebuilt.
+    pub aftermath_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            consumers: 2,
+            batch_max: 256,
+            prefetch: 1_024,
+            tries_max: 8,
+            disagreements_max: 20,
+            retry_delay_max: Duration::from_secs(128),
+            port_timeout: Duration::from_secs(5),
+            port_tries_max: 3,
+            provider_timeout: Duration::from_secs(3),
+            fulfilment_timeout: Duration::from_secs(3),
+            sweep_interval: Duration::from_secs(1),
+            closing_interval: Duration::from_millis(250),
+            idle_after: Duration::from_secs(5),
+            closing_max: Duration::from_secs(60),
+            sweep_max: 1_000,
+            finishing_max: 128,
+            agenda_max: 8_192,
+            relay_interval: Duration::from_secs(1),
+            relay_max: 1_000,
+            aftermath_max: 16_384,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The worker's metrics. No label ever carries a buyer, an entry or an order.
+
+use metrics::{counter, gauge, histogram};
+use sluice_core::{ids::SaleId, order::OrderState};
+
+/// Orders that entered a state.
+pub(crate) const ORDERS: &str = "sluice_orders_total";
+/// Payment callbacks, by what became of them.
+pub(crate) const CALLBACKS: &str = "sluice_payment_callbacks_total";
+/// Turns settled in one transaction of the ledger.
+pub(crate) const BATCH: &str = "sluice_hold_batch_turns";
+/// Turns set aside for an operator.
+pub(crate) const DEAD: &str = "sluice_dead_letters";
+
+pub(crate) fn order_entered(sale: &SaleId, state: OrderState) {
+    orders_entered(sale, state, 1);
+}
+
+pub(crate) fn orders_entered(sale: &SaleId, state: OrderState, count: u64) {
+    if count > 0 {
+        counter!(ORDERS, "sale" => sale.to_string(), "state" => state.as_str()).increment(count);
+    }
+}
+
+pub(crate) fn callback(result: &'static str) {
+    counter!(CALLBACKS, "result" => result).increment(1);
+}
+
+pub(crate) fn batch(sale: &SaleId, turns: usize) {
+    histogram!(BATCH, "sale" => sale.to_string())
+        .record(f64::from(u32::try_from(turns).unwrap_or(u32::MAX)));
+}
+
+pub(crate) fn dead_turns(count: u64) {
+    gauge!(DEAD, "queue" => "turns").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}

@@ -1,0 +1,81 @@
+//! The order routes of the contract: what a buyer may see and do with an order, proved by the queue token of its entry.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
+use hyper::body::Body as _;
+use serde::Deserialize;
+use sluice_core::order::{Order, OrderState};
+use sluice_http::{Exchange, Problem, Response, Routes, json};
+
+use crate::shared::Shared;
+
+mod access;
+mod cancel;
+mod later;
+mod object;
+mod pay;
+mod replay;
+
+use object::OrderObject;
+
+/// Largest body of an order request, in bytes; a larger one is answered 413.
+const BODY_BYTES_MAX: usize = 16 * 1_024;
+
+pub(crate) fn routes(routes: Routes, shared: &Arc<Shared>) -> Routes {
+    routes
+        .get("/v1/orders/{order}", with(shared, show))
+        .post("/v1/orders/{order}/payment", with(shared, pay::pay))
+        .post("/v1/orders/{order}/cancel", with(shared, cancel::cancel))
+        .post("/v1/orders/{order}/refund", with(shared, later::refund))
+        .post("/v1/orders/{order}/change", with(shared, later::change))
+}
+
+/// Gives a handler what it works with.
+pub(crate) fn with<F, Fut>(
+    shared: &Arc<Shared>,
+    handler: F,
+) -> impl Fn(Exchange) -> Fut + Send + Sync + 'static
+where
+    F: Fn(Arc<Shared>, Exchange) -> Fut + Send + Sync + 'static,
+{
+    let shared = Arc::clone(shared);
+    move |exchange| handler(Arc::clone(&shared), exchange)
+}
+
+async fn show(shared: Arc<Shared>, exchange: Exchange) -> Result<Response, Problem> {
+    let order = access::order(&shared, &exchange).await?;
+    Ok(answer(&shared, &order))
+}
+
+/// The order as the contract shows it.
+fn answer(shared: &Shared, order: &Order) -> Response {
+    private(json(StatusCode::OK, &OrderObject::of(order, &shared.ports.urls)))
+}
+
+/// An answer that belongs to one buyer: no cache keeps it.
+fn private(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The body of a request that has nothing to say: none, or an empty object.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn expect_nothing(exchange: &mut Exchange) -> Result<(), Problem> {
+    if exchange.request.body().is_end_stream() {
+        return Ok(());
+    }
+    let Nothing {} = exchange.json(BODY_BYTES_MAX).await?;
+    Ok(())
+}
+
+/// 409: what was asked for does not apply to the order as it is.
+fn wrong_state(state: OrderState, needs: &str) -> Problem {
+    Problem::conflict(
+        "wrong_state",
+        format!("The order is `{}`; this needs one that is {needs}.", state.as_str()),
+    )
+}

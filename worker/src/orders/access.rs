@@ -1,0 +1,46 @@
+//! Who may touch an order: whoever holds a live queue token of its entry, and nobody else.
+
+use sluice_core::{
+    ids::OrderId,
+    order::Order,
+    token::{Claims, Purpose, Verified},
+};
+use sluice_http::{Exchange, Problem};
+
+use crate::shared::Shared;
+
+/// The order of the path, if the token in the request is its entry's.
+pub(super) async fn order(shared: &Shared, exchange: &Exchange) -> Result<Order, Problem> {
+    let claims = claims(shared, exchange)?;
+    let no_such_order =
+        || Problem::not_found("no_such_order", "There is no order with the id in the path.");
+    let id: OrderId = exchange.param("order").parse().map_err(|_| no_such_order())?;
+    let order = shared.once(shared.ports.ledger.order(id)).await?.ok_or_else(no_such_order)?;
+    if order.entry == claims.entry {
+        Ok(order)
+    } else {
+        Err(Problem::forbidden("wrong_entry", "The token belongs to another entry than the order."))
+    }
+}
+
+fn claims(shared: &Shared, exchange: &Exchange) -> Result<Claims, Problem> {
+    let bad = || {
+        Problem::unauthorized(
+            "bad_token",
+            "Send the entry's queue token as `Authorization: Bearer <token>`.",
+        )
+    };
+    let token = exchange.bearer().ok_or_else(bad)?;
+    let now = shared.ports.clock.now();
+    match shared.ports.keyring.verify_claims(Purpose::Place, token, now) {
+        Ok(Verified::Live(claims)) => Ok(claims),
+        Ok(Verified::Expired(claims)) => Err(Problem::unauthorized(
+            "token_expired",
+            format!(
+                "The token has expired. Renew it with `POST {}/v1/sales/{}/entries/{}/token`.",
+                shared.ports.urls.admission, claims.sale, claims.entry
+            ),
+        )),
+        Err(_) => Err(bad()),
+    }
+}

@@ -1,0 +1,121 @@
+//! `POST /v1/orders/{order}/payment`: opens a payment at the provider, or finds the live one. One live payment per order;
+//! its id is ours and drawn by the ledger's transaction, so a repeat after any crash asks the provider for the same one.
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use serde::Serialize;
+use sluice_core::{
+    ids::PaymentId,
+    money::{AmountFen, Currency},
+    order::{Order, OrderState},
+    ports::{
+        NewPayment, Payment, PaymentRequest, PaymentState, PaymentUpdate, ProviderError,
+        ProviderPayment,
+    },
+};
+use sluice_http::{Exchange, Problem, Response, json};
+
+use super::{access, expect_nothing, private, replay, wrong_state};
+use crate::{finish::in_time, shared::Shared};
+
+#[derive(Debug, Serialize)]
+struct PaymentObject {
+    payment: PaymentId,
+    pay_url: String,
+    amount_fen: AmountFen,
+    currency: Currency,
+}
+
+pub(super) async fn pay(shared: Arc<Shared>, mut exchange: Exchange) -> Result<Response, Problem> {
+    let order = access::order(&shared, &exchange).await?;
+    expect_nothing(&mut exchange).await?;
+    replay::note(&shared, &exchange, order.id, "payment", &()).await?;
+
+    let ports = &shared.ports;
+    let id = PaymentId::generate(ports.clock.now(), &ports.random);
+    let begun = ports.ledger.begin_payment(order.id, id, shared.provider.name());
+    let (status, payment) = match shared.once(begun).await? {
+        NewPayment::New(payment) => (StatusCode::CREATED, payment),
+        NewPayment::Live(payment) => (StatusCode::OK, payment),
+        NewPayment::WrongState(state) => return Err(wrong_state(state, "`awaiting_payment`")),
+        NewPayment::NoSuchOrder => {
+            return Err(Problem::not_found(
+                "no_such_order",
+                "The order was removed with its sale.",
+            ));
+        }
+    };
+    let opened = open(&shared, &order, &payment).await?;
+    still_awaits(&shared, &order, payment.id).await?;
+    let object = PaymentObject {
+        payment: payment.id,
+        pay_url: opened.pay_url,
+        amount_fen: payment.amount,
+        currency: payment.currency,
+    };
+    Ok(private(json(status, &object)))
+}
+
+async fn open(
+    shared: &Shared,
+    order: &Order,
+    payment: &Payment,
+) -> Result<ProviderPayment, Problem> {
+    let request = PaymentRequest {
+        payment: payment.id,
+        order: order.id,
+        amount: payment.amount,
+        currency: payment.currency,
+    };
+    let limit = shared.config.provider_timeout;
+    let error = match in_time(limit, shared.provider.create(&request)).await {
+        Ok(opened) => return Ok(opened),
+        Err(error) => error,
+    };
+    tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
+        "a payment could not be opened");
+    match error {
+        ProviderError::Unreachable(_) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The payment provider does not answer right now. Repeat the same request: it finds the same payment.",
+        )
+        .retry_after(Duration::from_secs(2))),
+        ProviderError::Refused(_) => {
+            // Its word is final: the payment is over, so that the next request can open another.
+            let over = PaymentUpdate {
+                payment: payment.id,
+                order: order.id,
+                version: payment.version.saturating_add(1),
+                state: PaymentState::Failed,
+                amount: payment.amount,
+                currency: payment.currency,
+            };
+            shared.once(shared.ports.ledger.apply_payment(over)).await?;
+            Err(Problem::new(
+                StatusCode::BAD_GATEWAY,
+                "payment_refused",
+                "The payment provider refused to open this payment. Repeat the request to open another.",
+            ))
+        }
+    }
+}
+
+/// The deadline or a cancel may have come while the provider was opening the payment, too late for the close that they
+/// sent: then it is closed here, and money that came even so is told by the provider.
+async fn still_awaits(shared: &Shared, order: &Order, payment: PaymentId) -> Result<(), Problem> {
+    let now = shared.once(shared.ports.ledger.order(order.id)).await?;
+    let state = now.map_or(OrderState::Closed, |order| order.state);
+    if state == OrderState::AwaitingPayment {
+        return Ok(());
+    }
+    if matches!(state, OrderState::Closing | OrderState::Closed) {
+        let limit = shared.config.provider_timeout;
+        if let Err(error) = in_time(limit, shared.provider.close(payment)).await {
+            tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
+                "a payment opened too late could not be closed; money that comes on it is late money");
+        }
+    }
+    Err(wrong_state(state, "`awaiting_payment`"))
+}

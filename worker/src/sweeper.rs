@@ -1,0 +1,104 @@
+//! Sees orders through: closes those whose deadline has passed or whose buyer cancelled, fulfils those that are paid,
+//! finishes what a crash left half done. One loop finds them; [`finish`](crate::finish) takes the steps.
+
+use std::{sync::Arc, time::Duration};
+
+use sluice_core::{
+    ids::OrderId,
+    order::{Order, OrderState},
+    ports::PortResult,
+};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    agenda::{Agenda, until},
+    backoff::Backoff,
+    finish::{Finished, finish},
+    shared::Shared,
+};
+
+const PAUSE: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(8) };
+
+/// Sweeps until `shutdown`; steps under way are finished, the rest is found again by anybody.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    mut handed: mpsc::Receiver<Order>,
+    shutdown: CancellationToken,
+) {
+    let config = &shared.config;
+    let mut agenda = Agenda::new(config.agenda_max.max(1));
+    let mut tasks: JoinSet<(OrderId, u32, Finished)> = JoinSet::new();
+    let mut deadlines = every(config.sweep_interval);
+    let mut closing = every(config.closing_interval);
+    let mut left_behind = every(config.idle_after);
+    loop {
+        let room = tasks.len() < config.finishing_max.max(1);
+        let found = tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(order) = handed.recv() => Ok(vec![order]),
+            Some(ended) = tasks.join_next() => {
+                let Ok((order, tries, finished)) = ended else {
+                    tracing::error!("a step of an order ended in a panic: the sweeper ends");
+                    shutdown.cancel();
+                    break;
+                };
+                match finished {
+                    Finished::Done => agenda.done(order),
+                    Finished::Later => {
+                        agenda.again(order, Instant::now() + PAUSE.after(tries, &shared.ports.random));
+                    }
+                }
+                Ok(Vec::new())
+            }
+            () = until(agenda.wakes_at()), if room => Ok(Vec::new()),
+            _ = deadlines.tick() => passed(&shared).await,
+            _ = closing.tick() => unfinished(&shared, Duration::ZERO).await.map(|orders| {
+                orders.into_iter().filter(|order| order.state == OrderState::Closing).collect()
+            }),
+            _ = left_behind.tick() => unfinished(&shared, config.idle_after).await,
+        };
+        match found {
+            Ok(orders) => {
+                orders.into_iter().for_each(|order| agenda.add(order.id, order, Instant::now()))
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the ledger is away: orders to close or fulfil are looked for later"
+            ),
+        }
+        while tasks.len() < config.finishing_max.max(1)
+            && let Some(due) = agenda.next_due(Instant::now())
+        {
+            let shared = Arc::clone(&shared);
+            tasks.spawn(async move {
+                let finished = finish(&shared, due.value, due.since, due.tries).await;
+                (due.key, due.tries, finished)
+            });
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+fn every(period: Duration) -> Interval {
+    let mut tick = interval(period);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+/// Moves orders past their deadline to `closing` and answers them.
+async fn passed(shared: &Shared) -> PortResult<Vec<Order>> {
+    let orders = shared.once(shared.ports.ledger.sweep_deadlines(shared.config.sweep_max)).await?;
+    for order in &orders {
+        shared.entered(order, None);
+    }
+    Ok(orders)
+}
+
+async fn unfinished(shared: &Shared, idle: Duration) -> PortResult<Vec<Order>> {
+    shared.once(shared.ports.ledger.unfinished(idle, shared.config.sweep_max)).await
+}

@@ -1,0 +1,123 @@
+//! The role: what it is made of, which routes it answers, which tasks it runs.
+
+use std::sync::Arc;
+
+use sluice_core::{
+    clock::Clock,
+    order::Order,
+    ports::{Bulletin, Ledger, Line, PaymentProvider, StockGate, TurnQueue},
+    random::Random,
+    token::Keyring,
+    view::object::PublicUrls,
+    webhook::Secrets,
+};
+use sluice_http::Routes;
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config, Fulfilment,
+    aftermath::{self, Aftermath},
+    callback, orders, relay,
+    shared::Shared,
+    sweeper, turns,
+};
+
+/// Orders that wait in memory for the sweeper to take them up.
+const ORDERS_MAX: usize = 1_024;
+
+/// What a worker needs of the world.
+#[derive(Clone, Debug)]
+pub struct WorkerPorts {
+    pub line: Arc<dyn Line>,
+    pub turns: Arc<dyn TurnQueue>,
+    pub gate: Arc<dyn StockGate>,
+    pub ledger: Arc<dyn Ledger>,
+    pub bulletin: Arc<dyn Bulletin>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<Random>,
+    /// Verifies the queue tokens that order requests carry.
+    pub keyring: Arc<Keyring>,
+    /// What links in answers are built on.
+    pub urls: Arc<PublicUrls>,
+    /// Verify payment callbacks.
+    pub secrets: Secrets,
+}
+
+/// An order worker, built and not yet running.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    steps: mpsc::Receiver<Aftermath>,
+    orders: mpsc::Receiver<Order>,
+}
+
+impl Worker {
+    /// Puts a worker together. Nothing runs and nothing is asked until [`Worker::run`]; its routes may be served before.
+    #[must_use]
+    pub fn build(
+        config: Config,
+        ports: WorkerPorts,
+        provider: Arc<dyn PaymentProvider>,
+        fulfilment: Arc<dyn Fulfilment>,
+    ) -> Self {
+        let (steps_sender, steps) = mpsc::channel(config.aftermath_max.max(1));
+        let (orders_sender, orders) = mpsc::channel(ORDERS_MAX);
+        let shared = Arc::new(Shared {
+            config,
+            ports,
+            provider,
+            fulfilment,
+            steps: steps_sender,
+            orders: orders_sender,
+        });
+        Self { shared, steps, orders }
+    }
+
+    /// The order routes and the payment callback.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        let routes = orders::routes(Routes::new("worker"), &self.shared);
+        callback::routes(routes, &self.shared)
+    }
+
+    /// Works until `shutdown`: what is in hand is finished, the rest is left to others. Returns early only if a task of its
+    /// own has died, which ends the role.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { shared, steps, orders } = self;
+        let followed = CancellationToken::new();
+        let mut follower = JoinSet::new();
+        follower.spawn(aftermath::run(Arc::clone(&shared), steps, followed.clone()));
+
+        // Its own token: a task that dies takes its siblings down in good order.
+        let stop = shutdown.child_token();
+        let mut tasks = JoinSet::new();
+        for _ in 0..shared.config.consumers {
+            tasks.spawn(turns::run(Arc::clone(&shared), stop.clone()));
+        }
+        tasks.spawn(relay::run(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(sweeper::run(Arc::clone(&shared), orders, stop.clone()));
+        loop {
+            tokio::select! {
+                ended = tasks.join_next() => match ended {
+                    None => break,
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        tracing::error!(%error, "a task of the worker died: the worker ends");
+                        stop.cancel();
+                    }
+                },
+                died = follower.join_next(), if !follower.is_empty() => {
+                    if let Some(Err(error)) = died {
+                        tracing::error!(%error, "a task of the worker died: the worker ends");
+                    }
+                    stop.cancel();
+                }
+            }
+        }
+        followed.cancel();
+        if let Some(Err(error)) = follower.join_next().await {
+            tracing::error!(%error, "a task of the worker died at its end");
+        }
+    }
+}
