@@ -1,0 +1,83 @@
+//! Places that ended ahead of the cursor: their buyers left, or were banned. A poll is answered from the cursor alone, so
+//! without this they would be shown as waiting until it passes them.
+//!
+//! Filled by this node's own doing and by the bulletin. It is help, not truth: a node that missed a notice shows such a
+//! place as waiting until its number comes up, and the ledger has decided all the same.
+
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use sluice_core::{
+    entry::EntryState,
+    ids::EntryId,
+    ports::{Bulletin, Heard, Notice, PortError},
+};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Places remembered; beyond that the least asked for is forgotten.
+const ENTRIES_MAX: usize = 100_000;
+/// How long to wait before a broken subscription is tried again.
+const RESUBSCRIBE_AFTER: Duration = Duration::from_millis(200);
+
+#[derive(Debug)]
+pub(crate) struct Ended(Cache<EntryId, ()>);
+
+impl Default for Ended {
+    fn default() -> Self {
+        Self(Cache::new(ENTRIES_MAX))
+    }
+}
+
+impl Ended {
+    pub(crate) fn insert(&self, entry: EntryId) {
+        self.0.insert(entry, ());
+    }
+
+    pub(crate) fn contains(&self, entry: EntryId) -> bool {
+        self.0.get(&entry).is_some()
+    }
+
+    /// Listens until `shutdown`.
+    pub(crate) async fn run(&self, bulletin: &dyn Bulletin, shutdown: &CancellationToken) {
+        loop {
+            let ended = tokio::select! {
+                () = shutdown.cancelled() => return,
+                ended = self.listen(bulletin) => ended,
+            };
+            tracing::debug!(
+                error = &ended as &dyn std::error::Error,
+                "the bulletin is away; trying again"
+            );
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = sleep(RESUBSCRIBE_AFTER) => {}
+            }
+        }
+    }
+
+    async fn listen(&self, bulletin: &dyn Bulletin) -> PortError {
+        let mut subscription = match bulletin.subscribe().await {
+            Ok(subscription) => subscription,
+            Err(error) => return error,
+        };
+        loop {
+            match subscription.next().await {
+                Ok(Heard::Notice(notice)) => self.hear(&notice),
+                Ok(Heard::Missed) => {}
+                Err(error) => return error,
+            }
+        }
+    }
+
+    fn hear(&self, notice: &Notice) {
+        if let Notice::Entries { entries, .. } = notice {
+            for told in entries {
+                // Every other outcome comes to those the cursor has passed.
+                if matches!(told.state, EntryState::Left | EntryState::Refused) {
+                    self.insert(told.entry);
+                }
+            }
+        }
+    }
+}

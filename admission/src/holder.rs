@@ -1,0 +1,157 @@
+//! Who holds a place: the queue token of a request, from `Authorization: Bearer` or from the page's cookie, checked
+//! against the entry the request names. Limits come before it, the handlers of entries after it.
+
+use http::header::COOKIE;
+use sluice_core::{
+    clock::UnixMillis,
+    ids::EntryId,
+    token::{Claims, Purpose, Verified},
+};
+use sluice_http::{Exchange, Problem};
+
+use crate::{
+    Admission,
+    edge::Edge,
+    limits::{Allowed, Rules},
+};
+
+/// A proven place.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) claims: Claims,
+    /// Whether the page's cookie proved it, so that a fresh token belongs there too.
+    pub(crate) by_cookie: bool,
+    /// What is left of its allowance.
+    pub(crate) allowed: Allowed,
+}
+
+/// How old a token may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Age {
+    Live,
+    /// An expired token may renew itself, and nothing else.
+    LiveOrExpired,
+}
+
+/// A token as it came.
+struct Carried<'a> {
+    token: &'a str,
+    by_cookie: bool,
+}
+
+impl Admission {
+    /// The limits of address and device; then the token and the limit of its place.
+    pub(crate) fn holder(
+        &self,
+        exchange: &Exchange,
+        edge: &Edge,
+        rules: &Rules,
+        age: Age,
+        now: UnixMillis,
+    ) -> Result<Holder, Problem> {
+        self.check_origin_limits(exchange, rules)?;
+        let entry: EntryId = exchange.param("entry").parse().map_err(|_| no_such_entry())?;
+        let carried = self.carried(exchange, edge).ok_or_else(|| {
+            Problem::unauthorized(
+                "bad_token",
+                "Send the queue token of this entry as `Authorization: Bearer`.",
+            )
+        })?;
+        if carried.by_cookie && exchange.is_cross_site(&self.config.allowed_origins) {
+            return Err(cross_site());
+        }
+        let verified =
+            self.ports.keyring.verify_claims(Purpose::Place, carried.token, now).map_err(|_| {
+                Problem::unauthorized(
+                    "bad_token",
+                    "The queue token is not one of ours. Join again to get a new one.",
+                )
+            })?;
+        let claims = verified.claims();
+        if claims.entry != entry || claims.sale != edge.sale {
+            return Err(Problem::forbidden(
+                "wrong_entry",
+                "The queue token belongs to another entry.",
+            ));
+        }
+        let allowed = rules.buyer.check(self.limits.key(&entry))?;
+        match verified {
+            Verified::Expired(_) if age == Age::Live => Err(Problem::unauthorized(
+                "token_expired",
+                "The queue token has expired. Renew it with `POST …/token`, then repeat the request.",
+            )),
+            Verified::Live(claims) | Verified::Expired(claims) => {
+                Ok(Holder { claims, by_cookie: carried.by_cookie, allowed })
+            }
+        }
+    }
+
+    /// The limits that need no proof of anything.
+    pub(crate) fn check_origin_limits(
+        &self,
+        exchange: &Exchange,
+        rules: &Rules,
+    ) -> Result<(), Problem> {
+        rules.address.check(self.limits.address_key(exchange.peer.address))?;
+        if let Some(device) = self.device(exchange) {
+            rules.device.check(device)?;
+        }
+        Ok(())
+    }
+
+    /// The place a join proves: a live token of this sale. Anything else proves nothing, and is no fault.
+    pub(crate) fn proven(
+        &self,
+        exchange: &Exchange,
+        edge: &Edge,
+        now: UnixMillis,
+    ) -> Option<Claims> {
+        let carried = self.carried(exchange, edge)?;
+        if carried.by_cookie && exchange.is_cross_site(&self.config.allowed_origins) {
+            return None;
+        }
+        match self.ports.keyring.verify_claims(Purpose::Place, carried.token, now) {
+            Ok(Verified::Live(claims)) if claims.sale == edge.sale => Some(claims),
+            Ok(Verified::Live(_) | Verified::Expired(_)) | Err(_) => None,
+        }
+    }
+
+    fn carried<'a>(&self, exchange: &'a Exchange, edge: &Edge) -> Option<Carried<'a>> {
+        if let Some(token) = exchange.bearer() {
+            return Some(Carried { token, by_cookie: false });
+        }
+        if !exchange.request.headers().contains_key(COOKIE) {
+            return None;
+        }
+        let token = exchange.cookie(&self.config.cookies.place(&edge.sale))?;
+        Some(Carried { token, by_cookie: true })
+    }
+
+    /// The device as a key of its limiter: what a trusted proxy says, else our own cookie. Never the address.
+    fn device(&self, exchange: &Exchange) -> Option<u64> {
+        if exchange.peer.trusted
+            && let Some(device) = exchange.header("x-sluice-device")
+        {
+            return Some(self.limits.key(device));
+        }
+        let device = self.device_cookie(exchange)?;
+        Some(self.limits.key(&device))
+    }
+
+    /// What our device cookie says, if the request carries an authentic one.
+    pub(crate) fn device_cookie(&self, exchange: &Exchange) -> Option<Vec<u8>> {
+        if !exchange.request.headers().contains_key(COOKIE) {
+            return None;
+        }
+        let cookie = exchange.cookie(self.config.cookies.device())?;
+        self.ports.keyring.verify(Purpose::Device, cookie).ok()
+    }
+}
+
+fn no_such_entry() -> Problem {
+    Problem::not_found("no_such_entry", "There is no such entry: its id is not one of ours.")
+}
+
+pub(crate) fn cross_site() -> Problem {
+    Problem::forbidden("cross_site", "Cookies of this site are not for pages of other sites.")
+}

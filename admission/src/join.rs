@@ -1,0 +1,345 @@
+//! `POST /v1/sales/{sale}/entries`: takes a buyer into the line, or finds the place the buyer has.
+//!
+//! In this order: the sale is known; limits; who asks; bans; whether the sale takes joins now; the body; the idempotency
+//! key; then, with others, the line and the waiting queue. 202 only once the queue has it for good. A live place is
+//! found again whatever the sale's state: refusals are for those who have none.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{
+    StatusCode,
+    header::{CACHE_CONTROL, COOKIE, SET_COOKIE},
+};
+use sluice_core::{
+    clock::UnixMillis,
+    ids::{EntryId, Seq},
+    line::LineEntry,
+    ports::{IdempotencyKey, Join, Place, PlaceState, PortError, Replay},
+    sale::SaleState,
+    token::{Claims, Purpose},
+    view::{Reading, object::EntryObject},
+};
+use sluice_http::{Exchange, Problem, Response, json};
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::{
+    Admission,
+    answer::NO_STORE,
+    batch::{Answer, Job},
+    edge::Edge,
+    fresh::spread,
+    holder::cross_site,
+    identity::Identified,
+    metrics::JoinResult,
+    outcome::banned,
+};
+
+mod wish;
+
+use wish::Wish;
+
+/// When a paused sale, or a full line, is worth another try.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// When a store, or a queue of joins, is.
+const TRY_SOON: Duration = Duration::from_secs(1);
+
+pub(crate) async fn join(
+    admission: Arc<Admission>,
+    mut exchange: Exchange,
+) -> Result<Response, Problem> {
+    let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
+    let answered = admission.join(&edge, &mut exchange).await;
+    edge.counters.count(match &answered {
+        Ok((result, _)) => *result,
+        Err(problem) => JoinResult::Refused(problem.code()),
+    });
+    answered.map(|(_, response)| response)
+}
+
+/// The place a join came to.
+struct Joined {
+    result: JoinResult,
+    claims: Claims,
+}
+
+/// What the token of a join proves.
+enum Proof {
+    /// Nothing, or a place that is no longer live.
+    Nothing,
+    Live(Place),
+    /// Its order lives, though the line has forgotten it.
+    Order(Claims),
+    /// It has no outcome, and the line has forgotten it.
+    Forgotten(Claims),
+}
+
+impl Admission {
+    async fn join(
+        &self,
+        edge: &Edge,
+        exchange: &mut Exchange,
+    ) -> Result<(JoinResult, Response), Problem> {
+        let rules = edge.rules(&self.limits);
+        self.check_origin_limits(exchange, &rules.1)?;
+        if self.identity.is_by_cookie() && exchange.is_cross_site(&self.config.allowed_origins) {
+            return Err(cross_site());
+        }
+        let identified = self.identity.identify(exchange, self.config.join_timeout).await?;
+        let allowed = rules.1.buyer.check(self.limits.key(identified.buyer.as_str()))?;
+        let placed = self.place(edge, exchange, &identified).await;
+        let answered = match placed {
+            Ok(joined) => self.answer(edge, exchange, joined).await,
+            Err(problem) => Err(problem),
+        };
+        match answered {
+            Ok((result, mut response)) => {
+                rules.1.tell(&mut response, allowed);
+                if let Some(cookie) = identified.cookie {
+                    response.headers_mut().append(SET_COOKIE, cookie);
+                }
+                Ok((result, response))
+            }
+            // What could not be answered may have been recorded: the retry must come from the same buyer.
+            Err(problem) => Err(match identified.cookie {
+                Some(cookie) => problem.header(SET_COOKIE, cookie),
+                None => problem,
+            }),
+        }
+    }
+
+    async fn place(
+        &self,
+        edge: &Edge,
+        exchange: &mut Exchange,
+        identified: &Identified,
+    ) -> Result<Joined, Problem> {
+        let address = exchange.peer.address;
+        let bans = self.ports.directory.bans();
+        if bans.covers(&identified.buyer, Some(address))
+            || bans.covers_header(|name| exchange.header(name))
+        {
+            return Err(banned());
+        }
+        let now = self.ports.clock.now();
+        let proven = self.proven(exchange, edge, now);
+        let reading = edge.view.read();
+        if let Some(refusal) = refusal(&reading, now) {
+            return self.live_place(edge, proven, identified).await?.ok_or(refusal);
+        }
+        let wish = Wish::read(exchange, &reading.sale).await?;
+        self.check_replay(edge, exchange, identified, &wish).await?;
+        let proof = match proven {
+            Some(claims) => self.judge(edge, claims).await?,
+            None => Proof::Nothing,
+        };
+        let candidate = LineEntry {
+            entry: EntryId::generate(now, &self.ports.random),
+            buyer: identified.buyer.clone(),
+            seq: Seq(0),
+            holes_below: 0,
+            basket: wish.basket,
+            joined_at: now,
+            address: Some(address),
+        };
+        match proof {
+            Proof::Nothing => self.carry(edge, Join { candidate, proven: None }).await,
+            Proof::Live(place) => self.found(edge, place).await,
+            Proof::Order(claims) => Ok(Joined { result: JoinResult::Found, claims }),
+            Proof::Forgotten(Claims { entry, seq, holes_below, joined_at, .. }) => {
+                let proven =
+                    Some(LineEntry { entry, seq, holes_below, joined_at, ..candidate.clone() });
+                self.carry(edge, Join { candidate, proven }).await
+            }
+        }
+    }
+
+    /// The live place of a buyer whom the sale would refuse now.
+    async fn live_place(
+        &self,
+        edge: &Edge,
+        proven: Option<Claims>,
+        identified: &Identified,
+    ) -> Result<Option<Joined>, Problem> {
+        if let Some(claims) = proven {
+            match self.judge(edge, claims).await? {
+                Proof::Nothing => {}
+                Proof::Live(place) => return self.found(edge, place).await.map(Some),
+                // It still waits in the queues.
+                Proof::Order(claims) | Proof::Forgotten(claims) => {
+                    return Ok(Some(Joined { result: JoinResult::Found, claims }));
+                }
+            }
+        }
+        if identified.is_new() {
+            return Ok(None);
+        }
+        match self.ask_line(self.ports.line.find_buyer(&edge.sale, &identified.buyer)).await? {
+            Some(Some(place)) if is_live(&place) => self.found(edge, place).await.map(Some),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    async fn judge(&self, edge: &Edge, claims: Claims) -> Result<Proof, Problem> {
+        let found = self.ask_line(self.ports.line.find(&edge.sale, &[claims.entry])).await?;
+        if let Some(place) = found.and_then(|mut found| found.pop().flatten()) {
+            return Ok(if is_live(&place) { Proof::Live(place) } else { Proof::Nothing });
+        }
+        Ok(match self.ask(self.lookup.record(&claims)).await? {
+            Some(record) if record.is_live() => Proof::Order(claims),
+            Some(_ended) => Proof::Nothing,
+            None => Proof::Forgotten(claims),
+        })
+    }
+
+    /// A live place, made durable first if the queue is not known to have it.
+    async fn found(&self, edge: &Edge, place: Place) -> Result<Joined, Problem> {
+        if place.state == PlaceState::Waiting && !place.durable {
+            return self.carry(edge, Join { candidate: place.line_entry, proven: None }).await;
+        }
+        Ok(Joined { result: JoinResult::Found, claims: claims_of(edge, &place.line_entry) })
+    }
+
+    /// Sends a join on its way with others, and waits for its answer.
+    async fn carry(&self, edge: &Edge, join: Join) -> Result<Joined, Problem> {
+        let unavailable = || Problem::unavailable(spread(&self.ports.random, TRY_SOON));
+        let (reply, answer) = oneshot::channel();
+        // Full: too many wait already. Closed: this node is going away.
+        edge.joins.try_send(Job { join, reply }).map_err(|_| unavailable())?;
+        let Ok(Ok(answer)) = timeout(self.config.join_timeout, answer).await else {
+            return Err(unavailable());
+        };
+        match answer {
+            Answer::New(place) => {
+                Ok(Joined { result: JoinResult::New, claims: claims_of(edge, &place.line_entry) })
+            }
+            Answer::Found(place) => {
+                Ok(Joined { result: JoinResult::Found, claims: claims_of(edge, &place.line_entry) })
+            }
+            Answer::Full => {
+                let detail = "The line is full. Come back later: places come free as it moves.";
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "line_full", detail);
+                Err(problem.retry_after(spread(&self.ports.random, TRY_AGAIN)))
+            }
+            Answer::Unavailable => Err(unavailable()),
+        }
+    }
+
+    async fn check_replay(
+        &self,
+        edge: &Edge,
+        exchange: &Exchange,
+        identified: &Identified,
+        wish: &Wish,
+    ) -> Result<(), Problem> {
+        let Some(key) = wish::idempotency_key(exchange)? else { return Ok(()) };
+        let key = IdempotencyKey {
+            scope: format!("join {} {}", edge.sale, identified.buyer),
+            key: key.to_owned(),
+            body: wish.hash,
+        };
+        match self.ask(self.ports.ledger.replay(&key)).await? {
+            Replay::First | Replay::Same => Ok(()),
+            Replay::Different => Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "This `Idempotency-Key` came with another body before. Use a new key for a new request.",
+            )),
+        }
+    }
+
+    /// Asks the line; `None` when it is cold and knows nothing yet.
+    async fn ask_line<T>(
+        &self,
+        question: impl Future<Output = sluice_core::ports::PortResult<T>>,
+    ) -> Result<Option<T>, Problem> {
+        let question = async {
+            match question.await {
+                Ok(answer) => Ok(Some(answer)),
+                Err(PortError::Cold) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.ask(question).await
+    }
+
+    async fn answer(
+        &self,
+        edge: &Edge,
+        exchange: &Exchange,
+        joined: Joined,
+    ) -> Result<(JoinResult, Response), Problem> {
+        let Joined { result, claims } = joined;
+        let (status, mut object, fresh) = match result {
+            JoinResult::New => {
+                let now = self.ports.clock.now();
+                let object =
+                    EntryObject::waiting(&edge.view.read(), &claims, None, now, &self.ports.urls);
+                (StatusCode::ACCEPTED, object, self.fresh(&claims))
+            }
+            JoinResult::Found | JoinResult::Refused(_) => {
+                let object = self.object(edge, &claims, None).await?;
+                let full = || Problem::unavailable(spread(&self.ports.random, TRY_SOON));
+                (StatusCode::OK, object, self.renewed(&claims).ok_or_else(full)?)
+            }
+        };
+        let from_browser = exchange.header("sec-fetch-site").is_some()
+            || exchange.request.headers().contains_key(COOKIE);
+        let place_cookie =
+            from_browser.then(|| self.config.cookies.set_place(&edge.sale, &fresh.token));
+        object.token_expires_at = fresh.expires_at;
+        object.token = Some(fresh.token);
+        let mut response = json(status, &object);
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        if let Some(cookie) = place_cookie {
+            headers.append(SET_COOKIE, cookie);
+        }
+        if from_browser && self.device_cookie(exchange).is_none() {
+            let cookies = self.config.cookies;
+            let device = self.ports.keyring.sign(Purpose::Device, &self.ports.random.bytes());
+            headers.append(SET_COOKIE, cookies.set_long(cookies.device(), &device));
+        }
+        Ok((result, response))
+    }
+}
+
+/// Why the sale takes no joins now, if it does not.
+fn refusal(reading: &Reading, now: UnixMillis) -> Option<Problem> {
+    let gone = |code, detail| Some(Problem::new(StatusCode::GONE, code, detail));
+    let paused = |detail| {
+        Some(Problem::new(StatusCode::LOCKED, "sale_paused", detail).retry_after(TRY_AGAIN))
+    };
+    match reading.state(now) {
+        SaleState::Open => None,
+        SaleState::Paused if !reading.sale.policy.refuse_while_paused => None,
+        SaleState::Paused => paused("The sale is paused and takes no one in until it goes on."),
+        SaleState::Frozen => paused("The sale has been stopped and takes no one in for now."),
+        SaleState::SoldOut => gone("sold_out", "Everything is sold."),
+        SaleState::Closed => gone("sale_closed", "The sale is over."),
+        SaleState::Scheduled => {
+            let wait = reading.sale.opens_at.map_or(TRY_AGAIN, |at| at.since(now));
+            let detail = "The sale has not opened yet.";
+            Some(Problem::new(StatusCode::TOO_EARLY, "not_open_yet", detail).retry_after(wait))
+        }
+    }
+}
+
+fn is_live(place: &Place) -> bool {
+    match place.state {
+        PlaceState::Waiting | PlaceState::Called => true,
+        PlaceState::Settled(settlement) => settlement.live,
+    }
+}
+
+/// What a place proves; its token's end is set when it is signed.
+fn claims_of(edge: &Edge, line_entry: &LineEntry) -> Claims {
+    Claims {
+        sale: edge.sale.clone(),
+        entry: line_entry.entry,
+        seq: line_entry.seq,
+        holes_below: line_entry.holes_below,
+        units: line_entry.basket.units(),
+        joined_at: line_entry.joined_at,
+        expires_at: UnixMillis(0),
+    }
+}

@@ -1,0 +1,178 @@
+//! What a join asks for: its body, checked field by field.
+//!
+//! `contact` and `locale` are checked and not kept: nothing notifies buyers yet.
+
+use http::HeaderName;
+use serde::{Deserialize, Serialize};
+use sluice_core::{
+    basket::{Basket, Item},
+    sale::Sale,
+};
+use sluice_http::{Exchange, Problem};
+
+/// Longest body, in bytes; what is longer is refused with 413.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Longest e-mail address, in bytes (RFC 5321 leaves no room for more).
+const EMAIL_BYTES_MAX: usize = 254;
+/// Digits of a telephone number (E.164 allows 15; a few more for national habits).
+const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 5..=20;
+/// Longest language tag, in bytes.
+const LOCALE_BYTES_MAX: usize = 35;
+/// Longest idempotency key, in bytes.
+const KEY_BYTES_MAX: usize = 255;
+
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    items: Vec<Item>,
+    #[serde(default)]
+    contact: Option<Contact>,
+    #[serde(default)]
+    locale: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Contact {
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    phone: Option<String>,
+}
+
+/// A join's checked body.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) basket: Basket,
+    /// The same for every body that asks for the same, however it is written.
+    pub(super) hash: [u8; 32],
+}
+
+impl Wish {
+    pub(super) async fn read(exchange: &mut Exchange, sale: &Sale) -> Result<Self, Problem> {
+        let body: Body = exchange.json(BODY_BYTES_MAX).await?;
+        let wish = Self::check(body)?;
+        sale.check_basket(&wish.basket).map_err(|broken| refused(&broken.field, &broken.rule))?;
+        Ok(wish)
+    }
+
+    fn check(body: Body) -> Result<Self, Problem> {
+        let Body { items, contact, locale } = body;
+        if let Some(contact) = &contact {
+            contact.check()?;
+        }
+        if locale.as_deref().is_some_and(|locale| !is_language_tag(locale)) {
+            return Err(refused("locale", "must be a language tag, such as `en` or `zh-CN`"));
+        }
+        let basket = Basket::new(items)
+            .map_err(|error| Problem::bad_request(format!("{error}.")).field("items"))?;
+        let canonical = Body { items: basket.items().to_vec(), contact, locale };
+        // Strings and whole numbers always serialise.
+        let bytes = serde_json::to_vec(&canonical).unwrap_or_default();
+        Ok(Self { basket, hash: *blake3::hash(&bytes).as_bytes() })
+    }
+}
+
+impl Contact {
+    fn check(&self) -> Result<(), Problem> {
+        if self.email.as_deref().is_some_and(|email| !is_email(email)) {
+            return Err(refused("contact.email", "must be an e-mail address of at most 254 bytes"));
+        }
+        if self.phone.as_deref().is_some_and(|phone| !is_phone(phone)) {
+            return Err(refused(
+                "contact.phone",
+                "must be a telephone number: 5 to 20 digits, such as +86 10 1234 5678",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The key of a request that must be done once, if it has one.
+pub(super) fn idempotency_key(exchange: &Exchange) -> Result<Option<&str>, Problem> {
+    let mut lines = exchange.request.headers().get_all(IDEMPOTENCY_KEY).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    let fits = |key: &&str| {
+        (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match line.to_str().ok().filter(fits) {
+        Some(key) if lines.next().is_none() => Ok(Some(key)),
+        Some(_) | None => Err(Problem::bad_request(
+            "`Idempotency-Key` must be given once, as 1 to 255 visible ASCII characters.",
+        )),
+    }
+}
+
+fn refused(field: &str, rule: &str) -> Problem {
+    Problem::bad_request(format!("`{field}` {rule}.")).field(field)
+}
+
+/// One `@` with something on both sides, no spaces: more only a delivered message could tell.
+fn is_email(text: &str) -> bool {
+    let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    let halves = text
+        .split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    clean && halves && text.len() <= EMAIL_BYTES_MAX
+}
+
+fn is_phone(text: &str) -> bool {
+    let number = text.strip_prefix('+').unwrap_or(text);
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    let clean = number.bytes().all(|byte| byte.is_ascii_digit() || b" -().".contains(&byte));
+    clean && PHONE_DIGITS.contains(&digits) && number.len() <= 2 * PHONE_DIGITS.end()
+}
+
+fn is_language_tag(text: &str) -> bool {
+    (2..=LOCALE_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str) -> Result<Wish, Problem> {
+        Wish::check(serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn the_same_wish_has_one_hash_however_it_is_written() {
+        let one =
+            check(r#"{"items":[{"sku":"a","quantity":3},{"sku":"b","quantity":1}],"locale":"en"}"#)
+                .unwrap();
+        let same = r#"{"locale":"en","items":[{"quantity":1,"sku":"b"},{"sku":"a","quantity":1},{"sku":"a","quantity":2}]}"#;
+        let other =
+            r#"{"locale":"de","items":[{"quantity":1,"sku":"b"},{"sku":"a","quantity":3}]}"#;
+        assert_eq!(one.hash, check(same).unwrap().hash);
+        assert_ne!(one.hash, check(other).unwrap().hash);
+    }
+
+    #[test]
+    fn contacts_and_locales_are_bounded() {
+        let with =
+            |extra: &str| check(&format!(r#"{{"items":[{{"sku":"a","quantity":1}}],{extra}}}"#));
+        let long = format!(r#""contact":{{"email":"{}@example.org"}}"#, "x".repeat(250));
+        for bad in [
+            r#""contact":{"email":"ada"}"#,
+            r#""contact":{"email":"a@b@c"}"#,
+            r#""contact":{"email":"a b@c"}"#,
+            r#""contact":{"phone":"call me"}"#,
+            r#""contact":{"phone":"12"}"#,
+            r#""locale":"x""#,
+            r#""locale":"en_US""#,
+            &long,
+        ] {
+            assert_eq!(with(bad).unwrap_err().code(), "bad_request", "{bad}");
+        }
+        for good in [
+            r#""contact":{"email":"ada@example.org","phone":"+86 (10) 1234-5678"},"locale":"zh-Hans-CN""#,
+            r#""contact":null,"locale":null"#,
+            r#""contact":{}"#,
+        ] {
+            assert!(with(good).is_ok(), "{good}");
+        }
+    }
+}
