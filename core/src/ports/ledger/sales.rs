@@ -138,11 +138,12 @@ pub trait SaleBook {
 
     async fn sale(&self, sale: &SaleId) -> PortResult<Option<Arc<Sale>>>;
 
-    /// Records a sale with its stock and one audit row.
+    /// Records a sale with its stock and one audit row (`sale.create`). `Exists` writes none: that is its caller's to do.
     async fn create_sale(&self, sale: Sale, author: &Author) -> PortResult<Created>;
 
     /// Applies one change as a compare-and-swap on the version (on `expected`, if given), adds stock to the balance if
-    /// it does that, and writes one audit row with what was before and after. A refused change writes its row too.
+    /// it does that, and writes one audit row with what was before and after. A refused change writes its row too, with
+    /// the code of the problem (`out_of_range`, `sale_closed`, `no_such_sku`); `Stale` and `NoSuchSale` write none.
     async fn change_sale(
         &self,
         sale: &SaleId,
@@ -153,7 +154,7 @@ pub trait SaleBook {
     ) -> PortResult<Changed>;
 
     /// Removes a sale and all its rows but the audit log, if every order is final. The caller has made sure that every
-    /// entry has an outcome.
+    /// entry has an outcome. One audit row (`sale.delete`) with `Done`; the others write none.
     async fn delete_sale(&self, sale: &SaleId, author: &Author) -> PortResult<Deleted>;
 
     /// Rows with an id below `before` (the newest, if `None`), newest first, at most `limit`.
@@ -161,7 +162,7 @@ pub trait SaleBook {
 
     async fn bans(&self) -> PortResult<BanList>;
 
-    /// Adds a ban and an audit row; a rule that is there already is returned as it is.
+    /// Adds a ban and an audit row (`ban.add`); a rule that is there already is returned as it is, without a row.
     async fn add_ban(
         &self,
         rule: BanRule,
@@ -169,7 +170,7 @@ pub trait SaleBook {
         author: &Author,
     ) -> PortResult<Ban>;
 
-    /// Removes a ban with an audit row; `false` if there was none.
+    /// Removes a ban with an audit row (`ban.remove`, its subject the id); `false`, without a row, if there was none.
     async fn remove_ban(&self, id: u64, author: &Author) -> PortResult<bool>;
 
     /// Writes an audit row for something that is not a row of this book.
