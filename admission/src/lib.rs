@@ -42,9 +42,6 @@ mod seen;
 mod status;
 mod ticket;
 
-#[cfg(test)]
-mod tests;
-
 pub use config::{Config, ConfigError, Cookies, DefaultLimits, IdentityConfig, JwtConfig, JwtKeys};
 
 use batch::Carrier;
