@@ -73,10 +73,7 @@ impl Attempt {
     pub(crate) async fn json_if_any<T: DeserializeOwned + Default>(
         &mut self,
     ) -> Result<T, Problem> {
-        if hyper::body::Body::is_end_stream(self.exchange.request.body()) {
-            return Ok(T::default());
-        }
-        self.json().await
+        Ok(self.exchange.json_or_empty(self.desk.limits.body_bytes_max).await?.unwrap_or_default())
     }
 }
 

@@ -74,6 +74,7 @@ pub struct Operator {
 impl Operator {
     /// Checks the configuration. Starts nothing.
     pub fn build(config: Config, ports: OperatorPorts) -> Result<Self, ConfigError> {
+        metrics::describe();
         Ok(Self { desk: Arc::new(desk::Desk::new(config, ports)?) })
     }
 

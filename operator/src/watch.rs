@@ -15,7 +15,7 @@ pub(crate) use arrivals::Arrivals;
 pub(crate) use stats::Stats;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Every how many looks the stores are asked what the metrics tell of drift and dead letters.
+/// Every how many looks gate and ledger are compared, for the metric.
 const LOOKS_PER_COUNT: u32 = 5;
 
 /// Looks at every line once a second, for the arrivals; until `shutdown`. A store that is away leaves a gap.
@@ -36,10 +36,7 @@ pub(crate) async fn run(desk: &Desk, shutdown: &CancellationToken) {
     }
 }
 
-async fn look(desk: &Desk, count: bool) {
-    if count && let Ok(depths) = desk.ports.turns.depths().await {
-        metrics::dead_letters(depths.dead);
-    }
+async fn look(desk: &Desk, compare: bool) {
     let sales: Vec<Arc<Sale>> =
         desk.ports.directory.sales().iter().map(|view| view.sale()).collect();
     desk.arrivals.retain(|known| sales.iter().any(|sale| sale.id == *known));
@@ -50,7 +47,7 @@ async fn look(desk: &Desk, count: bool) {
             }
             Err(_) => desk.arrivals.forget(&sale.id),
         }
-        if count {
+        if compare {
             for (sku, units) in stats::drift(desk, &sale.id).await {
                 metrics::stock_drift(&sale.id, &sku, units);
             }

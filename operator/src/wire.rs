@@ -88,7 +88,7 @@ pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SaleBody {
-    id: SaleId,
+    pub(crate) id: SaleId,
     #[serde(default)]
     title: String,
     #[serde(default)]

@@ -7,12 +7,13 @@ use serde::Serialize;
 use sluice_core::{
     clock::UnixMillis,
     ids::Version,
-    ports::{Ban, BanRule, Notice},
+    ports::{Audit, Ban, BanRule, Notice},
 };
 use sluice_http::{Exchange, Problem, Response, empty};
 
 use crate::{
     audited::{Attempt, Refusal},
+    auth::Caller,
     desk::Desk,
     reply::fresh,
     wire::{BanBody, check_reason},
@@ -53,8 +54,12 @@ pub(crate) async fn add(mut attempt: Attempt) -> Result<Response, Refusal> {
     let rule = body.rule()?;
     let reason = check_reason(body.reason)?;
     let list = desk.ports.ledger.bans().await?;
-    let known = list.bans.iter().any(|ban| ban.rule == rule);
-    if !known && list.bans.len() >= desk.limits.bans_max {
+    if let Some(known) = list.bans.iter().find(|ban| ban.rule == rule) {
+        desk.ports.ledger.record(unchanged(&attempt.caller, known, reason)).await?;
+        bite(desk).await?;
+        return Ok(fresh(StatusCode::OK, &BanObject::new(known)));
+    }
+    if list.bans.len() >= desk.limits.bans_max {
         let detail = format!(
             "There are {} bans, which is the most. Remove some, or ban a range.",
             list.bans.len()
@@ -63,8 +68,20 @@ pub(crate) async fn add(mut attempt: Attempt) -> Result<Response, Refusal> {
     }
     let ban = desk.ports.ledger.add_ban(rule, reason, &attempt.caller.author()).await?;
     bite(desk).await?;
-    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(fresh(status, &BanObject::new(&ban)))
+    Ok(fresh(StatusCode::CREATED, &BanObject::new(&ban)))
+}
+
+/// The row of a ban that was there already.
+fn unchanged(caller: &Caller, ban: &Ban, reason: Option<String>) -> Audit {
+    Audit {
+        author: caller.author(),
+        verb: "ban.add".to_owned(),
+        subject: ban.id.to_string(),
+        before: serde_json::Value::Null,
+        after: serde_json::Value::Null,
+        result: "unchanged".to_owned(),
+        reason,
+    }
 }
 
 pub(crate) async fn remove(attempt: Attempt) -> Result<Response, Refusal> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sluice_core::{
     clock::UnixMillis,
     ids::Seq,
-    ports::{Changed, Created, Deleted, PortError},
+    ports::{Author, Changed, Created, Deleted, PortError},
     sale::{Sale, SaleChange},
 };
 use sluice_http::{Exchange, Problem, Response, empty};
@@ -41,10 +41,25 @@ pub(crate) async fn show(desk: Arc<Desk>, exchange: Exchange) -> Result<Response
 
 pub(crate) async fn create(mut attempt: Attempt) -> Result<Response, Refusal> {
     let body: SaleBody = attempt.json().await?;
-    let desk = &attempt.desk;
-    let sale = body.into_new_sale()?.build(desk.ports.clock.now())?;
+    let (desk, author) = (&attempt.desk, attempt.caller.author());
+    let id = body.id.clone();
+    match make(desk, body, &author).await {
+        // The path does not name the sale, so the row is written here.
+        Err(problem) if problem.status().is_client_error() => {
+            desk.record_refusal(author, "sale.create", id.to_string(), &problem).await;
+            Err(Refusal::Recorded(problem))
+        }
+        made => Ok(made?),
+    }
+}
+
+async fn make(desk: &Desk, body: SaleBody, author: &Author) -> Result<Response, Problem> {
+    let sale = body
+        .into_new_sale()?
+        .build(desk.ports.clock.now())
+        .map_err(|broken| Problem::out_of_range(&broken))?;
     let _one_at_a_time = desk.set_of_sales.lock().await;
-    let created = desk.ports.ledger.create_sale(sale, &attempt.caller.author()).await?;
+    let created = desk.ports.ledger.create_sale(sale, author).await?;
     let (Created::New(sale) | Created::Exists(sale)) = &created;
     // Before the sale is shown to anybody. Also for one that exists: whoever made it may have died in between.
     desk.ports.waiting.declare(&sale.id).await?;
@@ -57,13 +72,13 @@ pub(crate) async fn create(mut attempt: Attempt) -> Result<Response, Refusal> {
             }
             Ok(response)
         }
-        Created::Exists(sale) => Err(Refusal::Unrecorded(Problem::conflict(
+        Created::Exists(sale) => Err(Problem::conflict(
             "sale_exists",
             format!(
                 "A sale with the id `{}` exists; it was not changed. Choose another id, or tune that one.",
                 sale.id
             ),
-        ))),
+        )),
     }
 }
 
