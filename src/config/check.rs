@@ -1,0 +1,205 @@
+//! What types cannot say: rules between keys, ranges, and the strength of secrets.
+
+use sluice_core::{clock::UnixMillis, token, webhook};
+
+use super::{BackendKind, Config, ConfigError, IdentityMode, WorkerMode, load::Places};
+
+/// Shortest admin token, in characters.
+const ADMIN_TOKEN_CHARS_MIN: usize = 32;
+
+type Finding = Result<(), (String, String)>;
+
+/// Checks the whole; the first complaint wins.
+pub(super) fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
+    let checks = [backend, listeners, identity, limits, secrets, admin, urls, sales];
+    for check in checks {
+        check(config).map_err(|(key, complaint)| ConfigError { place: places.of(&key), key, complaint })?;
+    }
+    Ok(())
+}
+
+fn complain(key: impl Into<String>, complaint: impl Into<String>) -> Finding {
+    Err((key.into(), complaint.into()))
+}
+
+fn backend(config: &Config) -> Finding {
+    if config.backend.kind == BackendKind::Distributed {
+        return complain("backend.kind", "\"distributed\" is not available in this version; use \"embedded\"");
+    }
+    if config.worker.mode == WorkerMode::External {
+        return complain("worker.mode", "\"external\" is not available in this version; use \"builtin\"");
+    }
+    if config.embedded.data_dir.as_os_str().is_empty() {
+        return complain("embedded.data_dir", "must name a folder");
+    }
+    Ok(())
+}
+
+fn listeners(config: &Config) -> Finding {
+    let admission = &config.admission;
+    for (key, value) in [
+        ("process.start_timeout_ms", config.process.start_timeout_ms),
+        ("process.drain_timeout_ms", config.process.drain_timeout_ms),
+        ("admission.header_timeout_ms", admission.header_timeout_ms),
+        ("admission.body_timeout_ms", admission.body_timeout_ms),
+        ("admission.join_timeout_ms", admission.join_timeout_ms),
+        ("ws_push.send_timeout_ms", config.ws_push.send_timeout_ms),
+    ] {
+        if !(1..=600_000).contains(&value) {
+            return complain(key, "must be 1 to 600000 milliseconds");
+        }
+    }
+    for (key, value) in [
+        ("admission.connections_max", admission.connections_max),
+        ("admission.joins_waiting_max", admission.joins_waiting_max),
+        ("ws_push.connections_max", config.ws_push.connections_max),
+        ("ws_push.connections_per_entry_max", config.ws_push.connections_per_entry_max),
+        ("limits.keys_max", config.limits.keys_max),
+    ] {
+        if !(1..=100_000_000).contains(&value) {
+            return complain(key, "must be 1 to 100000000");
+        }
+    }
+    if !(4_096..=65_536).contains(&admission.header_bytes_max) {
+        return complain("admission.header_bytes_max", "must be 4096 to 65536 bytes");
+    }
+    let mut taken = vec![("admission.listen", Some(admission.listen))];
+    for (key, address) in
+        [("ws_push.listen", config.ws_push.listen), ("worker.listen", config.worker.listen), ("admin.listen", Some(config.admin.listen))]
+    {
+        let twice = taken.iter().find(|(_, other)| address.is_some_and(|a| a.port() != 0) && *other == address);
+        if let Some((other, _)) = twice {
+            return complain(key, format!("is the same address as `{other}`; give each its own"));
+        }
+        taken.push((key, address));
+    }
+    Ok(())
+}
+
+fn identity(config: &Config) -> Finding {
+    let identity = &config.identity;
+    match identity.mode {
+        IdentityMode::Anonymous => Ok(()),
+        IdentityMode::Header if config.admission.trusted_proxies.is_empty() => complain(
+            "admission.trusted_proxies",
+            "must list your proxies: with `identity.mode = \"header\"` anybody else could claim to be any buyer",
+        ),
+        IdentityMode::Header => {
+            let clean = identity.header.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            if identity.header.is_empty() || !clean {
+                return complain("identity.header", "must be a lower-case header name such as x-sluice-buyer");
+            }
+            Ok(())
+        }
+        IdentityMode::Jwt => {
+            let given = [&identity.jwt_secret, &identity.jwks_file, &identity.jwks_url];
+            if given.iter().filter(|text| !text.is_empty()).count() != 1 {
+                return complain("identity.jwt_secret", "set exactly one of jwt_secret, jwks_file and jwks_url");
+            }
+            if !identity.jwt_secret.is_empty() && identity.jwt_secret.len() < token::SECRET_BYTES_MIN {
+                return complain("identity.jwt_secret", format!("must have at least {} bytes", token::SECRET_BYTES_MIN));
+            }
+            if !identity.jwks_url.is_empty()
+                && let Err(error) = sluice_http::client::check_outbound(&identity.jwks_url)
+            {
+                return complain("identity.jwks_url", error.to_string());
+            }
+            Ok(())
+        }
+    }
+}
+
+fn limits(config: &Config) -> Finding {
+    let limits = &config.limits;
+    for (key, limit) in
+        [("per_buyer", limits.per_buyer), ("per_device", limits.per_device), ("per_ip", limits.per_ip)]
+    {
+        let range = 1..=1_000_000;
+        if !range.contains(&limit.per_second) || !range.contains(&limit.burst) {
+            return complain(format!("limits.{key}"), "per_second and burst must each be 1 to 1000000");
+        }
+    }
+    Ok(())
+}
+
+fn secrets(config: &Config) -> Finding {
+    let keys = super::secrets::keys(&config.secrets.queue_token_keys);
+    if !keys.is_empty()
+        && let Err(error) = token::Keyring::new(&keys)
+    {
+        return complain("secrets.queue_token_keys", error.to_string());
+    }
+    let webhook = &config.secrets.payment_webhook;
+    if !webhook.is_empty()
+        && let Err(error) = webhook::Secrets::new(webhook)
+    {
+        return complain("secrets.payment_webhook", error.to_string());
+    }
+    Ok(())
+}
+
+fn admin(config: &Config) -> Finding {
+    let admin = &config.admin;
+    let tls = !admin.tls_cert.as_os_str().is_empty();
+    if tls == admin.tls_key.as_os_str().is_empty() {
+        return complain("admin.tls_cert", "tls_cert and tls_key go together");
+    }
+    if !admin.listen.ip().is_loopback() && !tls && !admin.insecure {
+        return complain(
+            "admin.listen",
+            "is reachable from outside without TLS; set tls_cert and tls_key, or insecure = true if a proxy encrypts",
+        );
+    }
+    for token in &admin.tokens {
+        let key = "admin.tokens";
+        if token.name.is_empty() || token.name.len() > 64 {
+            return complain(key, "each token needs a name of 1 to 64 characters");
+        }
+        match (&token.token, &token.token_sha256) {
+            (Some(text), None) if text.len() < ADMIN_TOKEN_CHARS_MIN => {
+                return complain(key, format!("`{}`: must have at least {ADMIN_TOKEN_CHARS_MIN} characters", token.name));
+            }
+            (Some(_), None) => {}
+            (None, Some(hash)) if hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {}
+            (None, Some(_)) => {
+                return complain(key, format!("`{}`: token_sha256 must be 64 hexadecimal characters", token.name));
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return complain(key, format!("`{}`: give either token or token_sha256", token.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn urls(config: &Config) -> Finding {
+    for (key, url) in [
+        ("admission.public_url", &config.admission.public_url),
+        ("ws_push.public_url", &config.ws_push.public_url),
+        ("worker.public_url", &config.worker.public_url),
+    ] {
+        let web = url.starts_with("https://") || url.starts_with("http://");
+        if !url.is_empty() && (!web || url.ends_with('/')) {
+            return complain(key, "must be \"\" or an address such as https://queue.example.com, without a slash at the end");
+        }
+    }
+    for origin in &config.admission.allowed_origins {
+        let web = origin.starts_with("https://") || origin.starts_with("http://");
+        if !web || origin.ends_with('/') || origin.matches('/').count() != 2 {
+            return complain("admission.allowed_origins", format!("`{origin}` must be an origin such as https://shop.example.com"));
+        }
+    }
+    Ok(())
+}
+
+fn sales(config: &Config) -> Finding {
+    for (n, sale) in config.sales.iter().enumerate() {
+        if let Err(error) = sale.clone().build(UnixMillis(0)) {
+            return complain(format!("sale[{n}].{}", error.field), error.rule);
+        }
+        if config.sales[..n].iter().any(|other| other.id == sale.id) {
+            return complain(format!("sale[{n}].id"), "must be used once");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! The configuration, role by role.
+
+use std::{net::SocketAddr, time::Duration};
+
+use sluice_admission::{self as admission, DefaultLimits, IdentityConfig, JwtConfig, JwtKeys};
+use sluice_http::{ServerConfig, TlsFiles};
+use sluice_operator::{self as operator, AdminSecret, AdminToken, Role};
+use sluice_ws_push as push;
+
+use super::is_set;
+use crate::config::{AdminRole, Config, IdentityMode};
+
+/// Open files kept for the store, the listeners and outgoing calls.
+const FILES_RESERVED: u64 = 128;
+/// Connections to the admin address at most.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+
+/// Whether browsers reach us over plain HTTP on this machine: then cookies cannot ask for TLS.
+fn is_plain(config: &Config) -> bool {
+    config.admission.listen.ip().is_loopback() && !config.admission.public_url.starts_with("https://")
+}
+
+pub(super) fn admission(config: &Config) -> admission::Config {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let identity = &config.identity;
+    admission::Config {
+        identity: match identity.mode {
+            IdentityMode::Anonymous => IdentityConfig::Anonymous,
+            IdentityMode::Header => IdentityConfig::Header { name: identity.header.clone() },
+            IdentityMode::Jwt => IdentityConfig::Jwt(JwtConfig {
+                keys: match (text(&identity.jwt_secret), text(&identity.jwks_file)) {
+                    (Some(secret), _) => JwtKeys::Secret(secret),
+                    (None, Some(file)) => JwtKeys::File(file.into()),
+                    (None, None) => JwtKeys::Url(identity.jwks_url.clone()),
+                },
+                issuer: text(&identity.jwt_issuer),
+                audience: text(&identity.jwt_audience),
+            }),
+        },
+        cookies: if is_plain(config) { admission::Cookies::Plain } else { admission::Cookies::Host },
+        allowed_origins: config.admission.allowed_origins.clone(),
+        limits: DefaultLimits {
+            per_buyer: config.limits.per_buyer,
+            per_device: config.limits.per_device,
+            per_ip: config.limits.per_ip,
+        },
+        limiter_keys_max: config.limits.keys_max,
+        joins_waiting_max: config.admission.joins_waiting_max,
+        join_timeout: Duration::from_millis(config.admission.join_timeout_ms),
+        ..admission::Config::default()
+    }
+}
+
+pub(super) fn dispatcher() -> sluice_dispatcher::Config {
+    sluice_dispatcher::Config::new(format!("process-{}", std::process::id()))
+}
+
+/// The provider calls back over the loopback network, on the worker's own address.
+pub(super) fn simulated(config: &Config, worker: SocketAddr) -> sluice_worker::SimulatedSettings {
+    let host = if worker.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), worker.port()) } else { worker };
+    sluice_worker::SimulatedSettings::new(format!("http://{host}"), config.worker.public_url.clone())
+}
+
+pub(super) fn push(config: &Config, files: u64) -> push::Config {
+    push::Config {
+        connections_max: within_files(config.ws_push.connections_max, files),
+        connections_per_entry_max: config.ws_push.connections_per_entry_max,
+        send_timeout_ms: config.ws_push.send_timeout_ms,
+        drain_timeout_ms: config.process.drain_timeout_ms,
+        cookies: if is_plain(config) { push::Cookies::Plain } else { push::Cookies::Host },
+        allowed_origins: config.admission.allowed_origins.clone(),
+        ..push::Config::default()
+    }
+}
+
+pub(super) fn operator(config: &Config, generated: Option<String>) -> operator::Config {
+    let configured = config.admin.tokens.iter().map(|token| AdminToken {
+        name: token.name.clone(),
+        role: match token.role {
+            AdminRole::Viewer => Role::Viewer,
+            AdminRole::Operator => Role::Operator,
+            AdminRole::Admin => Role::Admin,
+            AdminRole::Backend => Role::Backend,
+        },
+        secret: match (&token.token, &token.token_sha256) {
+            (Some(token), _) => AdminSecret::Token(token.clone()),
+            (None, hash) => AdminSecret::Sha256(hash.clone().unwrap_or_default()),
+        },
+    });
+    let generated = generated.map(|token| AdminToken {
+        name: "generated".into(),
+        role: Role::Admin,
+        secret: AdminSecret::Token(token),
+    });
+    operator::Config { tokens: configured.chain(generated).collect(), ..operator::Config::default() }
+}
+
+pub(super) fn server(config: &Config, files: u64) -> ServerConfig {
+    let admission = &config.admission;
+    ServerConfig {
+        listen: admission.listen,
+        connections_max: within_files(admission.connections_max, files),
+        header_timeout: Duration::from_millis(admission.header_timeout_ms),
+        body_timeout: Duration::from_millis(admission.body_timeout_ms),
+        header_bytes_max: admission.header_bytes_max,
+        drain_timeout: config.process.drain_timeout(),
+        tls: None,
+    }
+}
+
+pub(super) fn admin_server(config: &Config) -> ServerConfig {
+    let admin = &config.admin;
+    ServerConfig {
+        listen: admin.listen,
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        tls: is_set(&admin.tls_cert)
+            .then(|| TlsFiles { certificates: admin.tls_cert.clone(), key: admin.tls_key.clone() }),
+        ..server(config, u64::MAX)
+    }
+}
+
+/// Never more connections than the process may open files.
+fn within_files(wanted: usize, files: u64) -> usize {
+    wanted.min(usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX)).max(1)
+}

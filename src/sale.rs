@@ -1,0 +1,234 @@
+//! `sluice sale …`: the operator API from a terminal.
+
+use std::{
+    fs,
+    io::{self, Write},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{Method, Request, header};
+use serde_json::{Map, Value, json};
+use sluice_http::client::Client;
+
+use crate::{
+    cli::{self, ConfigOption, CreateSale, SaleCommand, SaleOptions},
+    config,
+    exit::Usage,
+};
+
+mod table;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+pub(crate) fn command(options: &SaleOptions) -> anyhow::Result<()> {
+    let call = call_of(&options.command)?;
+    let api = Api::of(options)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(api.send(call))?;
+    let mut out = io::stdout().lock();
+    if options.json {
+        serde_json::to_writer_pretty(&mut out, &answer)?;
+        writeln!(out)?;
+    } else {
+        table::print(&mut out, &options.command, &answer)?;
+    }
+    Ok(())
+}
+
+/// One call of the operator API.
+#[derive(Debug, PartialEq)]
+struct Call {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    if_version: Option<u64>,
+}
+
+impl Call {
+    fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), body: None, if_version: None }
+    }
+
+    fn post(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::POST, path: path.into(), body: Some(body), if_version: None }
+    }
+}
+
+fn call_of(command: &SaleCommand) -> anyhow::Result<Call> {
+    let verb = |sale: &str, verb: &str, reason: &Option<String>| {
+        let body = reason.as_ref().map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
+        Call::post(format!("/v1/sales/{sale}/{verb}"), body)
+    };
+    Ok(match command {
+        SaleCommand::Create(create) => Call::post("/v1/sales", new_sale(create)?),
+        SaleCommand::List => Call::get("/v1/sales"),
+        SaleCommand::Show { sale } => Call::get(format!("/v1/sales/{sale}/stats")),
+        SaleCommand::Tune { sale, changes, if_version } => Call {
+            method: Method::PATCH,
+            path: format!("/v1/sales/{sale}/policy"),
+            body: Some(Value::Object(pairs(changes)?)),
+            if_version: *if_version,
+        },
+        SaleCommand::Pause(it) => verb(&it.sale, "pause", &it.reason),
+        SaleCommand::Resume(it) => verb(&it.sale, "resume", &it.reason),
+        SaleCommand::Close(it) => verb(&it.sale, "close", &it.reason),
+        SaleCommand::Notice { sale, texts } => {
+            let text = if texts.is_empty() { Value::Null } else { Value::Object(notice(texts)?) };
+            Call::post(format!("/v1/sales/{sale}/notice"), json!({ "text": text }))
+        }
+        SaleCommand::Stock { sale, sku, add } => {
+            Call::post(format!("/v1/sales/{sale}/skus/{sku}/stock"), json!({ "add": add }))
+        }
+    })
+}
+
+fn new_sale(create: &CreateSale) -> anyhow::Result<Value> {
+    let mut skus = Vec::new();
+    for text in &create.skus {
+        let parts: Vec<&str> = text.split(':').collect();
+        let [sku, stock, price] = parts[..] else {
+            bail!(Usage(format!("--sku {text}: write SKU:STOCK:PRICE, such as standard:10000:9900")));
+        };
+        let number = |what: &str, text: &str| {
+            text.parse::<u64>().map_err(|_| Usage(format!("--sku {sku}: the {what} must be a whole number, not `{text}`")))
+        };
+        skus.push(json!({
+            "sku": sku, "stock": number("stock", stock)?, "amount_fen": number("price", price)?, "currency": create.currency,
+        }));
+    }
+    let mut sale = json!({ "id": create.sale, "skus": skus, "policy": pairs(&create.policy)? });
+    for (key, value) in [("title", &create.title), ("opens_at", &create.opens_at), ("closes_at", &create.closes_at)] {
+        if let Some(value) = value {
+            sale[key] = json!(value);
+        }
+    }
+    Ok(sale)
+}
+
+/// `key=value` pairs as JSON; dots make inner objects: `limits.per_ip.burst=50`.
+fn pairs(texts: &[String]) -> anyhow::Result<Map<String, Value>> {
+    let mut all = Map::new();
+    for text in texts {
+        let Some((key, value)) = text.split_once('=') else {
+            bail!(Usage(format!("`{text}`: write KEY=VALUE, such as fraction=0.05")));
+        };
+        let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+        put(&mut all, key, value);
+    }
+    Ok(all)
+}
+
+fn put(object: &mut Map<String, Value>, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            object.insert(key.to_owned(), value);
+        }
+        Some((first, rest)) => {
+            let inner = object.entry(first).or_insert_with(|| json!({}));
+            if let Value::Object(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn notice(texts: &[String]) -> anyhow::Result<Map<String, Value>> {
+    let pair = |text: &String| {
+        let (language, words) = text
+            .split_once('=')
+            .ok_or_else(|| Usage(format!("`{text}`: write LANGUAGE=TEXT, such as en=\"Back in ten minutes\"")))?;
+        Ok((language.to_owned(), json!(words)))
+    };
+    texts.iter().map(pair).collect()
+}
+
+/// The operator API of one process.
+#[derive(Debug)]
+struct Api {
+    base: String,
+    token: String,
+}
+
+impl Api {
+    fn of(options: &SaleOptions) -> anyhow::Result<Self> {
+        let config = cli::configured(&ConfigOption { config: options.config.clone() })?;
+        let base = options.admin.clone().unwrap_or_else(|| {
+            let scheme = if config.admin.tls_cert.as_os_str().is_empty() { "http" } else { "https" };
+            format!("{scheme}://{}", config.admin.listen)
+        });
+        let file = options.token_file.clone();
+        let token = match (file, cli::token_in_environment()) {
+            (Some(file), _) => fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?,
+            (None, Some(token)) => token,
+            (None, None) => {
+                let file = config::admin_token_file(&config.embedded.data_dir);
+                fs::read_to_string(&file).with_context(|| {
+                    format!("no admin token: give --token-file or SLUICE_TOKEN, or run beside the data ({})", file.display())
+                })?
+            }
+        };
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), token: token.trim().to_owned() })
+    }
+
+    async fn send(&self, call: Call) -> anyhow::Result<Value> {
+        let mut request = Request::builder()
+            .method(call.method)
+            .uri(format!("{}{}", self.base, call.path))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        if let Some(version) = call.if_version {
+            request = request.header(header::IF_MATCH, format!("\"{version}\""));
+        }
+        if call.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = call.body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+        let answer = Client::new(TIMEOUT)
+            .send(request.body(body)?, ANSWER_BYTES_MAX)
+            .await
+            .with_context(|| format!("asking {}: is sluice running there?", self.base))?;
+        let value: Value = serde_json::from_slice(answer.body()).unwrap_or(Value::Null);
+        if answer.status().is_success() {
+            return Ok(value);
+        }
+        let detail = value["detail"].as_str().or(value["title"].as_str()).unwrap_or("no explanation was given");
+        bail!("{}: {} ({})", self.base, detail, answer.status());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn call(line: &str) -> anyhow::Result<Call> {
+        let Command::Sale(options) = Cli::try_parse_from(line.split(' ')).unwrap().command else { panic!("{line}") };
+        call_of(&options.command)
+    }
+
+    #[test]
+    fn commands_are_calls_of_the_operator_api() {
+        let tune = call("sluice sale tune drop fraction=0.05 limits.per_ip.burst=50 --if-version 7").unwrap();
+        assert_eq!(tune.method, Method::PATCH);
+        assert_eq!(tune.path, "/v1/sales/drop/policy");
+        assert_eq!(tune.body, Some(json!({ "fraction": 0.05, "limits": { "per_ip": { "burst": 50 } } })));
+        assert_eq!(tune.if_version, Some(7));
+        let create = call("sluice sale create drop --sku a:10:9900 --policy tail_per_second=1").unwrap();
+        let sku = json!({ "sku": "a", "stock": 10, "amount_fen": 9900, "currency": "CNY" });
+        assert_eq!(create.body, Some(json!({ "id": "drop", "skus": [sku], "policy": { "tail_per_second": 1 } })));
+        assert_eq!(call("sluice sale notice drop").unwrap().body, Some(json!({ "text": null })));
+        assert_eq!(call("sluice sale notice drop en=Soon").unwrap().body, Some(json!({ "text": { "en": "Soon" } })));
+    }
+
+    #[test]
+    fn mistakes_say_how_to_write_it() {
+        for line in ["sluice sale tune drop fast", "sluice sale create drop --sku a:x:1", "sluice sale create drop --sku a"] {
+            let error = call(line).unwrap_err();
+            assert!(error.is::<Usage>(), "{error}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Answers of the operator API as tables for people.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use crate::cli::SaleCommand;
+
+pub(super) fn print(out: &mut impl Write, command: &SaleCommand, answer: &Value) -> io::Result<()> {
+    match command {
+        SaleCommand::List => list(out, answer),
+        SaleCommand::Show { sale } => show(out, sale, answer),
+        SaleCommand::Create(_)
+        | SaleCommand::Tune { .. }
+        | SaleCommand::Pause(_)
+        | SaleCommand::Resume(_)
+        | SaleCommand::Close(_)
+        | SaleCommand::Notice { .. }
+        | SaleCommand::Stock { .. } => {
+            writeln!(out, "{} is {} (version {})", text(&answer["id"]), text(&answer["state"]), text(&answer["version"]))
+        }
+    }
+}
+
+fn list(out: &mut impl Write, answer: &Value) -> io::Result<()> {
+    let sales = answer["sales"].as_array().or(answer.as_array());
+    writeln!(out, "{:<24} {:<10} {:>8} {:>12}  TITLE", "SALE", "STATE", "VERSION", "STOCK")?;
+    for sale in sales.into_iter().flatten() {
+        let stock: u64 = sale["skus"].as_array().into_iter().flatten().filter_map(|sku| sku["stock"].as_u64()).sum();
+        let (id, state, version) = (text(&sale["id"]), text(&sale["state"]), text(&sale["version"]));
+        writeln!(out, "{id:<24} {state:<10} {version:>8} {stock:>12}  {}", text(&sale["title"]))?;
+    }
+    Ok(())
+}
+
+/// Every figure on a line of its own, named by its path.
+fn show(out: &mut impl Write, sale: &str, answer: &Value) -> io::Result<()> {
+    writeln!(out, "{sale}")?;
+    figures(out, "", answer)
+}
+
+fn figures(out: &mut impl Write, path: &str, value: &Value) -> io::Result<()> {
+    let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match value {
+        Value::Object(object) => object.iter().try_for_each(|(key, value)| figures(out, &inner(key), value)),
+        Value::Array(list) => list.iter().enumerate().try_for_each(|(n, value)| {
+            let named = ["sku", "state"].iter().find_map(|key| value[*key].as_str());
+            figures(out, &inner(named.unwrap_or(&n.to_string())), value)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            writeln!(out, "  {path:<36} {}", text(value))
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}

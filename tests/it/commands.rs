@@ -1,0 +1,75 @@
+//! The commands of the binary: exit codes, and a small rehearsal judged from outside.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use super::house::{BINARY, House};
+
+fn sluice(arguments: &[&str]) -> Output {
+    Command::new(BINARY).args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn mistakes_exit_64_before_a_port_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.toml");
+    std::fs::write(&file, "[admission]\nlisten = \"127.0.0.1:1\"\nconections_max = 5\n").unwrap();
+    let path = file.to_str().unwrap();
+    for arguments in [&["run", "--config", path][..], &["config", "check", "--config", path]] {
+        let output = sluice(arguments);
+        assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+        assert!(said(&output).contains(path) && said(&output).contains("admission.conections_max"), "{}", said(&output));
+    }
+    for arguments in [&["run", "--config", "/nowhere/sluice.toml"][..], &["frobnicate"], &["swarm", "--target", "x"], &[]] {
+        assert_eq!(sluice(arguments).status.code(), Some(64), "{arguments:?}");
+    }
+    let output = sluice(&["config", "show"]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("[admission]"));
+    assert!(sluice(&["--help"]).status.success());
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_exits_69() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("sluice.sqlite"), "this is not a database, and never was one").unwrap();
+    let file = folder.path().join("sluice.toml");
+    let config = format!("[embedded]\ndata_dir = {:?}\n[admission]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n", folder.path());
+    std::fs::write(&file, config).unwrap();
+    let output = sluice(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
+    assert!(said(&output).contains("sluice.sqlite"), "{}", said(&output));
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_data_exits_69() {
+    let house = House::start("").await;
+    let config = house.config();
+    let output = tokio::task::spawn_blocking(move || sluice(&["run", "--config", config.to_str().unwrap()])).await.unwrap();
+    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
+}
+
+#[tokio::test]
+async fn a_small_crowd_finds_every_promise_kept() {
+    let house = House::start("").await;
+    house.sale("drop", 150, json!({ "fraction": 0.5, "tail_per_second": 40 })).await;
+    let report = house.data().join("report.json");
+    let (target, path) = (format!("http://{}", house.public), report.to_str().unwrap().to_owned());
+    let output = tokio::task::spawn_blocking(move || {
+        let crowd = ["--shoppers", "300", "--arrive-over", "2s", "--push", "0.4", "--report", &path];
+        sluice(&[&["swarm", "--target", &target, "--sale", "drop"][..], &crowd].concat())
+    });
+    let output = output.await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}{}", said(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["outcomes"]["reserved"], 150, "{text}");
+    assert_eq!(report["outcomes"]["sold_out"], 150, "{text}");
+    assert_eq!(report["paid"], 150, "{text}");
+    assert_eq!(report["promises"].as_array().unwrap().len(), 9);
+}

@@ -1,0 +1,10 @@
+//! Whole-system tests, in one binary so that they link once.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it stands")]
+
+mod commands;
+mod contract;
+mod crash;
+mod dependencies;
+mod house;
+mod layering;
