@@ -1,0 +1,182 @@
+//! A ledger that fails: for one turn, or altogether. Only the former costs a turn its tries.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sluice_core::{
+    entry::Outcome,
+    ids::{EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, Version},
+    line::Cursor,
+    order::{ClosingCause, Order, OrderState},
+    ports::*,
+    sale::{Sale, SaleChange},
+};
+use sluice_worker::{Config, WorkerPorts};
+
+use crate::house::{House, Running, until};
+
+#[derive(Debug)]
+struct Shaky {
+    ledger: Arc<dyn Ledger>,
+    /// A batch with this entry fails.
+    poison: Option<EntryId>,
+    /// Every write of a turn's outcome fails, and so does every probe.
+    down: AtomicBool,
+    refused: AtomicU64,
+}
+
+impl Shaky {
+    fn refusal(&self) -> PortError {
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        PortError::unavailable("as the test wants it")
+    }
+}
+
+/// Passes calls on to the ledger.
+macro_rules! book {
+    ($book:ident { $(fn $name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)* }) => {
+        #[async_trait]
+        impl $book for Shaky {
+            $(async fn $name(&self, $($argument: $kind),*) -> PortResult<$answer> {
+                self.ledger.$name($($argument),*).await
+            })*
+        }
+    };
+}
+
+book!(SaleBook {
+    fn sales() -> Vec<Arc<Sale>>;
+    fn sale(sale: &SaleId) -> Option<Arc<Sale>>;
+    fn create_sale(sale: Sale, author: &Author) -> Created;
+    fn change_sale(sale: &SaleId, expected: Option<Version>, change: SaleChange, author: &Author, reason: Option<String>) -> Changed;
+    fn delete_sale(sale: &SaleId, author: &Author) -> Deleted;
+    fn audit(before: Option<u64>, limit: u32) -> Vec<AuditRow>;
+    fn bans() -> BanList;
+    fn add_ban(rule: BanRule, reason: Option<String>, author: &Author) -> Ban;
+    fn remove_ban(id: u64, author: &Author) -> bool;
+    fn record(audit: Audit) -> ();
+});
+
+book!(Speaker {
+    fn lease(sale: &SaleId, holder: &str, ttl: Duration) -> LeaseReply;
+    fn release_lease(sale: &SaleId, holder: &str) -> ();
+    fn renew_epoch(sale: &SaleId, holder: &str) -> Option<Epoch>;
+    fn next_block(sale: &SaleId, count: u64) -> Block;
+    fn high_water(sale: &SaleId) -> Seq;
+    fn cursor(sale: &SaleId) -> Cursor;
+    fn save_cursor(sale: &SaleId, epoch: Epoch, cursor: &Cursor) -> CursorSaved;
+});
+
+book!(OrderBook {
+    fn order(order: OrderId) -> Option<Order>;
+    fn begin_closing(order: OrderId, cause: ClosingCause) -> StepReply;
+    fn close_unpaid(order: OrderId) -> StepReply;
+    fn fulfil(order: OrderId, to: OrderState) -> StepReply;
+    fn sweep_deadlines(limit: u32) -> Vec<Order>;
+    fn unfinished(idle: Duration, limit: u32) -> Vec<Order>;
+    fn begin_payment(order: OrderId, payment: PaymentId, provider: &str) -> NewPayment;
+    fn payment(payment: PaymentId) -> Option<Payment>;
+    fn apply_payment(update: PaymentUpdate) -> PaymentStep;
+    fn stock(sale: &SaleId) -> Vec<StockBalance>;
+    fn gate_image(sale: &SaleId) -> GateImage;
+    fn order_counts(sale: &SaleId) -> Vec<OrderCount>;
+    fn simulated_payment(payment: PaymentId) -> Option<SimulatedPayment>;
+    fn open_simulated(payment: SimulatedPayment) -> SimulatedPayment;
+    fn step_simulated(payment: PaymentId, from: SimulatedState, to: SimulatedState) -> Option<SimulatedPayment>;
+    fn told_simulated(payment: PaymentId) -> ();
+    fn untold_simulated(idle: Duration, limit: u32) -> Vec<SimulatedPayment>;
+});
+
+#[async_trait]
+impl EntryBook for Shaky {
+    async fn entries(&self, entries: &[EntryId]) -> PortResult<Vec<Option<EntryRecord>>> {
+        self.ledger.entries(entries).await
+    }
+
+    async fn settle(
+        &self,
+        sale: &SaleId,
+        outcomes: Vec<NewOutcome>,
+    ) -> PortResult<Vec<EntryRecord>> {
+        self.ledger.settle(sale, outcomes).await
+    }
+
+    async fn hold(&self, sale: &SaleId, requests: Vec<HoldRequest>) -> PortResult<Vec<HoldReply>> {
+        let poisoned = |request: &HoldRequest| Some(request.line_entry.entry) == self.poison;
+        if self.down.load(Ordering::SeqCst) || requests.iter().any(poisoned) {
+            return Err(self.refusal());
+        }
+        self.ledger.hold(sale, requests).await
+    }
+
+    async fn replay(&self, key: &IdempotencyKey) -> PortResult<Replay> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(self.refusal());
+        }
+        self.ledger.replay(key).await
+    }
+
+    async fn untold(&self, limit: u32) -> PortResult<Vec<EntryRecord>> {
+        self.ledger.untold(limit).await
+    }
+
+    async fn told(&self, entries: &[EntryId]) -> PortResult<()> {
+        self.ledger.told(entries).await
+    }
+}
+
+fn shaky(house: &House, poison: Option<EntryId>, down: bool) -> (WorkerPorts, Arc<Shaky>) {
+    let ports = house.worker_ports();
+    let ledger = Arc::clone(&ports.ledger);
+    let ledger =
+        Arc::new(Shaky { ledger, poison, down: AtomicBool::new(down), refused: AtomicU64::new(0) });
+    (WorkerPorts { ledger: Arc::clone(&ledger) as Arc<dyn Ledger>, ..ports }, ledger)
+}
+
+#[tokio::test]
+async fn one_turn_the_ledger_rejects_does_not_take_the_batch_with_it() {
+    let house = House::open(20).await;
+    let entries = house.entries(11);
+    let poison = entries[4].entry;
+    house.release(&entries).await;
+    let (ports, _) = shaky(&house, Some(poison), false);
+    let config = Config { tries_max: 1, port_tries_max: 1, ..Config::default() };
+    let worker = Running::start(house.worker_over(ports, config));
+    until("the poison is buried", async || house.ports.turns.depths().await.unwrap().dead == 1)
+        .await;
+    house.drained().await;
+    let ids: Vec<EntryId> = entries.iter().map(|entry| entry.entry).collect();
+    let records = house.ports.ledger.entries(&ids).await.unwrap();
+    for (id, record) in ids.iter().zip(&records) {
+        let outcome = record.as_ref().map(|record| record.outcome);
+        assert_eq!(outcome, (*id != poison).then_some(Outcome::Reserved));
+    }
+    let levels = house.ports.gate.levels(&house.sale).await.unwrap();
+    assert_eq!((levels[0].available, levels[0].held), (10, 10), "its goods were given back");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_away_costs_no_tries() {
+    let house = House::open(20).await;
+    let entries = house.entries(5);
+    house.release(&entries).await;
+    let (ports, ledger) = shaky(&house, None, true);
+    let config = Config { tries_max: 1, port_tries_max: 1, ..Config::default() };
+    let worker = Running::start(house.worker_over(ports, config));
+    until("it was refused in several rounds", async || ledger.refused.load(Ordering::SeqCst) >= 6)
+        .await;
+    let depths = house.ports.turns.depths().await.unwrap();
+    assert_eq!((depths.turns, depths.dead), (5, 0));
+    ledger.down.store(false, Ordering::SeqCst);
+    house.drained().await;
+    assert_eq!(house.outcomes(&entries).await, [Outcome::Reserved; 5]);
+    house.assert_balanced().await;
+    worker.stop().await;
+}
