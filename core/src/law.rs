@@ -108,6 +108,15 @@ impl Credit {
         if whole > 0.0 { exact_floor(whole) } else { 0 }
     }
 
+    /// How long until a whole turn may be released at `rate`; zero if one may be now, `None` if that never comes.
+    #[must_use]
+    pub fn until_whole(&self, rate: f64) -> Option<Duration> {
+        if self.whole() > 0 {
+            return Some(Duration::ZERO);
+        }
+        Duration::try_from_secs_f64((1.0 - self.0) / rate.max(0.0)).ok()
+    }
+
     /// Takes `turns` that were released. Credit never goes below zero.
     pub fn spend(&mut self, turns: u64) {
         self.0 = (self.0 - exact(turns)).max(0.0);
@@ -183,6 +192,17 @@ mod tests {
             slow.accrue(0.5, Duration::from_millis(10));
         }
         assert_eq!(slow.whole(), 1, "an empty line saves one turn, not a minute of them");
+    }
+
+    #[test]
+    fn the_next_whole_turn_is_foreseen() {
+        let mut credit = Credit::default();
+        assert_eq!(credit.until_whole(0.0), None);
+        assert_eq!(credit.until_whole(0.5), Some(Duration::from_secs(2)));
+        credit.accrue(50.0, Duration::from_millis(10));
+        assert_eq!(credit.until_whole(50.0), Some(Duration::from_millis(10)));
+        credit.accrue(50.0, Duration::from_millis(10));
+        assert_eq!(credit.until_whole(0.0), Some(Duration::ZERO));
     }
 
     #[test]

@@ -1,0 +1,181 @@
+//! Keeping the books: the lease, the stock levels, the cursor in the line and in the ledger, the acknowledgements, the
+//! blocks of numbers. Each at its own pace.
+
+use sluice_core::{
+    line::Cursor,
+    ports::{LineSnapshot, PortResult},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    End, Speech, is_news,
+    jobs::{Done, Hands},
+};
+use crate::{Config, ports::within, takeover::block_numbers};
+
+/// When each was last done.
+#[derive(Debug)]
+pub(super) struct Books {
+    levels_read: Option<Instant>,
+    checkpoint_at: Instant,
+    /// Something is finished that the line, the queue or the buyers have not heard of.
+    unheard: bool,
+    cursor_saved_at: Option<Instant>,
+}
+
+impl Books {
+    pub(super) fn starting(now: Instant) -> Self {
+        Self { levels_read: Some(now), checkpoint_at: now, unheard: false, cursor_saved_at: None }
+    }
+
+    /// The levels must be read before the next tick.
+    pub(super) fn levels_due(&mut self) {
+        self.levels_read = None;
+    }
+
+    pub(super) fn next_due(&self, config: &Config, somebody_waits: bool) -> Instant {
+        let checkpoint = self.checkpoint_at + config.advance_every;
+        let levels_every = levels_every(config, somebody_waits);
+        let levels = self.levels_read.map_or(self.checkpoint_at, |read| read + levels_every);
+        if self.unheard { checkpoint.min(levels) } else { levels }
+    }
+}
+
+fn levels_every(config: &Config, somebody_waits: bool) -> std::time::Duration {
+    if somebody_waits { config.levels_every } else { config.report_every_max }
+}
+
+impl Speech<'_> {
+    pub(super) async fn renew_lease(&mut self, now: Instant) {
+        if self.under_way.lease || now < self.held.renew_at {
+            return;
+        }
+        self.under_way.lease = true;
+        // Asked again a while after this answer, whatever it is.
+        self.held.renew_at = self.held.until;
+        let Hands { shared, sale, .. } = self.hands();
+        let job = async move {
+            let config = &shared.config;
+            let lease = shared.ports.ledger.lease(&sale, &config.holder, config.lease_ttl);
+            Done::Lease { asked: now, result: within(config.port_timeout, lease).await }
+        };
+        self.begin(job).await;
+    }
+
+    /// Reads the gate's levels. Nothing else is asked of the line or the gate meanwhile, so what is read is exact.
+    pub(super) async fn refresh_levels(&mut self, now: Instant) -> Result<(), End> {
+        let config = &self.shared.config;
+        let every = levels_every(config, self.window.waiting() > 0);
+        let due = self.books.levels_read.is_none_or(|read| now.duration_since(read) >= every);
+        if !due {
+            return Ok(());
+        }
+        let levels = self.shared.ports.gate.levels(&self.feed.id);
+        let levels = within(config.port_timeout, levels).await?;
+        self.stock.learn(levels);
+        self.books.levels_read = Some(now);
+        self.ending.look_again();
+        Ok(())
+    }
+
+    /// Tells the line, the queue and the buyers what was finished, not more often than need be.
+    pub(super) async fn checkpoint(&mut self, now: Instant) -> Result<(), End> {
+        self.acks.extend(self.window.take_acks());
+        let serving = self.window.serving();
+        self.books.unheard = serving > self.cursor.serving
+            || !self.notices.is_empty()
+            || (!self.acks.is_empty() && self.under_way.acks == 0);
+        if now < self.books.checkpoint_at + self.shared.config.advance_every {
+            return Ok(());
+        }
+        self.books.checkpoint_at = now;
+        self.checkpoint_now().await
+    }
+
+    pub(super) async fn checkpoint_now(&mut self) -> Result<(), End> {
+        self.acks.extend(self.window.take_acks());
+        let serving = self.window.serving();
+        if serving > self.cursor.serving {
+            let cursor = Cursor { serving, holes: self.cursor.holes.clone() };
+            let (id, epoch) = (&self.feed.id, self.held.epoch);
+            let advance = self.shared.ports.line.advance(id, epoch, &cursor);
+            within(self.shared.config.port_timeout, advance).await?;
+            self.reached(cursor);
+        }
+        self.tell_called().await;
+        self.acknowledge().await;
+        Ok(())
+    }
+
+    /// The line's store knows this cursor: it may be told, and must never be fallen behind.
+    pub(super) fn reached(&mut self, cursor: Cursor) {
+        self.memory.cursor = Some(cursor.clone());
+        self.cursor = cursor;
+        self.telling.touch();
+    }
+
+    async fn acknowledge(&mut self) {
+        let Some(queue) = &self.queue else { return };
+        if self.acks.is_empty() || self.under_way.acks > 0 {
+            return;
+        }
+        let (outlet, tags) = (queue.outlet.clone(), std::mem::take(&mut self.acks));
+        let limit = self.shared.config.port_timeout;
+        self.under_way.acks += 1;
+        self.begin(async move { Done::Acknowledged(within(limit, outlet.ack(&tags)).await) }).await;
+    }
+
+    /// Saves the cursor in the ledger: what a line that forgets everything starts from.
+    pub(super) async fn save_cursor(&mut self, now: Instant) {
+        let every = self.shared.config.cursor_every;
+        let due = self.books.cursor_saved_at.is_none_or(|saved| now.duration_since(saved) >= every);
+        if !due || self.under_way.cursor || !is_news(&self.cursor, &self.saved) {
+            return;
+        }
+        self.books.cursor_saved_at = Some(now);
+        self.under_way.cursor = true;
+        let (Hands { shared, sale, epoch }, cursor) = (self.hands(), self.cursor.clone());
+        let job = async move {
+            let saved = shared.ports.ledger.save_cursor(&sale, epoch, &cursor);
+            let result = within(shared.config.port_timeout, saved).await;
+            Done::CursorSaved { cursor, result }
+        };
+        self.begin(job).await;
+    }
+
+    /// The same, at the end of a speech.
+    pub(super) async fn save_last_cursor(&mut self, deadline: Instant) {
+        let (ledger, cursor) = (&self.shared.ports.ledger, &self.cursor);
+        if !is_news(cursor, &self.saved) {
+            return;
+        }
+        let save = ledger.save_cursor(&self.feed.id, self.held.epoch, cursor);
+        if let Ok(Err(error)) = timeout_at(deadline, save).await {
+            tracing::info!(
+                sale = %self.feed.id,
+                error = &error as &dyn std::error::Error,
+                "the last cursor was not saved; the next speaker repeats a little"
+            );
+        }
+    }
+
+    /// Has another block of numbers ready before the line needs it.
+    pub(super) async fn extend_numbers(&mut self, snapshot: &LineSnapshot) {
+        let count = block_numbers(&self.shared.config, &self.sale);
+        let left = snapshot.high_water.0.saturating_sub(snapshot.last.0);
+        if self.under_way.block || left >= self.sale.policy.line_cap.max(count / 2) {
+            return;
+        }
+        self.under_way.block = true;
+        let hands = self.hands();
+        self.begin(async move { Done::Extended(extend(hands, count).await) }).await;
+    }
+}
+
+/// Numbers that a fenced speaker took and never gave out may lie between: they are used like any others.
+async fn extend(hands: Hands, count: u64) -> PortResult<()> {
+    let Hands { shared, sale, epoch } = hands;
+    let limit = shared.config.port_timeout;
+    let block = within(limit, shared.ports.ledger.next_block(&sale, count)).await?;
+    within(limit, shared.ports.line.extend(&sale, epoch, block.to)).await
+}

@@ -1,0 +1,168 @@
+//! Calling: credit accrues, the next candidates are called, those who are called are released as turns.
+
+use sluice_core::entry::EntryState;
+use sluice_core::{
+    clock::UnixMillis,
+    entry::Outcome,
+    event::Turn,
+    line::LineEntry,
+    ports::{EntryNotice, OutcomeReason, PortError, Standing},
+};
+use tokio::time::Instant;
+
+use super::{
+    End, Speech,
+    jobs::{Done, ReleasedTurn},
+    taking_in::expect_one_each,
+};
+use crate::{
+    ports::within,
+    pressure, release,
+    window::{Candidate, place},
+};
+
+/// Turns in one release.
+const RELEASE_TURNS_MAX: usize = 256;
+/// How often in one tick new candidates are taken for those who were passed: a silent head does not stall the line, and
+/// a long one does not stall the loop.
+const ROUNDS_MAX: usize = 64;
+
+impl Speech<'_> {
+    /// Turns per second by the law as it is applied now, when this many units remain.
+    fn rate_with(&self, remaining: u64) -> f64 {
+        if !self.is_open() {
+            return 0.0;
+        }
+        let config = &self.shared.config;
+        let rate = self.sale.policy.law().rate(remaining);
+        let depth = *self.shared.depth.borrow();
+        rate * pressure::factor(depth, rate, config.backlog_seconds, config.backlog_turns_min)
+    }
+
+    /// Turns per second by the law as it is applied now.
+    pub(super) fn rate(&self) -> f64 {
+        self.rate_with(self.stock.remaining())
+    }
+
+    /// The same, with what recalled entries want: it is reckoned as in flight, but their turns are still to be released.
+    pub(super) fn pace_rate(&self) -> f64 {
+        self.rate_with(self.stock.remaining().saturating_add(self.window.recalled_units()))
+    }
+
+    pub(super) async fn call_whom_credit_allows(&mut self, now: Instant) -> Result<(), End> {
+        if now < self.ticked_at + self.shared.config.tick {
+            return Ok(());
+        }
+        self.ticked_at = now;
+        self.nobody_servable = false;
+        let rate = self.pace_rate();
+        self.pace.accrue(rate, now);
+        // No hand free: the broker is slow, and the line waits for it. Credit does not pile up meanwhile.
+        if rate <= 0.0 || self.under_way.releases >= self.shared.config.releases_max {
+            return Ok(());
+        }
+        let mut called = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            let credit = usize::try_from(self.pace.whole()).unwrap_or(usize::MAX);
+            let most = credit.min(RELEASE_TURNS_MAX - called.len());
+            let parked_max = self.shared.config.parked_max;
+            let picked = release::pick(&mut self.window, &mut self.stock, most, parked_max);
+            if picked.is_empty() {
+                self.nobody_servable = most > 0;
+                break;
+            }
+            called.extend(self.call(picked).await?);
+        }
+        if !called.is_empty() {
+            self.release(called).await?;
+        }
+        Ok(())
+    }
+
+    /// Calls candidates; returns those who are called. The others are passed, free of the law.
+    async fn call(&mut self, picked: Vec<Candidate>) -> Result<Vec<LineEntry>, End> {
+        let (config, ports) = (&self.shared.config, &self.shared.ports);
+        let entries: Vec<LineEntry> = picked.iter().map(|one| one.entry.clone()).collect();
+        let silence = self.sale.policy.silence_allowed();
+        let silent_before = silence.map(|allowed| ports.clock.now().minus(allowed));
+        let call = ports.line.call(&self.feed.id, self.held.epoch, silent_before, &entries);
+        let standings = within(config.port_timeout, call).await?;
+        expect_one_each(standings.len(), picked.len())?;
+        let mut called = Vec::new();
+        for (candidate, standing) in picked.into_iter().zip(standings) {
+            let Candidate { entry, recalled } = candidate;
+            if standing == Standing::Called {
+                self.pace.spend(1);
+                called.push(entry);
+                continue;
+            }
+            if !recalled {
+                self.stock.put_back(&entry.basket);
+            }
+            match standing {
+                Standing::Settled(_) => self.window.finish(place(&entry)),
+                Standing::Silent { .. } => self.pass(entry, Outcome::Expired, OutcomeReason::Plain),
+                Standing::Twin { .. } => {
+                    self.pass(entry, Outcome::Refused, OutcomeReason::Duplicate);
+                }
+                Standing::Called => {}
+            }
+        }
+        Ok(called)
+    }
+
+    /// Sends turns out through the drain.
+    async fn release(&mut self, called: Vec<LineEntry>) -> Result<(), End> {
+        let Some(queue) = &self.queue else { return Err(PortError::Fenced.into()) };
+        let (outlet, now) = (queue.outlet.clone(), self.shared.ports.clock.now());
+        let limit = self.shared.config.port_timeout;
+        let turns = called.iter().map(|entry| released_turn(entry, now)).collect();
+        let (sale, epoch) = (self.feed.id.clone(), self.held.epoch);
+        let out = called
+            .into_iter()
+            .map(|line_entry| Turn {
+                sale: sale.clone(),
+                line_entry,
+                epoch,
+                attempt: 1,
+                called_at: now,
+            })
+            .collect();
+        self.under_way.releases += 1;
+        self.begin(async move {
+            Done::Released { turns, result: within(limit, outlet.release(out)).await }
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Turns are durable.
+    pub(super) fn released(&mut self, turns: &[ReleasedTurn]) {
+        let now = Instant::now();
+        let count = u64::try_from(turns.len()).unwrap_or(u64::MAX);
+        self.speed.released(count, now);
+        self.metrics.released(count);
+        self.memory.turns += count;
+        for turn in turns {
+            self.memory.units += turn.units;
+            self.waits.record(turn.waited, now);
+            self.metrics.waited(turn.waited);
+            self.window.finish(turn.place);
+            self.notices.push(EntryNotice {
+                entry: turn.place.1,
+                version: EntryState::Called.version(None),
+                state: EntryState::Called,
+                order: None,
+                pay_by: None,
+            });
+        }
+    }
+}
+
+fn released_turn(entry: &LineEntry, now: UnixMillis) -> ReleasedTurn {
+    ReleasedTurn {
+        place: place(entry),
+        units: entry.basket.units().into(),
+        waited: now.since(entry.joined_at),
+    }
+}

@@ -1,0 +1,137 @@
+//! Taking messages in: into the window, and past it for the banned and for those an earlier speaker has dealt with.
+
+use std::sync::Arc;
+
+use sluice_core::{
+    entry::Outcome,
+    line::LineEntry,
+    ports::{
+        EntryRecord, NewOutcome, OutcomeReason, PlaceState, PortError, Settlement, WaitingMessage,
+    },
+};
+use tokio::time::Instant;
+
+use super::{End, Speech};
+use crate::{
+    ports::within,
+    window::{Place, place},
+};
+
+/// Messages taken at once, so that ticks are not kept waiting.
+const MESSAGES_MAX: usize = 16;
+
+impl Speech<'_> {
+    /// Takes in a message and what else is ready.
+    pub(super) async fn take_in(&mut self, first: WaitingMessage) -> Result<(), End> {
+        let now = Instant::now();
+        let mut recalled = self.admit(first, now);
+        for _ in 1..MESSAGES_MAX {
+            let ready = match &mut self.queue {
+                Some(queue) if self.window.has_room() => queue.intake.try_next()?,
+                Some(_) | None => None,
+            };
+            let Some(message) = ready else { break };
+            recalled.extend(self.admit(message, now));
+        }
+        self.ending.look_again();
+        if !recalled.is_empty() {
+            self.recall(&recalled).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns those whom an earlier speaker may have dealt with.
+    fn admit(&mut self, message: WaitingMessage, now: Instant) -> Vec<Place> {
+        let bans = Arc::clone(&self.bans.borrow());
+        let covered = |entry: &&LineEntry| bans.covers(&entry.buyer, entry.address);
+        let banned: Vec<Place> = message.entries.iter().filter(covered).map(place).collect();
+        let old = |entry: &&LineEntry| entry.joined_at <= self.recall_before;
+        let recalled = message.entries.iter().filter(old).map(place).collect();
+        self.metrics.twins(self.window.take_in(message, now));
+        for place in banned {
+            if let Some(candidate) = self.window.take_in_hand(place) {
+                self.pass(candidate.entry, Outcome::Refused, OutcomeReason::Banned);
+            }
+        }
+        recalled
+    }
+
+    /// Asks the line, and where it has forgotten the ledger, what became of entries that an earlier speaker may have
+    /// called: those that are settled are dropped, those that are called go out again whatever the stock.
+    async fn recall(&mut self, places: &[Place]) -> Result<(), End> {
+        let shared = Arc::clone(&self.shared);
+        let (config, ports) = (&shared.config, &shared.ports);
+        let ids = super::jobs::ids(places);
+        let found = within(config.port_timeout, ports.line.find(&self.feed.id, &ids)).await?;
+        expect_one_each(found.len(), places.len())?;
+        let mut forgotten = Vec::new();
+        for (place, found) in places.iter().zip(found) {
+            match found.map(|found| found.state) {
+                Some(PlaceState::Waiting) => {}
+                Some(PlaceState::Called) => self.window.recall(*place),
+                Some(PlaceState::Settled(_)) => self.drop_settled(*place),
+                None => forgotten.push(*place),
+            }
+        }
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        let ids = super::jobs::ids(&forgotten);
+        let records = within(config.port_timeout, ports.ledger.entries(&ids)).await?;
+        expect_one_each(records.len(), forgotten.len())?;
+        let mut settled = Vec::new();
+        for (place, record) in forgotten.iter().zip(records) {
+            if let Some(record) = record {
+                settled.push((record.entry, settlement(&record)));
+                self.drop_settled(*place);
+            }
+        }
+        if !settled.is_empty() {
+            within(config.port_timeout, ports.line.settle(&self.feed.id, &settled)).await?;
+        }
+        Ok(())
+    }
+
+    /// The entry has its outcome, durably: nothing is left to do for it.
+    fn drop_settled(&mut self, place: Place) {
+        if self.window.take_in_hand(place).is_some() {
+            self.window.finish(place);
+        }
+    }
+
+    /// The list of bans changed: whoever waits and is on it is refused.
+    pub(super) fn pass_the_banned(&mut self) {
+        let bans = Arc::clone(&self.bans.borrow_and_update());
+        for entry in self.window.take_all(|entry| bans.covers(&entry.buyer, entry.address)) {
+            self.pass(entry, Outcome::Refused, OutcomeReason::Banned);
+        }
+    }
+
+    /// An entry in hand gets its outcome without a turn.
+    pub(super) fn pass(&mut self, line_entry: LineEntry, outcome: Outcome, reason: OutcomeReason) {
+        self.metrics.passed(outcome, reason);
+        self.passing.push_back(NewOutcome { line_entry, outcome, reason });
+    }
+}
+
+/// What the line is told of a recorded outcome.
+pub(super) fn settlement(record: &EntryRecord) -> Settlement {
+    Settlement { outcome: record.outcome, live: record.is_live() }
+}
+
+/// A port answered for more or fewer entries than it was asked about.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{answered} answers for {asked} entries")]
+struct WrongCount {
+    answered: usize,
+    asked: usize,
+}
+
+/// Answers are matched by order, so their number must be right.
+pub(super) fn expect_one_each(answered: usize, asked: usize) -> Result<(), End> {
+    if answered == asked {
+        Ok(())
+    } else {
+        Err(PortError::unavailable(WrongCount { answered, asked }).into())
+    }
+}
