@@ -12,10 +12,6 @@ pub(crate) const BATCH: &str = "sluice_hold_batch_turns";
 /// Turns set aside for an operator.
 pub(crate) const DEAD: &str = "sluice_dead_letters";
 
-pub(crate) fn order_entered(sale: &SaleId, state: OrderState) {
-    orders_entered(sale, state, 1);
-}
-
 pub(crate) fn orders_entered(sale: &SaleId, state: OrderState, count: u64) {
     if count > 0 {
         counter!(ORDERS, "sale" => sale.to_string(), "state" => state.as_str()).increment(count);

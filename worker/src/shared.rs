@@ -40,7 +40,7 @@ impl Shared {
 
     /// Takes note of a step the ledger has committed that brought the order into another state.
     pub(crate) fn entered(&self, order: &Order, gate: Option<HoldUpdate>) {
-        metrics::order_entered(&order.sale, order.state);
+        metrics::orders_entered(&order.sale, order.state, 1);
         self.follow(order, gate);
     }
 

@@ -86,7 +86,7 @@ pub struct Simulated(Arc<Provider>);
 struct Provider {
     settings: SimulatedSettings,
     ports: SimulatedPorts,
-    callback_base: Mutex<Option<String>>,
+    callback_url: Mutex<Option<String>>,
     prompt: Mutex<VecDeque<SimulatedPayment>>,
     woken: Notify,
 }
@@ -98,7 +98,7 @@ impl Simulated {
         let provider = Self(Arc::new(Provider {
             settings,
             ports,
-            callback_base: Mutex::default(),
+            callback_url: Mutex::default(),
             prompt: Mutex::default(),
             woken: Notify::new(),
         }));
@@ -112,7 +112,7 @@ impl Simulated {
     pub fn call_back_to(&self, base_url: &str) -> Result<(), client::BadUrl> {
         let url = format!("{}/v1/payments/{NAME}/callback", base_url.trim_end_matches('/'));
         let checked: Uri = client::check_outbound(&url)?;
-        *self.0.callback_base.lock().unwrap_or_else(PoisonError::into_inner) =
+        *self.0.callback_url.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(checked.to_string());
         self.0.woken.notify_one();
         Ok(())
@@ -136,6 +136,11 @@ impl Provider {
             .await
             .map_err(|elapsed| ProviderError::Unreachable(elapsed.into()))?
             .map_err(|error| ProviderError::Unreachable(error.into()))
+    }
+
+    /// Where callbacks go, if that is known yet.
+    fn callback_url(&self) -> Option<String> {
+        self.callback_url.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Has a callback made at once.

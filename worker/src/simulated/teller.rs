@@ -1,10 +1,7 @@
 //! Tells what became of simulated payments: a signed callback over HTTP, at once when a button was pressed, and again with
 //! growing, jittered delays until it is answered 2xx. What was not answered is in the ledger, so a crash forgets nothing.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, header::CONTENT_TYPE};
@@ -61,7 +58,8 @@ pub(super) async fn run(provider: Arc<Provider>, shutdown: CancellationToken) {
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let room = tasks.len() < settings.callbacks_max.max(1);
+        let known = provider.callback_url().is_some();
+        let room = known && tasks.len() < settings.callbacks_max.max(1);
         let found = tokio::select! {
             () = shutdown.cancelled() => break,
             () = provider.woken.notified() => prompt(&provider),
@@ -81,12 +79,14 @@ pub(super) async fn run(provider: Arc<Provider>, shutdown: CancellationToken) {
         for payment in found {
             agenda.add(payment.payment, payment, Instant::now());
         }
+        // Where to call may have been said while we waited: that wakes the loop.
+        let Some(url) = provider.callback_url() else { continue };
         while tasks.len() < settings.callbacks_max.max(1)
             && let Some(due) = agenda.next_due(Instant::now())
         {
-            let (provider, client) = (Arc::clone(&provider), Arc::clone(&client));
+            let (provider, client, url) = (Arc::clone(&provider), Arc::clone(&client), url.clone());
             tasks.spawn(async move {
-                let told = told(&provider, &client, &due.value, due.tries).await;
+                let told = told(&provider, &client, &url, &due.value, due.tries).await;
                 (due.key, due.tries, told)
             });
         }
@@ -118,12 +118,11 @@ async fn left_behind(provider: &Provider) -> Vec<SimulatedPayment> {
 async fn told(
     provider: &Provider,
     client: &Client,
+    url: &str,
     payment: &SimulatedPayment,
     tries: u32,
 ) -> bool {
-    let url = provider.callback_base.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let Some(url) = url else { return false };
-    let failure: Cause = match call(provider, client, payment, &url).await {
+    let failure: Cause = match call(provider, client, payment, url).await {
         Ok(status) if status.is_success() => {
             return provider
                 .ask(provider.ports.ledger.told_simulated(payment.payment))

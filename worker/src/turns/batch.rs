@@ -39,6 +39,8 @@ pub(crate) struct Through {
 struct Verdicts {
     records: Vec<EntryRecord>,
     updates: Vec<HoldUpdate>,
+    /// Orders made by this very batch.
+    granted: u64,
     through: Through,
 }
 
@@ -54,8 +56,9 @@ pub(crate) async fn work(shared: &Shared, sale: &SaleId, turns: Vec<InHand>) -> 
 
     let mut verdicts = Verdicts::default();
     for ((turn, said), reply) in turns.into_iter().zip(reserved).zip(replies) {
-        verdicts.take(sale, turn, said, reply);
+        verdicts.take(turn, said, reply);
     }
+    metrics::orders_entered(sale, OrderState::AwaitingPayment, verdicts.granted);
     match tell(shared, sale, &mut verdicts).await {
         Ok(()) => Ok(Worked::Through(verdicts.through)),
         Err(PortError::Cold) => {
@@ -99,14 +102,14 @@ fn requests(shared: &Shared, turns: &[InHand], reserved: &[Reserved]) -> Vec<Hol
 }
 
 impl Verdicts {
-    fn take(&mut self, sale: &SaleId, mut turn: InHand, said: Reserved, reply: Option<HoldReply>) {
+    fn take(&mut self, mut turn: InHand, said: Reserved, reply: Option<HoldReply>) {
         let (hold, basket) = (turn.hold_id(), turn.basket().clone());
         let unrecorded = || HoldUpdate::unrecorded(hold, basket.clone());
         match reply {
             Some(HoldReply::Settled { record, movement }) => {
                 match (record.outcome, movement) {
                     (Outcome::Reserved, Some(movement)) => {
-                        metrics::order_entered(sale, OrderState::AwaitingPayment);
+                        self.granted += 1;
                         let phase = HoldPhase::Held;
                         self.updates.push(HoldUpdate { hold, movement, phase, basket });
                     }

@@ -108,7 +108,14 @@ impl<'a> Desk<'a> {
         // It may be cold because it was deleted: then its turns are found without a sale next time.
         self.goods.forget(&sale);
         let due = Instant::now() + COLD.after(cold, &self.shared.ports.random);
-        self.lots.push(Lot { sale, turns, due, cold: cold.saturating_add(1) });
+        let cold = cold.saturating_add(1);
+        match self.lots.iter_mut().find(|lot| lot.cold > 0 && lot.sale == sale) {
+            Some(lot) => {
+                lot.turns.extend(turns);
+                (lot.due, lot.cold) = (due, cold);
+            }
+            None => self.lots.push(Lot { sale, turns, due, cold }),
+        }
     }
 
     async fn settle(&mut self, sale: &SaleId, through: Through) -> PortResult<()> {
