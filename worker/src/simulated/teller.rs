@@ -1,7 +1,10 @@
 //! Tells what became of simulated payments: a signed callback over HTTP, at once when a button was pressed, and again with
 //! growing, jittered delays until it is answered 2xx. What was not answered is in the ledger, so a crash forgets nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Method, Request, header::CONTENT_TYPE};
