@@ -5,9 +5,9 @@
 //!
 //! | suite | macro | the house's port |
 //! |---|---|---|
-//! | line, and its calls | `line_conformance!`, `calls_conformance!` | `Arc<dyn Line>` |
-//! | stock gate, and what is in flight | `gate_conformance!`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
-//! | waiting queue, turn queue | `waiting_conformance!`, `turns_conformance!` | [`Queues`] |
+//! | line | `line_…`, `numbers_…`, `calls_conformance!` | `Arc<dyn Line>` |
+//! | stock gate | `gate_conformance!`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
+//! | waiting queue, turn queue | `waiting_…`, `drains_…`, `turns_conformance!` | [`Queues`] |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
 //! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `orders_…`, `payments_…`, `simulated_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
@@ -35,12 +35,14 @@ use super::{Line, StockGate, TurnQueue, WaitingQueue};
 pub mod audit;
 pub mod bulletin;
 pub mod calls;
+pub mod drains;
 pub mod entries;
 pub mod flight;
 pub mod gate;
 pub mod holds;
 pub mod journey;
 pub mod line;
+pub mod numbers;
 pub mod orders;
 pub mod payments;
 pub mod provider;
@@ -204,12 +206,14 @@ mod tests {
             "audit",
             "bulletin",
             "calls",
+            "drains",
             "entries",
             "flight",
             "gate",
             "holds",
             "journey",
             "line",
+            "numbers",
             "orders",
             "payments",
             "provider",

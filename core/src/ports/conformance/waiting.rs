@@ -1,5 +1,5 @@
-//! Rules of the waiting queue: what was offered is drained, in order, by one drain at a time, until it is acknowledged;
-//! and who lost the drain can neither release nor acknowledge.
+//! Rules of the waiting queue: what was offered is durable, and is drained in order. Who drains, and what comes back, is
+//! in [`drains`](super::drains).
 
 #![expect(clippy::unwrap_used, reason = "test code that lives behind a feature")]
 
@@ -11,7 +11,7 @@ use super::{House, Queues, not_now, samples::*, soon, together, until};
 use crate::{
     ids::{EntryId, SaleId},
     line::LineEntry,
-    ports::{Drain, DrainIntake, PortError, WaitingMessage},
+    ports::{Drain, WaitingMessage},
 };
 
 #[macro_export]
@@ -29,15 +29,6 @@ macro_rules! waiting_conformance {
             many_unacknowledged_messages_are_delivered,
             an_offer_survives_a_crash,
             every_offer_that_was_answered_survives_a_crash,
-            unacknowledged_messages_come_back_when_the_intake_is_dropped,
-            unacknowledged_messages_come_back_after_a_crash,
-            acknowledged_messages_are_gone,
-            an_acknowledgement_takes_no_older_message_with_it,
-            one_drain_at_a_time,
-            one_of_many_waiting_drains_follows,
-            a_drain_that_gave_up_waiting_takes_nothing,
-            who_lost_the_drain_cannot_release,
-            who_lost_the_drain_cannot_acknowledge,
             declaring_again_keeps_what_is_there,
             removing_takes_everything_along,
             sales_have_their_own_queues,
@@ -55,12 +46,12 @@ pub(super) async fn drain(queues: &Queues, sale: &SaleId) -> Drain {
     soon("the drain", queues.waiting.drain(sale)).await.unwrap()
 }
 
-async fn next(drain: &mut Drain) -> WaitingMessage {
+pub(super) async fn next(drain: &mut Drain) -> WaitingMessage {
     soon("a waiting message", drain.intake.next()).await.unwrap()
 }
 
 /// Takes messages until `count` entries have come, not counting repeats.
-async fn take(drain: &mut Drain, count: usize) -> Vec<LineEntry> {
+pub(super) async fn take(drain: &mut Drain, count: usize) -> Vec<LineEntry> {
     let mut seen = BTreeSet::new();
     let mut entries = Vec::new();
     while seen.len() < count {
@@ -71,11 +62,11 @@ async fn take(drain: &mut Drain, count: usize) -> Vec<LineEntry> {
     entries
 }
 
-async fn nothing_more(drain: &mut Drain) {
+pub(super) async fn nothing_more(drain: &mut Drain) {
     not_now("a waiting message", drain.intake.next()).await;
 }
 
-async fn offer(queues: &Queues, sale: &SaleId, entries: &[LineEntry]) {
+pub(super) async fn offer(queues: &Queues, sale: &SaleId, entries: &[LineEntry]) {
     queues.waiting.offer(sale, entries.to_vec()).await.unwrap();
 }
 
@@ -245,165 +236,6 @@ pub async fn every_offer_that_was_answered_survives_a_crash(mut house: impl Hous
             Err(_) => panic!("{} entries that were answered are lost", missing.len()),
         }
     }
-}
-
-pub async fn unacknowledged_messages_come_back_when_the_intake_is_dropped(
-    house: impl House<Port = Queues>,
-) {
-    let queues = house.port();
-    let sale = declared(&queues).await;
-    let all = entries(1..=6);
-    for some in all.chunks(1) {
-        offer(&queues, &sale, some).await;
-    }
-    let mut first = drain(&queues, &sale).await;
-    assert_eq!(take(&mut first, 4).await, all[..4]);
-    drop(first);
-    let mut second = drain(&queues, &sale).await;
-    assert_eq!(take(&mut second, 6).await, all, "oldest first");
-}
-
-pub async fn unacknowledged_messages_come_back_after_a_crash(mut house: impl House<Port = Queues>) {
-    let all = entries(1..=6);
-    {
-        let queues = house.port();
-        let sale = declared(&queues).await;
-        for some in all.chunks(1) {
-            offer(&queues, &sale, some).await;
-        }
-        let mut drain = drain(&queues, &sale).await;
-        assert_eq!(take(&mut drain, 4).await, all[..4]);
-    }
-    house.crash().await;
-    let queues = house.port();
-    let sale = declared(&queues).await;
-    let mut drain = drain(&queues, &sale).await;
-    assert_eq!(take(&mut drain, 6).await, all, "oldest first");
-}
-
-pub async fn acknowledged_messages_are_gone(house: impl House<Port = Queues>) {
-    let queues = house.port();
-    let sale = declared(&queues).await;
-    let all = entries(1..=4);
-    for some in all.chunks(2) {
-        offer(&queues, &sale, some).await;
-    }
-    let mut first = drain(&queues, &sale).await;
-    let tags = [next(&mut first).await.tag, next(&mut first).await.tag];
-    first.outlet.ack(&tags).await.unwrap();
-    drop(first);
-    let mut second = drain(&queues, &sale).await;
-    nothing_more(&mut second).await;
-}
-
-pub async fn an_acknowledgement_takes_no_older_message_with_it(house: impl House<Port = Queues>) {
-    let queues = house.port();
-    let sale = declared(&queues).await;
-    let all = entries(1..=4);
-    for some in all.chunks(1) {
-        offer(&queues, &sale, some).await;
-    }
-    let mut first = drain(&queues, &sale).await;
-    let mut tags = Vec::new();
-    for _ in &all {
-        tags.push(next(&mut first).await.tag);
-    }
-    first.outlet.ack(&[tags[3], tags[1]]).await.unwrap();
-    drop(first);
-    let mut second = drain(&queues, &sale).await;
-    assert_eq!(take(&mut second, 2).await, [all[0].clone(), all[2].clone()]);
-    nothing_more(&mut second).await;
-}
-
-pub async fn one_drain_at_a_time(house: impl House<Port = Queues>) {
-    let queues = house.port();
-    let sale = declared(&queues).await;
-    let all = entries(1..=2);
-    offer(&queues, &sale, &all[..1]).await;
-    let mut first = drain(&queues, &sale).await;
-    let mut waiting = JoinSet::new();
-    let (queue, drained) = (Arc::clone(&queues.waiting), sale.clone());
-    waiting.spawn(async move { queue.drain(&drained).await });
-    not_now("a second drain", waiting.join_next()).await;
-    assert_eq!(take(&mut first, 1).await, all[..1]);
-    offer(&queues, &sale, &all[1..]).await;
-    assert_eq!(take(&mut first, 1).await, all[1..], "the first drain goes on undisturbed");
-    drop(first);
-    let second = soon("the second drain", waiting.join_next()).await;
-    let mut second = second.unwrap().unwrap().unwrap();
-    assert_eq!(take(&mut second, 2).await, all);
-}
-
-pub async fn one_of_many_waiting_drains_follows(house: impl House<Port = Queues>) {
-    let queues = house.port();
-    let sale = declared(&queues).await;
-    let first = drain(&queues, &sale).await;
-    let mut waiting = JoinSet::new();
-    for _ in 0..6 {
-        let (queue, sale) = (Arc::clone(&queues.waiting), sale.clone());
-        waiting.spawn(async move { queue.drain(&sale).await });
-    }
-    not_now("a second drain", waiting.join_next()).await;
-    drop(first);
-    while !waiting.is_empty() {
-        let one = soon("the next drain", waiting.join_next()).await.unwrap().unwrap().unwrap();
-        if !waiting.is_empty() {
-            not_now("two drains at once", waiting.join_next()).await;
-        }
-        drop(one);
-    }
-}
-
-pub async fn a_drain_that_gave_up_waiting_takes_nothing(house: impl House<Port = Queues>) {
-    let queues = house.port();
-    let sale = declared(&queues).await;
-    let one = entry(1, "ada");
-    let first = drain(&queues, &sale).await;
-    not_now("a second drain", queues.waiting.drain(&sale)).await;
-    offer(&queues, &sale, std::slice::from_ref(&one)).await;
-    drop(first);
-    let mut third = drain(&queues, &sale).await;
-    assert_eq!(take(&mut third, 1).await, [one]);
-}
-
-pub async fn who_lost_the_drain_cannot_release(house: impl House<Port = Queues>) {
-    let queues = house.port();
-    let sale = declared(&queues).await;
-    let Drain { intake, outlet } = drain(&queues, &sale).await;
-    outlet.release(turns(1..=1)).await.unwrap();
-    drop(intake);
-    assert!(matches!(outlet.release(turns(2..=2)).await, Err(PortError::Fenced)));
-    let _successor = drain(&queues, &sale).await;
-    assert!(matches!(outlet.release(turns(3..=3)).await, Err(PortError::Fenced)));
-    let mut workers = queues.turns.consume(10).await.unwrap();
-    let came = soon("the first turn", workers.deliveries.next(10)).await.unwrap();
-    assert_eq!(came.len(), 1, "only what was released in time: {came:?}");
-    not_now("another turn", workers.deliveries.next(10)).await;
-    assert_eq!(queues.turns.depths().await.unwrap().turns, 1);
-}
-
-pub async fn who_lost_the_drain_cannot_acknowledge(house: impl House<Port = Queues>) {
-    let queues = house.port();
-    let sale = declared(&queues).await;
-    let all = entries(1..=2);
-    for some in all.chunks(1) {
-        offer(&queues, &sale, some).await;
-    }
-    let Drain { mut intake, outlet } = drain(&queues, &sale).await;
-    let tags = both_tags(&mut *intake).await;
-    drop(intake);
-    assert!(matches!(outlet.ack(&tags).await, Err(PortError::Fenced)));
-    let mut second = drain(&queues, &sale).await;
-    assert_eq!(take(&mut second, 2).await, all);
-    assert!(matches!(outlet.ack(&tags).await, Err(PortError::Fenced)));
-    drop(second);
-    let mut third = drain(&queues, &sale).await;
-    assert_eq!(take(&mut third, 2).await, all);
-}
-
-async fn both_tags(intake: &mut dyn DrainIntake) -> [u64; 2] {
-    let first = soon("a waiting message", intake.next()).await.unwrap().tag;
-    [first, soon("a waiting message", intake.next()).await.unwrap().tag]
 }
 
 pub async fn declaring_again_keeps_what_is_there(house: impl House<Port = Queues>) {
