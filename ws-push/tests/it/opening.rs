@@ -1,0 +1,242 @@
+//! Who gets in, by which proof, and how the others are told.
+
+use std::{sync::Arc, time::Duration};
+
+use sluice_core::token::{Claims, Purpose};
+use sluice_ws_push::Config;
+
+use crate::{
+    client::{Client, Raw},
+    world::{World, bearer, eventually, keyring, quick, sale},
+};
+
+const UPGRADE: [(&str, &str); 4] = [
+    ("connection", "keep-alive, Upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
+fn header(name: &str, value: impl Into<String>) -> (String, String) {
+    (name.into(), value.into())
+}
+
+#[tokio::test]
+async fn the_subprotocol_is_answered_without_the_token() {
+    let world = World::start(quick()).await;
+    let token = world.token(&world.claims(5));
+    let client = Client::open(world.address, "demo", "", &bearer(&token)).await;
+    let headers = client.answer.headers();
+    assert_eq!(headers["sec-websocket-protocol"], "sluice.v1");
+    assert!(!format!("{headers:?}").contains(&token));
+}
+
+#[tokio::test]
+async fn the_handshake_is_that_of_the_rfc() {
+    let world = World::start(quick()).await;
+    let mut raw = Raw::get(world.address, "/v1/sales/demo/push", &UPGRADE).await;
+    raw.until("\r\n\r\n").await;
+    assert_eq!(raw.status(), 101);
+    // The example of RFC 6455, section 1.3.
+    assert!(raw.text.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{}", raw.text);
+}
+
+#[tokio::test]
+async fn what_is_not_a_websocket_is_told_so_in_http() {
+    let world = World::start(quick()).await;
+    let without = |name: &str| -> Vec<(&str, &str)> {
+        UPGRADE.into_iter().filter(|(known, _)| *known != name).collect()
+    };
+    let with = |name: &str, value: &'static str| -> Vec<(&str, &str)> {
+        UPGRADE
+            .into_iter()
+            .map(|(known, old)| (known, if known == name { value } else { old }))
+            .collect()
+    };
+    let cases = [
+        (Vec::new(), 426, "upgrade: websocket"),
+        (without("upgrade"), 426, "websocket_required"),
+        (with("sec-websocket-version", "8"), 426, "sec-websocket-version: 13"),
+        (without("connection"), 400, "bad_request"),
+        (with("sec-websocket-key", "short"), 400, "bad_request"),
+    ];
+    for (headers, status, told) in cases {
+        let mut raw = Raw::get(world.address, "/v1/sales/demo/push", &headers).await;
+        raw.until("}").await;
+        assert_eq!(raw.status(), status, "{headers:?}");
+        assert!(raw.text.contains(told), "{headers:?}: {}", raw.text);
+        assert!(raw.text.contains("application/problem+json"));
+    }
+}
+
+/// no-forged-place: every bad proof is closed with 4401 and hears nothing before.
+#[tokio::test]
+async fn a_bad_proof_is_closed_with_4401() {
+    let world = World::start(quick()).await;
+    let claims = world.claims(5);
+    let good = world.token(&claims);
+    let mut forged = good.clone();
+    let last = forged.pop().unwrap();
+    forged.push(if last == 'A' { 'B' } else { 'A' });
+    let expired = world.token(&Claims { expires_at: claims.joined_at, ..claims.clone() });
+    let other_sale = Claims { sale: sale("other").id.clone(), ..claims.clone() };
+    let no_headers = Vec::new;
+    let cases = [
+        ("nothing", String::new(), no_headers()),
+        ("a changed token", String::new(), bearer(&forged)),
+        (
+            "another's key",
+            String::new(),
+            bearer(&keyring("y").sign_claims(Purpose::Place, &claims)),
+        ),
+        ("an expired token", String::new(), bearer(&expired)),
+        ("a token of another sale", String::new(), bearer(&world.token(&other_sale))),
+        ("a ticket as a token", String::new(), bearer(&world.ticket(&claims))),
+        ("a token as a ticket", format!("?ticket={good}"), no_headers()),
+        ("an empty token", String::new(), bearer("")),
+        ("garbage", String::new(), bearer(&"x".repeat(5_000))),
+    ];
+    for (what, query, headers) in cases {
+        let mut client = Client::open(world.address, "demo", &query, &headers).await;
+        match client.next().await {
+            crate::client::Next::Closed(frame) => {
+                assert_eq!(u16::from(frame.code), 4401, "{what}");
+                assert!(!frame.reason.is_empty(), "{what}");
+            }
+            other @ crate::client::Next::Frame(..) => panic!("{what} was let in: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_opens_the_stream_for_a_minute() {
+    let world = World::start(quick()).await;
+    let query = format!("?ticket={}", world.ticket(&world.claims(5)));
+    for _ in 0..2 {
+        let mut client = Client::open(world.address, "demo", &query, &[]).await;
+        assert_eq!(client.frame().await.0["type"], "entry");
+        world.clock.advance(Duration::from_millis(29_999));
+    }
+    world.clock.advance(Duration::from_millis(2));
+    let mut client = Client::open(world.address, "demo", &query, &[]).await;
+    assert_eq!(client.close_code().await, 4401);
+}
+
+#[tokio::test]
+async fn the_pages_cookie_counts_from_our_origin_or_a_listed_one() {
+    let config = Config { allowed_origins: vec!["https://shop.example".into()], ..quick() };
+    let world = World::start(config).await;
+    let own = format!("http://{}", world.address);
+    let cookie =
+        header("cookie", format!("a=b; sluice-place-demo={}", world.token(&world.claims(5))));
+    for origin in [own.as_str(), "https://shop.example"] {
+        let headers = [cookie.clone(), header("origin", origin)];
+        let mut client = Client::open(world.address, "demo", "", &headers).await;
+        assert_eq!(client.frame().await.0["type"], "entry", "{origin}");
+    }
+    for (name, value) in [
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        let headers = [cookie.clone(), header(name, value)];
+        let mut client = Client::open(world.address, "demo", "", &headers).await;
+        assert_eq!(client.close_code().await, 4401, "{name}: {value}");
+        let raw = [("cookie", cookie.1.as_str()), (name, value)];
+        let mut raw = Raw::get(world.address, "/v1/sales/demo/events", &raw).await;
+        raw.until("}").await;
+        assert_eq!(raw.status(), 401, "{name}: {value}");
+    }
+}
+
+/// A token in hand proves the place wherever the page came from.
+#[tokio::test]
+async fn a_token_counts_from_any_origin() {
+    let world = World::start(quick()).await;
+    let mut headers = bearer(&world.token(&world.claims(5)));
+    headers.push(header("origin", "https://elsewhere.example"));
+    let mut client = Client::open(world.address, "demo", "", &headers).await;
+    assert_eq!(client.frame().await.0["type"], "entry");
+}
+
+#[tokio::test]
+async fn a_bad_seen_is_closed_with_4400() {
+    let world = World::start(quick()).await;
+    let headers = bearer(&world.token(&world.claims(5)));
+    for seen in ["?seen=x", "?seen=-1", "?seen=99999999999999999999"] {
+        let mut client = Client::open(world.address, "demo", seen, &headers).await;
+        assert_eq!(client.close_code().await, 4400, "{seen}");
+    }
+    let mut client =
+        Client::open(world.address, "Not A Sale".replace(' ', "%20").as_str(), "", &headers).await;
+    assert_eq!(client.close_code().await, 4400);
+}
+
+#[tokio::test]
+async fn a_sale_that_is_gone_is_closed_with_4410() {
+    let world = World::start(quick()).await;
+    let claims = Claims { sale: sale("gone").id.clone(), ..world.claims(5) };
+    let headers = bearer(&world.token(&claims));
+    let mut client = Client::open(world.address, "gone", "", &headers).await;
+    assert_eq!(client.close_code().await, 4410);
+}
+
+#[tokio::test]
+async fn a_sale_this_node_has_not_heard_of_is_asked_for() {
+    let world = World::start(quick()).await;
+    world.stores.add_sale(sale("fresh"));
+    let claims = Claims { sale: sale("fresh").id.clone(), ..world.claims(5) };
+    let headers = bearer(&world.token(&claims));
+    let mut client = Client::open(world.address, "fresh", "", &headers).await;
+    assert_eq!(client.frame().await.0["sale"], "fresh");
+}
+
+#[tokio::test]
+async fn several_tabs_are_one_place_up_to_the_limit() {
+    let config = Config { connections_per_entry_max: 2, ..quick() };
+    let world = Arc::new(World::start(config).await);
+    let claims = world.claims(5);
+    let mut tabs = [world.connect(&claims).await, world.connect(&claims).await];
+    for tab in &mut tabs {
+        assert_eq!(tab.frame().await.0["type"], "entry");
+    }
+    assert_eq!(world.connect(&claims).await.close_code().await, 4429);
+    // Others are not touched by it, and a closed tab makes room.
+    assert_eq!(world.connect(&world.claims(6)).await.frame().await.0["type"], "entry");
+    let [first, mut second] = tabs;
+    drop(first);
+    let mut third = loop {
+        let mut tab = world.connect(&claims).await;
+        match tab.next().await {
+            crate::client::Next::Frame(..) => break tab,
+            crate::client::Next::Closed(frame) => assert_eq!(u16::from(frame.code), 4429),
+        }
+    };
+    // Both that are left hear what happens.
+    world.board.tell(&[(claims.entry, sluice_core::entry::EntryState::Called, 2)]);
+    assert_eq!(second.next_of("entry").await["state"], "called");
+    assert_eq!(third.next_of("entry").await["state"], "called");
+}
+
+#[tokio::test]
+async fn a_full_node_sheds_before_the_upgrade() {
+    let world = World::start(Config { connections_max: 1, ..quick() }).await;
+    let mut only = world.connect(&world.claims(5)).await;
+    only.frame().await;
+    let headers = bearer(&world.token(&world.claims(6)));
+    let refused = Client::try_open(world.address, "demo", "", &headers).await;
+    assert_eq!(refused.err(), Some(503));
+    let path = format!("/v1/sales/demo/events?ticket={}", world.ticket(&world.claims(6)));
+    let mut raw = Raw::get(world.address, &path, &[]).await;
+    raw.until("}").await;
+    assert_eq!(raw.status(), 503);
+    assert!(raw.text.contains("retry-after"), "{}", raw.text);
+    drop(only);
+    let deadline = tokio::time::Instant::now() + crate::world::DEADLINE;
+    while Client::try_open(world.address, "demo", "", &headers).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the place is never given back");
+    }
+    eventually("nothing is looked up for those who wait", || world.stores.take_looks().is_empty())
+        .await;
+}

@@ -1,0 +1,209 @@
+//! The ledger's four books: only what a look needs is answered.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sluice_core::{
+    ids::Version,
+    ids::{EntryId, Epoch, OrderId, PaymentId, SaleId, Seq},
+    line::Cursor,
+    order::{ClosingCause, Order, OrderState},
+    ports::{
+        Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Changed, Created, CursorSaved,
+        Deleted, EntryBook, EntryRecord, GateImage, HoldReply, HoldRequest, IdempotencyKey,
+        LeaseReply, NewOutcome, NewPayment, OrderBook, OrderCount, Payment, PaymentStep,
+        PaymentUpdate, PortError, PortResult, Replay, SaleBook, SimulatedPayment, SimulatedState,
+        Speaker, StepReply, StockBalance,
+    },
+    sale::{Sale, SaleChange},
+};
+
+use super::Stores;
+
+#[async_trait]
+impl SaleBook for Stores {
+    async fn sales(&self) -> PortResult<Vec<Arc<Sale>>> {
+        self.answer(|state| state.sales.clone())
+    }
+
+    async fn sale(&self, sale: &SaleId) -> PortResult<Option<Arc<Sale>>> {
+        let sale = sale.clone();
+        self.answer(|state| state.sales.iter().find(|known| known.id == sale).cloned())
+    }
+
+    async fn create_sale(&self, _: Sale, _: &Author) -> PortResult<Created> {
+        Err(PortError::Full)
+    }
+
+    async fn change_sale(
+        &self,
+        _: &SaleId,
+        _: Option<Version>,
+        _: SaleChange,
+        _: &Author,
+        _: Option<String>,
+    ) -> PortResult<Changed> {
+        Err(PortError::Full)
+    }
+
+    async fn delete_sale(&self, _: &SaleId, _: &Author) -> PortResult<Deleted> {
+        Err(PortError::Full)
+    }
+
+    async fn audit(&self, _: Option<u64>, _: u32) -> PortResult<Vec<AuditRow>> {
+        Err(PortError::Full)
+    }
+
+    async fn bans(&self) -> PortResult<BanList> {
+        Err(PortError::Full)
+    }
+
+    async fn add_ban(&self, _: BanRule, _: Option<String>, _: &Author) -> PortResult<Ban> {
+        Err(PortError::Full)
+    }
+
+    async fn remove_ban(&self, _: u64, _: &Author) -> PortResult<bool> {
+        Err(PortError::Full)
+    }
+
+    async fn record(&self, _: Audit) -> PortResult<()> {
+        Err(PortError::Full)
+    }
+}
+
+#[async_trait]
+impl Speaker for Stores {
+    async fn lease(&self, _: &SaleId, _: &str, _: Duration) -> PortResult<LeaseReply> {
+        Err(PortError::Full)
+    }
+
+    async fn release_lease(&self, _: &SaleId, _: &str) -> PortResult<()> {
+        Err(PortError::Full)
+    }
+
+    async fn renew_epoch(&self, _: &SaleId, _: &str) -> PortResult<Option<Epoch>> {
+        Err(PortError::Full)
+    }
+
+    async fn next_block(&self, _: &SaleId, _: u64) -> PortResult<Block> {
+        Err(PortError::Full)
+    }
+
+    async fn high_water(&self, _: &SaleId) -> PortResult<Seq> {
+        Err(PortError::Full)
+    }
+
+    async fn cursor(&self, _: &SaleId) -> PortResult<Cursor> {
+        Err(PortError::Full)
+    }
+
+    async fn save_cursor(&self, _: &SaleId, _: Epoch, _: &Cursor) -> PortResult<CursorSaved> {
+        Err(PortError::Full)
+    }
+}
+
+#[async_trait]
+impl EntryBook for Stores {
+    async fn entries(&self, entries: &[EntryId]) -> PortResult<Vec<Option<EntryRecord>>> {
+        self.answer(|state| {
+            state.looks.push(entries.len());
+            entries.iter().map(|entry| state.records.get(entry).cloned()).collect()
+        })
+    }
+
+    async fn settle(&self, _: &SaleId, _: Vec<NewOutcome>) -> PortResult<Vec<EntryRecord>> {
+        Err(PortError::Full)
+    }
+
+    async fn hold(&self, _: &SaleId, _: Vec<HoldRequest>) -> PortResult<Vec<HoldReply>> {
+        Err(PortError::Full)
+    }
+
+    async fn replay(&self, _: &IdempotencyKey) -> PortResult<Replay> {
+        Err(PortError::Full)
+    }
+
+    async fn untold(&self, _: u32) -> PortResult<Vec<EntryRecord>> {
+        Err(PortError::Full)
+    }
+
+    async fn told(&self, _: &[EntryId]) -> PortResult<()> {
+        Err(PortError::Full)
+    }
+}
+
+#[async_trait]
+impl OrderBook for Stores {
+    async fn order(&self, _: OrderId) -> PortResult<Option<Order>> {
+        Err(PortError::Full)
+    }
+
+    async fn begin_closing(&self, _: OrderId, _: ClosingCause) -> PortResult<StepReply> {
+        Err(PortError::Full)
+    }
+
+    async fn close_unpaid(&self, _: OrderId) -> PortResult<StepReply> {
+        Err(PortError::Full)
+    }
+
+    async fn fulfil(&self, _: OrderId, _: OrderState) -> PortResult<StepReply> {
+        Err(PortError::Full)
+    }
+
+    async fn sweep_deadlines(&self, _: u32) -> PortResult<Vec<Order>> {
+        Err(PortError::Full)
+    }
+
+    async fn unfinished(&self, _: Duration, _: u32) -> PortResult<Vec<Order>> {
+        Err(PortError::Full)
+    }
+
+    async fn begin_payment(&self, _: OrderId, _: PaymentId, _: &str) -> PortResult<NewPayment> {
+        Err(PortError::Full)
+    }
+
+    async fn payment(&self, _: PaymentId) -> PortResult<Option<Payment>> {
+        Err(PortError::Full)
+    }
+
+    async fn apply_payment(&self, _: PaymentUpdate) -> PortResult<PaymentStep> {
+        Err(PortError::Full)
+    }
+
+    async fn stock(&self, _: &SaleId) -> PortResult<Vec<StockBalance>> {
+        Err(PortError::Full)
+    }
+
+    async fn gate_image(&self, _: &SaleId) -> PortResult<GateImage> {
+        Err(PortError::Full)
+    }
+
+    async fn order_counts(&self, _: &SaleId) -> PortResult<Vec<OrderCount>> {
+        Err(PortError::Full)
+    }
+
+    async fn simulated_payment(&self, _: PaymentId) -> PortResult<Option<SimulatedPayment>> {
+        Err(PortError::Full)
+    }
+
+    async fn open_simulated(&self, _: SimulatedPayment) -> PortResult<SimulatedPayment> {
+        Err(PortError::Full)
+    }
+
+    async fn step_simulated(
+        &self,
+        _: PaymentId,
+        _: SimulatedState,
+        _: SimulatedState,
+    ) -> PortResult<Option<SimulatedPayment>> {
+        Err(PortError::Full)
+    }
+
+    async fn told_simulated(&self, _: PaymentId) -> PortResult<()> {
+        Err(PortError::Full)
+    }
+
+    async fn untold_simulated(&self, _: Duration, _: u32) -> PortResult<Vec<SimulatedPayment>> {
+        Err(PortError::Full)
+    }
+}
