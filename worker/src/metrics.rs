@@ -30,3 +30,22 @@ pub(crate) fn batch(sale: &SaleId, turns: usize) {
 pub(crate) fn dead_turns(count: u64) {
     gauge!(DEAD, "queue" => "turns").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names are part of the contract; dashboards and alarms use them.
+    #[test]
+    fn the_names_are_the_published_ones() {
+        assert_eq!(
+            [ORDERS, CALLBACKS, BATCH, DEAD],
+            [
+                "sluice_orders_total",
+                "sluice_payment_callbacks_total",
+                "sluice_hold_batch_turns",
+                "sluice_dead_letters",
+            ]
+        );
+    }
+}

@@ -68,6 +68,18 @@ impl Default for SimulatedSettings {
     }
 }
 
+impl SimulatedSettings {
+    /// The defaults, with these addresses.
+    #[must_use]
+    pub fn new(callback_base_url: impl Into<String>, public_url: impl Into<String>) -> Self {
+        Self {
+            callback_base_url: callback_base_url.into(),
+            public_url: public_url.into(),
+            ..Self::default()
+        }
+    }
+}
+
 /// What the simulated provider needs of the world.
 #[derive(Clone, Debug)]
 pub struct SimulatedPorts {

@@ -1,7 +1,7 @@
 //! A sale in an embedded house, warmed as its speaker would, with a worker beside it.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -16,8 +16,9 @@ use sluice_core::{
     order::{Order, OrderState},
     policy::PolicyPatch,
     ports::{
-        Author, Drain, EntryRecord, Heard, LeaseReply, Notice, PaymentProvider, PaymentRequest,
-        Ports, ProviderError, ProviderPayment, ProviderStatus, StockBalance, Subscription,
+        Author, Drain, DrainIntake, DrainOutlet, EntryRecord, Heard, LeaseReply, Notice,
+        PaymentProvider, PaymentRequest, Ports, ProviderError, ProviderPayment, ProviderStatus,
+        StockBalance, Subscription,
     },
     random::Random,
     sale::NewSale,
@@ -42,7 +43,9 @@ pub(crate) struct House {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) sale: SaleId,
     epoch: Epoch,
-    drain: Drain,
+    outlet: Arc<dyn DrainOutlet>,
+    /// Kept, so that the drain goes on.
+    _intake: Mutex<Box<dyn DrainIntake>>,
     _embedded: Embedded,
     _dir: TempDir,
 }
@@ -90,7 +93,7 @@ impl House {
         let ports = embedded.ports();
         let sale = create_sale(&ports, "drop", stock, policy, clock.now()).await;
         let epoch = warm(&ports, &sale).await;
-        let drain = ports.waiting.drain(&sale).await.unwrap();
+        let Drain { intake, outlet } = ports.waiting.drain(&sale).await.unwrap();
         let key = Key { id: "k1".into(), secret: "0123456789abcdef0123456789abcdef".into() };
         Self {
             ports,
@@ -99,7 +102,8 @@ impl House {
             keyring: Arc::new(Keyring::new(&[key]).unwrap()),
             sale,
             epoch,
-            drain,
+            outlet,
+            _intake: Mutex::new(intake),
             _embedded: embedded,
             _dir: dir,
         }
@@ -170,7 +174,7 @@ impl House {
     /// Releases entries that were called before: what a crash between release and acknowledgement does.
     pub(crate) async fn release_again(&self, entries: &[LineEntry]) {
         let turns = entries.iter().map(|entry| self.turn(entry)).collect();
-        self.drain.outlet.release(turns).await.unwrap();
+        self.outlet.release(turns).await.unwrap();
     }
 
     /// Until no turn is in the queue.

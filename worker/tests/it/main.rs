@@ -7,6 +7,7 @@ mod fuse;
 mod house;
 mod lies;
 mod money;
+mod provider;
 mod shaky;
 mod shop;
 mod sweeping;

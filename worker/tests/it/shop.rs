@@ -19,6 +19,7 @@ use crate::house::{House, PATIENCE, SECRET};
 
 pub(crate) struct Shop {
     pub(crate) address: SocketAddr,
+    pub(crate) simulated: Simulated,
     client: Client,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
@@ -96,9 +97,9 @@ impl Shop {
         let mut tasks = JoinSet::new();
         tasks.spawn(server.run(shutdown.clone()));
         tasks.spawn(worker.run(shutdown.clone()));
-        let stop = shutdown.clone();
-        tasks.spawn(async move { simulated.run(stop).await });
-        Self { address, client: Client::new(PATIENCE), tasks, shutdown }
+        let (teller, stop) = (simulated.clone(), shutdown.clone());
+        tasks.spawn(async move { teller.run(stop).await });
+        Self { address, simulated, client: Client::new(PATIENCE), tasks, shutdown }
     }
 
     pub(crate) async fn close(mut self) {
