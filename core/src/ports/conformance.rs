@@ -6,10 +6,10 @@
 //! | suite | macro | the house's port |
 //! |---|---|---|
 //! | line | `line_…`, `numbers_…`, `calls_conformance!` | `Arc<dyn Line>` |
-//! | stock gate | `gate_conformance!`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
+//! | stock gate | `gate_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
 //! | waiting queue, turn queue | `waiting_…`, `drains_…`, `turns_conformance!` | [`Queues`] |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
-//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `orders_…`, `payments_…`, `simulated_conformance!` | `Arc<dyn Ledger>` |
+//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `orders_…`, `payments_…`, `simulated_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
 //! | all together | `journey_conformance!` | `Ports` |
 //!
@@ -39,8 +39,10 @@ pub mod drains;
 pub mod entries;
 pub mod flight;
 pub mod gate;
+pub mod gate_walk;
 pub mod holds;
 pub mod journey;
+pub mod ledger_walk;
 pub mod line;
 pub mod numbers;
 pub mod orders;

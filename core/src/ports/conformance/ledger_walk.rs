@@ -1,0 +1,223 @@
+//! A random walk over the ledger beside a simple record of what was answered: after every step the books add up, and
+//! after every crash everything that was answered is there.
+
+#![expect(clippy::unwrap_used, reason = "test code that lives behind a feature")]
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{House, assert_balanced, samples::*};
+use crate::{
+    entry::Outcome,
+    ids::{EntryId, OrderId, SaleId},
+    line::LineEntry,
+    order::{ClosingCause, Order, OrderState},
+    policy::PolicyPatch,
+    ports::{
+        Changed, EntryRecord, GateSaid, HoldReply, HoldRequest, Ledger, NewOutcome, OutcomeReason,
+        PaymentState, PaymentStep, PaymentUpdate, StepReply,
+    },
+    random::Random,
+    sale::SaleChange,
+};
+
+#[macro_export]
+macro_rules! ledger_walk_conformance {
+    ($open:path) => {
+        $crate::conformance_rules!(
+            $open,
+            ledger_walk:
+            a_random_walk_keeps_every_promise,
+        );
+    };
+}
+
+const STEPS: u64 = 250;
+
+/// What was answered, and so must stay.
+struct Walk {
+    ledger: Arc<dyn Ledger>,
+    sale: SaleId,
+    random: Random,
+    /// Every entry that was ever named: some have an outcome.
+    entries: Vec<LineEntry>,
+    outcomes: BTreeMap<EntryId, Outcome>,
+    orders: BTreeMap<OrderId, OrderState>,
+    /// Units of `a` in all.
+    stock: u64,
+}
+
+impl Walk {
+    fn draw(&self, below: usize) -> usize {
+        usize::try_from(self.random.below(below as u64)).unwrap()
+    }
+
+    /// A new entry of one of a few buyers, or one that was named before.
+    fn some_entry(&mut self) -> LineEntry {
+        if self.entries.is_empty() || self.draw(3) > 0 {
+            let seq = self.entries.len() as u64 + 1;
+            let units = u32::try_from(self.draw(4) + 1).unwrap();
+            self.entries.push(wanting(seq, &format!("buyer-{}", self.draw(12)), &[("a", units)]));
+        }
+        self.entries[self.draw(self.entries.len())].clone()
+    }
+
+    fn some_order(&self) -> Option<OrderId> {
+        let count = self.orders.len();
+        (count > 0).then(|| *self.orders.keys().nth(self.draw(count)).unwrap())
+    }
+
+    /// An outcome was answered: it must be the one that was answered before, if one was.
+    fn answered(&mut self, record: &EntryRecord) {
+        let first = *self.outcomes.entry(record.entry).or_insert(record.outcome);
+        assert_eq!(record.outcome, first, "one outcome for each entry");
+        if let Some(order) = record.order {
+            self.orders.insert(order.order, order.state);
+        }
+    }
+
+    async fn hold(&mut self) {
+        let batch = (0..=self.draw(4)).map(|_| {
+            let gate = if self.draw(5) == 0 { GateSaid::Short } else { GateSaid::Held };
+            HoldRequest { gate, ..request(self.some_entry()) }
+        });
+        let batch: Vec<HoldRequest> = batch.collect();
+        for reply in self.ledger.hold(&self.sale, batch).await.unwrap() {
+            match reply {
+                HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
+                    self.answered(&record);
+                }
+                HoldReply::GateWrong => {}
+            }
+        }
+    }
+
+    async fn settle(&mut self) {
+        let left = NewOutcome {
+            line_entry: self.some_entry(),
+            outcome: Outcome::Left,
+            reason: OutcomeReason::Plain,
+        };
+        let records = self.ledger.settle(&self.sale, vec![left]).await.unwrap();
+        self.answered(&records[0]);
+    }
+
+    fn stepped(&mut self, reply: StepReply) {
+        match reply {
+            StepReply::Done { order, .. } | StepReply::Already(order) | StepReply::Wrong(order) => {
+                self.orders.insert(order.id, order.state);
+            }
+            StepReply::NoSuchOrder => panic!("the order was answered"),
+        }
+    }
+
+    async fn step_of(&mut self, order: OrderId) {
+        let reply = match self.draw(4) {
+            0 => {
+                let causes = [ClosingCause::Cancelled, ClosingCause::Deadline];
+                self.ledger.begin_closing(order, causes[self.draw(2)]).await
+            }
+            1 => self.ledger.close_unpaid(order).await,
+            2 => self.ledger.fulfil(order, OrderState::Fulfilling).await,
+            _ => self.ledger.fulfil(order, OrderState::Fulfilled).await,
+        };
+        self.stepped(reply.unwrap());
+    }
+
+    async fn pay(&mut self, id: OrderId) {
+        self.ledger.begin_payment(id, new_payment_id(), "simulated").await.unwrap();
+        let order: Order = self.ledger.order(id).await.unwrap().unwrap();
+        let Some(payment) = order.payment else { return };
+        let states = [PaymentState::Succeeded, PaymentState::Succeeded, PaymentState::Failed];
+        let update = PaymentUpdate {
+            payment,
+            order: id,
+            version: self.random.below(4) + 1,
+            state: states[self.draw(3)],
+            amount: order.amount,
+            currency: order.currency,
+        };
+        match self.ledger.apply_payment(update).await.unwrap() {
+            PaymentStep::Applied { order, .. }
+            | PaymentStep::Ignored(order)
+            | PaymentStep::Surplus(order) => {
+                self.orders.insert(order.id, order.state);
+            }
+            other @ (PaymentStep::WrongAmount | PaymentStep::Unknown) => panic!("{other:?}"),
+        }
+    }
+
+    async fn step(&mut self) {
+        match (self.draw(10), self.some_order()) {
+            (0, _) => self.settle().await,
+            (1, _) => {
+                let add = SaleChange::AddStock { sku: sku("a"), units: 2 };
+                let by = author();
+                let reply = self.ledger.change_sale(&self.sale, None, add, &by, None).await;
+                assert!(matches!(reply.unwrap(), Changed::Done(_)));
+                self.stock += 2;
+            }
+            (2, _) => {
+                for order in self.ledger.sweep_deadlines(3).await.unwrap() {
+                    assert_eq!(order.closing_cause, Some(ClosingCause::Deadline));
+                    self.orders.insert(order.id, order.state);
+                }
+            }
+            (3..=5, Some(order)) => self.step_of(order).await,
+            (6 | 7, Some(order)) => self.pay(order).await,
+            _ => self.hold().await,
+        }
+    }
+
+    /// Everything that was answered is there, and adds up.
+    async fn look(&self) {
+        assert_balanced(&*self.ledger, &self.sale).await;
+        let a = balance(&*self.ledger, &self.sale, "a").await;
+        assert_eq!(a.total, self.stock);
+        let mut held_and_sold = 0;
+        for (id, state) in &self.orders {
+            let order = self.ledger.order(*id).await.unwrap().unwrap();
+            assert_eq!(order.state, *state, "as it was answered");
+            let sold =
+                matches!(state, OrderState::Paid | OrderState::Fulfilling | OrderState::Fulfilled);
+            if state.is_unpaid_hold() || sold {
+                held_and_sold += u64::from(order.basket().unwrap().units());
+            }
+        }
+        assert_eq!(a.held + a.sold, held_and_sold, "what live orders have");
+        let ids: Vec<EntryId> = self.outcomes.keys().copied().collect();
+        let records = self.ledger.entries(&ids).await.unwrap();
+        for (record, outcome) in records.iter().zip(self.outcomes.values()) {
+            assert_eq!(record.as_ref().map(|record| record.outcome), Some(*outcome));
+        }
+    }
+}
+
+pub async fn a_random_walk_keeps_every_promise(mut house: impl House<Port = Arc<dyn Ledger>>) {
+    let ledger = house.port();
+    let patch = PolicyPatch { payment_window_seconds: Some(1), ..PolicyPatch::default() };
+    let sale = open_sale_with(&*ledger, &[("a", 20)], patch).await;
+    let mut walk = Walk {
+        ledger,
+        sale,
+        random: Random::seeded(11),
+        entries: Vec::new(),
+        outcomes: BTreeMap::new(),
+        orders: BTreeMap::new(),
+        stock: 20,
+    };
+    for step in 0..STEPS {
+        walk.step().await;
+        if walk.draw(25) == 0 {
+            house.crash().await;
+            walk.ledger = house.port();
+        }
+        if walk.draw(10) == 0 {
+            house.pass(Duration::from_millis(60)).await;
+        }
+        if step % 5 == 0 {
+            walk.look().await;
+        }
+    }
+    walk.look().await;
+    assert!(walk.orders.len() > 20, "the walk went somewhere: {} orders", walk.orders.len());
+}
