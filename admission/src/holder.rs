@@ -99,32 +99,40 @@ impl Admission {
         Ok(())
     }
 
-    /// The place a join proves: a live token of this sale. Anything else proves nothing, and is no fault.
+    /// The place a join proves: a live token of this sale. Anything else proves nothing, and is no fault: the bearer may
+    /// be a token of the shop's.
     pub(crate) fn proven(
         &self,
         exchange: &Exchange,
         edge: &Edge,
         now: UnixMillis,
     ) -> Option<Claims> {
-        let carried = self.carried(exchange, edge)?;
-        if carried.by_cookie && exchange.is_cross_site(&self.config.allowed_origins) {
-            return None;
-        }
-        match self.ports.keyring.verify_claims(Purpose::Place, carried.token, now) {
+        let read = |token: &str| match self.ports.keyring.verify_claims(Purpose::Place, token, now)
+        {
             Ok(Verified::Live(claims)) if claims.sale == edge.sale => Some(claims),
             Ok(Verified::Live(_) | Verified::Expired(_)) | Err(_) => None,
+        };
+        if let Some(claims) = exchange.bearer().and_then(read) {
+            return Some(claims);
         }
+        let cookie = self.place_cookie(exchange, edge)?;
+        if exchange.is_cross_site(&self.config.allowed_origins) { None } else { read(cookie) }
     }
 
+    /// The bearer token, else the page's cookie.
     fn carried<'a>(&self, exchange: &'a Exchange, edge: &Edge) -> Option<Carried<'a>> {
-        if let Some(token) = exchange.bearer() {
-            return Some(Carried { token, by_cookie: false });
-        }
+        let bearer = exchange.bearer().map(|token| Carried { token, by_cookie: false });
+        bearer.or_else(|| {
+            Some(Carried { token: self.place_cookie(exchange, edge)?, by_cookie: true })
+        })
+    }
+
+    fn place_cookie<'a>(&self, exchange: &'a Exchange, edge: &Edge) -> Option<&'a str> {
+        // Most clients have no cookies at all: spare them the name.
         if !exchange.request.headers().contains_key(COOKIE) {
             return None;
         }
-        let token = exchange.cookie(&self.config.cookies.place(&edge.sale))?;
-        Some(Carried { token, by_cookie: true })
+        exchange.cookie(&self.config.cookies.place(&edge.sale))
     }
 
     /// The device as a key of its limiter: what a trusted proxy says, else our own cookie. Never the address.

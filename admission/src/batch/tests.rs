@@ -218,17 +218,13 @@ impl Stage {
 }
 
 fn new(answer: Answer) -> Place {
-    match answer {
-        Answer::New(place) => place,
-        other => panic!("not a new place: {other:?}"),
-    }
+    let Answer::New(place) = answer else { panic!("not a new place: {answer:?}") };
+    place
 }
 
 fn found(answer: Answer) -> Place {
-    match answer {
-        Answer::Found(place) => place,
-        other => panic!("not a found place: {other:?}"),
-    }
+    let Answer::Found(place) = answer else { panic!("not a found place: {answer:?}") };
+    place
 }
 
 fn assert_unavailable(answer: &Answer) {

@@ -35,7 +35,7 @@ pub(crate) struct Jwt {
 enum Source {
     Secret(DecodingKey),
     File(KeySet),
-    Url(RemoteKeys),
+    Url(Box<RemoteKeys>),
 }
 
 /// Keys are never printed.
@@ -76,9 +76,10 @@ impl Jwt {
                     .ok_or_else(|| ConfigError::KeySet { path: path.clone() })?;
                 Source::File(keys)
             }
-            JwtKeys::Url(url) => Source::Url(
-                RemoteKeys::build(url, random).map_err(|cause| ConfigError::KeyUrl { cause })?,
-            ),
+            JwtKeys::Url(url) => {
+                let keys = RemoteKeys::build(url, random);
+                Source::Url(Box::new(keys.map_err(|cause| ConfigError::KeyUrl { cause })?))
+            }
         };
         Ok(Self { source, issuer: config.issuer.clone(), audience: config.audience.clone(), clock })
     }

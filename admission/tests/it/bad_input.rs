@@ -1,0 +1,94 @@
+//! Bad input: each kind gets the answer of the contract and changes nothing.
+
+use http::Method;
+use serde_json::json;
+
+use crate::stage::{Stage, assert_problem};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_do_not_fit_are_named() {
+    let stage = Stage::open().await;
+    let items = |item: &str| format!(r#"{{"items":[{item}]}}"#);
+    let contact = |contact: &str| {
+        format!(r#"{{"items":[{{"sku":"standard","quantity":1}}],"contact":{contact}}}"#)
+    };
+    for (body, says) in [
+        (String::new(), "empty"),
+        ("{".into(), "not valid JSON"),
+        ("nonsense".into(), "not valid JSON"),
+        ("{}{}".into(), "not valid JSON"),
+        ("null".into(), ""),
+        ("[]".into(), ""),
+        ("{}".into(), "items"),
+        (r#"{"items":7}"#.into(), "items"),
+        (r#"{"items":[]}"#.into(), "items"),
+        (r#"{"items":["standard"]}"#.into(), "items[0]"),
+        (items(r#"{"sku":"standard"}"#), "quantity"),
+        (items(r#"{"quantity":1}"#), "sku"),
+        (items(r#"{"sku":"standard","quantity":0}"#), "quantity"),
+        (items(r#"{"sku":"standard","quantity":-1}"#), "quantity"),
+        (items(r#"{"sku":"standard","quantity":1.5}"#), "quantity"),
+        (items(r#"{"sku":"standard","quantity":"1"}"#), "quantity"),
+        (items(r#"{"sku":"standard","quantity":9223372036854775808}"#), "quantity"),
+        (items(r#"{"sku":"standard","quantity":1e400}"#), "quantity"),
+        (items(r#"{"sku":"standard","quantity":11}"#), "at most 10"),
+        (items(r#"{"sku":"standard","quantity":6},{"sku":"standard","quantity":5}"#), "at most 10"),
+        (items(r#"{"sku":"unknown","quantity":1}"#), "`unknown` is not sold"),
+        (items(r#"{"sku":"Not A Slug","quantity":1}"#), "sku"),
+        (items(&format!(r#"{{"sku":"{}","quantity":1}}"#, "x".repeat(10_000))), "sku"),
+        (items(r#"{"sku":"standard","quantity":1,"colour":"red"}"#), "colour"),
+        (items(r#"{"sku":"standard","quantity":1,"from":0,"to":2}"#), "from"),
+        (r#"{"items":[{"sku":"standard","quantity":1}],"priority":true}"#.into(), "priority"),
+        (contact(r#"{"email":"ada"}"#), "contact.email"),
+        (contact(r#"{"phone":"call me"}"#), "contact.phone"),
+        (contact(r#"{"fax":"1"}"#), "fax"),
+        (contact("7"), "contact"),
+        (r#"{"items":[{"sku":"standard","quantity":1}],"locale":"en_US"}"#.into(), "locale"),
+    ] {
+        let ask = stage.ask(Method::POST, "/v1/sales/demo/entries").header("x-sluice-buyer", "ada");
+        let reply = ask.text(body.clone()).send().await;
+        assert_problem(&reply, 400, "bad_request", says);
+    }
+    assert!(stage.queued().await.is_empty(), "nothing of this was recorded");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_is_never_echoed() {
+    let stage = Stage::open().await;
+    let ask = stage.ask(Method::POST, "/v1/sales/demo/entries").header("x-sluice-buyer", "ada");
+    let body = r#"{"items":[{"sku":"standard","quantity":1}],"contact":{"phone":"+86 secret"}}"#;
+    let reply = ask.text(body).send().await;
+    reply.expect(400, "bad_request");
+    assert!(!String::from_utf8_lossy(&reply.body).contains("secret"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fat_bodies_and_foreign_kinds() {
+    let stage = Stage::open().await;
+    let join = || stage.ask(Method::POST, "/v1/sales/demo/entries").header("x-sluice-buyer", "ada");
+    for bytes in [16 * 1024 + 1, 100_000, 1_000_000] {
+        join().text(" ".repeat(bytes)).send().await.expect(413, "body_too_large");
+    }
+    let padded =
+        format!(r#"{{"items":[{{"sku":"standard","quantity":1}}]{}}}"#, " ".repeat(16 * 1024 - 47));
+    assert!(padded.len() <= 16 * 1024);
+    let form = join().header("content-type", "application/x-www-form-urlencoded");
+    form.send().await.expect(400, "bad_request");
+    let mut plain = join().text(padded.clone());
+    plain = plain.header("content-type", "text/plain");
+    plain.send().await.expect(415, "unsupported_media_type");
+    assert!(stage.queued().await.is_empty());
+    join().text(padded).send().await.expect(202, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_methods_name_the_right_ones() {
+    let stage = Stage::open().await;
+    let mine = stage.join("ada").await;
+    let reply = stage.ask(Method::PUT, "/v1/sales/demo/entries").json(&json!({})).send().await;
+    reply.expect(405, "method_not_allowed");
+    assert!(reply.header("allow").unwrap().contains("POST"));
+    stage.about(Method::PATCH, &mine, "").send().await.expect(405, "method_not_allowed");
+    stage.about(Method::GET, &mine, "/token").send().await.expect(405, "method_not_allowed");
+    stage.ask(Method::GET, "/v1/sales/demo/nothing").send().await.expect(404, "not_found");
+}

@@ -1,0 +1,13 @@
+//! Admission from outside: real sockets, a real embedded backend, no dispatcher. What a test needs of a dispatcher (call
+//! an entry, reserve its goods, move the cursor) the stage does through the same ports.
+
+mod bad_input;
+mod client;
+mod holding;
+mod identity;
+mod joining;
+mod leaving;
+mod limits;
+mod polling;
+mod selling;
+mod stage;

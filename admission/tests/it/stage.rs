@@ -1,0 +1,340 @@
+//! The stage: admission behind a real server on port 0, over an embedded backend in a directory of its own, with a clock
+//! that tests move by hand.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use http::Method;
+use serde_json::{Value, json};
+use sluice_admission::{Admission, AdmissionPorts, Config, Cookies, DefaultLimits, IdentityConfig};
+use sluice_backends::embedded::{Embedded, EmbeddedSettings};
+use sluice_core::{
+    clock::{ManualClock, UnixMillis},
+    ids::{EntryId, Epoch, HoldId, OrderId, SaleId, Seq, Version},
+    line::Cursor,
+    policy::RateLimit,
+    ports::{
+        Author, GateSaid, HoldReply, HoldRequest, LeaseReply, LineReport, Ports, Settlement,
+        Standing, WaitingQueue,
+    },
+    random::Random,
+    sale::{NewSale, SaleChange},
+    token::{Claims, Key, Keyring, Purpose, TOKEN_LIFE},
+    view::{Directory, object::PublicUrls},
+};
+use sluice_http::{Router, RouterSettings, Server, ServerConfig};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Ask, Reply};
+
+/// 2027-01-15T08:00:00Z, and a little.
+pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
+/// The address that counts as a trusted proxy; every other is the public.
+pub const PROXY: &str = "127.0.0.1";
+pub const PUBLIC: &str = "127.0.0.2";
+
+/// What a test may choose before the curtain.
+pub struct Script {
+    pub config: Config,
+    pub allowed_origins: Vec<String>,
+    pub sale: Value,
+    pub wrap: Box<dyn FnOnce(&mut Ports)>,
+}
+
+impl Default for Script {
+    /// Header identity, wide limits, one open sale `demo` of 100 units.
+    fn default() -> Self {
+        let wide = RateLimit { per_second: 1_000_000, burst: 1_000_000 };
+        let config = Config {
+            identity: IdentityConfig::Header { name: "x-sluice-buyer".into() },
+            cookies: Cookies::Plain,
+            limits: DefaultLimits { per_buyer: wide, per_device: wide, per_ip: wide },
+            ..Config::default()
+        };
+        Self { config, allowed_origins: Vec::new(), sale: sale("demo"), wrap: Box::new(|_| {}) }
+    }
+}
+
+pub fn sale(id: &str) -> Value {
+    json!({ "id": id, "title": "A drop", "skus": [
+        { "sku": "standard", "stock": 100, "amount_fen": 9900, "currency": "CNY" },
+        { "sku": "deluxe", "stock": 10, "amount_fen": 19900, "currency": "CNY" },
+    ] })
+}
+
+pub fn author() -> Author {
+    Author { name: "test".into(), address: None }
+}
+
+pub struct Stage {
+    pub address: SocketAddr,
+    pub ports: Ports,
+    pub directory: Arc<Directory>,
+    pub clock: ManualClock,
+    pub keyring: Arc<Keyring>,
+    pub sale: SaleId,
+    pub shutdown: CancellationToken,
+    pub tasks: JoinSet<()>,
+    epoch: Epoch,
+    random: Random,
+    report: Version,
+    _data: tempfile::TempDir,
+}
+
+impl Stage {
+    pub async fn open() -> Self {
+        Self::play(Script::default()).await
+    }
+
+    pub async fn play(script: Script) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(START);
+        let embedded = Embedded::open_inline(
+            &data.path().join("sluice.db"),
+            Arc::new(clock.clone()),
+            EmbeddedSettings::default(),
+        )
+        .unwrap();
+        let mut ports = embedded.ports();
+        (script.wrap)(&mut ports);
+        let directory = Arc::new(Directory::default());
+        let secret = "a secret for tests, long enough to be a key".to_owned();
+        let keyring = Arc::new(Keyring::new(&[Key { id: "k1".into(), secret }]).unwrap());
+        let config = Config { allowed_origins: script.allowed_origins.clone(), ..script.config };
+        let admission = Admission::build(
+            config,
+            AdmissionPorts {
+                line: Arc::clone(&ports.line),
+                waiting: Arc::clone(&ports.waiting),
+                ledger: Arc::clone(&ports.ledger),
+                bulletin: Arc::clone(&ports.bulletin),
+                clock: Arc::new(clock.clone()),
+                random: Arc::new(Random::seeded(7)),
+                directory: Arc::clone(&directory),
+                keyring: Arc::clone(&keyring),
+                urls: Arc::new(PublicUrls::default()),
+            },
+        )
+        .unwrap();
+        let settings = RouterSettings {
+            trusted_proxies: vec![format!("{PROXY}/32").parse().unwrap()],
+            allowed_origins: script.allowed_origins,
+            allowed_hosts: None,
+        };
+        let router = Arc::new(Router::new(vec![admission.routes()], settings).unwrap());
+        let server = Server::bind(server_config(), router).await.unwrap();
+        let address = server.local_addr();
+        let (shutdown, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let stop = shutdown.clone();
+        tasks.spawn(async move { server.run(stop).await });
+        let stop = shutdown.clone();
+        tasks.spawn(async move { admission.run(stop).await });
+        let mut stage = Self {
+            address,
+            ports,
+            directory,
+            clock,
+            keyring,
+            sale: SaleId::new(script.sale["id"].as_str().unwrap()).unwrap(),
+            shutdown,
+            tasks,
+            epoch: Epoch(0),
+            random: Random::seeded(9),
+            report: Version(0),
+            _data: data,
+        };
+        stage.raise_curtain(script.sale).await;
+        stage
+    }
+
+    /// Creates the sale and warms its line, as an operator and a dispatcher would.
+    async fn raise_curtain(&mut self, sale: Value) {
+        let new: NewSale = serde_json::from_value(sale).unwrap();
+        let sale = new.build(START).unwrap();
+        self.ports.waiting.declare(&sale.id).await.unwrap();
+        self.ports.ledger.create_sale(sale.clone(), &author()).await.unwrap();
+        self.directory.learn_sale(Arc::new(sale));
+        let lease =
+            self.ports.ledger.lease(&self.sale, "test", Duration::from_secs(3600)).await.unwrap();
+        let LeaseReply::Held(lease) = lease else { panic!("nobody else leases: {lease:?}") };
+        self.epoch = lease.epoch;
+        let block = self.ports.ledger.next_block(&self.sale, 1_000_000).await.unwrap();
+        self.ports
+            .line
+            .warm(&self.sale, self.epoch, Some((block, Cursor::default())))
+            .await
+            .unwrap();
+    }
+
+    pub fn ask(&self, method: Method, path: impl Into<String>) -> Ask {
+        Ask::new(self.address, method, path)
+    }
+
+    /// A join of `buyer`, one unit of the standard SKU, through the trusted proxy.
+    pub fn joining(&self, buyer: &str) -> Ask {
+        self.ask(Method::POST, format!("/v1/sales/{}/entries", self.sale))
+            .header("x-sluice-buyer", buyer)
+            .json(&json!({ "items": [{ "sku": "standard", "quantity": 1 }] }))
+    }
+
+    /// Joins and answers the entry object.
+    pub async fn join(&self, buyer: &str) -> Value {
+        self.joining(buyer).send().await.expect(202, "")
+    }
+
+    /// A request about an entry, with its token.
+    pub fn about(&self, method: Method, entry: &Value, rest: &str) -> Ask {
+        self.ask(method, format!("/v1/sales/{}/entries/{}{rest}", self.sale, text(&entry["entry"])))
+            .bearer(text(&entry["token"]))
+    }
+
+    pub async fn poll(&self, entry: &Value) -> Value {
+        self.about(Method::GET, entry, "").send().await.expect(200, "")
+    }
+
+    pub fn claims(&self, entry: &Value) -> Claims {
+        let token = text(&entry["token"]);
+        self.keyring.verify_claims(Purpose::Place, token, UnixMillis(0)).unwrap().claims().clone()
+    }
+
+    /// The token of an entry as it would have been signed so that it ends `life` from now.
+    pub fn token_ending_in(&self, entry: &Value, life: i64) -> String {
+        let expires_at = UnixMillis(sluice_core::clock::Clock::now(&self.clock).0 + life);
+        self.keyring.sign_claims(Purpose::Place, &Claims { expires_at, ..self.claims(entry) })
+    }
+
+    /// Lets the clock run until every token is expired.
+    pub fn outlive_tokens(&self) {
+        self.clock.advance(TOKEN_LIFE + Duration::from_secs(1));
+    }
+
+    pub async fn change(&self, change: SaleChange) {
+        let changed =
+            self.ports.ledger.change_sale(&self.sale, None, change, &author(), None).await.unwrap();
+        let sluice_core::ports::Changed::Done(sale) = changed else {
+            panic!("not changed: {changed:?}")
+        };
+        self.directory.learn_sale(sale);
+    }
+
+    /// Tells the edge how the line stands.
+    pub fn report(&mut self, serving: u64, sold_out: bool) {
+        self.report = self.report.next();
+        let known = self.directory.learn_line(LineReport {
+            sale: self.sale.clone(),
+            epoch: self.epoch,
+            version: self.report,
+            cursor: Cursor { serving: Seq(serving), ..Cursor::default() },
+            waiting: 12,
+            rate_per_second: 2.0,
+            rate_actual: 1.5,
+            remaining: if sold_out { 0 } else { 100 },
+            unpaid: 0,
+            units_per_turn: 1.0,
+            skus: Vec::new(),
+            sold_out,
+            wait_p50_ms: None,
+            wait_p95_ms: None,
+            turns: serving,
+            sale_version: Version(1),
+            at: START,
+        });
+        assert!(known.is_some(), "the edge must know the sale");
+    }
+
+    /// Calls an entry, as the dispatcher would, without moving the cursor.
+    pub async fn call(&self, entry: &Value) -> sluice_core::line::LineEntry {
+        let id: EntryId = text(&entry["entry"]).parse().unwrap();
+        let found = self.ports.line.find(&self.sale, &[id]).await.unwrap();
+        let line_entry = found[0].clone().expect("the line knows the entry").line_entry;
+        let standings = self
+            .ports
+            .line
+            .call(&self.sale, self.epoch, None, &[line_entry.clone()])
+            .await
+            .unwrap();
+        assert_eq!(standings, [Standing::Called]);
+        line_entry
+    }
+
+    /// Calls an entry and reserves its goods, as dispatcher and worker would.
+    pub async fn reserve(&self, entry: &Value) -> OrderId {
+        let line_entry = self.call(entry).await;
+        let order = OrderId::generate(START, &self.random);
+        let id = line_entry.entry;
+        let request =
+            HoldRequest { line_entry, hold: HoldId::of_entry(id, 0), order, gate: GateSaid::Held };
+        let replies = self.ports.ledger.hold(&self.sale, vec![request]).await.unwrap();
+        let [HoldReply::Settled { record, .. }] = &replies[..] else {
+            panic!("not reserved: {replies:?}")
+        };
+        let settlement = Settlement { outcome: record.outcome, live: record.is_live() };
+        self.ports.line.settle(&self.sale, &[(id, settlement)]).await.unwrap();
+        record.order.expect("a reserved entry has an order").order
+    }
+
+    /// The line forgets the sale, and its speaker warms it again from the ledger.
+    pub async fn forget_line(&self) {
+        self.ports.line.forget(&self.sale).await.unwrap();
+        let epoch = self
+            .ports
+            .ledger
+            .renew_epoch(&self.sale, "test")
+            .await
+            .unwrap()
+            .expect("the lease is ours");
+        let block = self.ports.ledger.next_block(&self.sale, 1_000_000).await.unwrap();
+        let cursor = self.ports.ledger.cursor(&self.sale).await.unwrap();
+        self.ports.line.warm(&self.sale, epoch, Some((block, cursor))).await.unwrap();
+    }
+
+    /// The entries the waiting queue has for good.
+    pub async fn queued(&self) -> Vec<EntryId> {
+        drain(&*self.ports.waiting, &self.sale).await
+    }
+}
+
+/// Everything that waits in the queue now; it stays there.
+pub async fn drain(waiting: &dyn WaitingQueue, sale: &SaleId) -> Vec<EntryId> {
+    let mut drain = waiting.drain(sale).await.unwrap();
+    let mut entries = Vec::new();
+    // The first message may take a moment to arrive; what is there already follows at once.
+    while let Ok(Ok(message)) =
+        tokio::time::timeout(Duration::from_millis(300), drain.intake.next()).await
+    {
+        entries.extend(message.entries.iter().map(|line_entry| line_entry.entry));
+    }
+    entries
+}
+
+pub fn server_config() -> ServerConfig {
+    ServerConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        connections_max: 1_000,
+        header_timeout: Duration::from_secs(30),
+        body_timeout: Duration::from_secs(10),
+        header_bytes_max: 32 * 1024,
+        drain_timeout: Duration::from_secs(5),
+        tls: None,
+    }
+}
+
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
+}
+
+/// Waits until `holds`, and says what it waited for when that takes too long.
+pub async fn eventually<Fut: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> Fut) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A problem is the same whichever of these a reply is; keeps tests short.
+#[track_caller]
+pub fn assert_problem(reply: &Reply, status: u16, code: &str, says: &str) {
+    let body = reply.expect(status, code);
+    assert!(text(&body["detail"]).contains(says), "{says:?} is not in {body}");
+}
