@@ -1,1 +1,6 @@
-//! backends
+//! The backends: each keeps the ports of `sluice-core` with one technology. Roles never name one; the composition root
+//! picks.
+
+pub mod clock;
+pub mod embedded;
+pub mod metrics;

@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
     clock::UnixMillis,
@@ -52,6 +53,32 @@ pub struct AuditRow {
     pub previous: String,
     /// SHA-256 of this row's content and `previous`, in hexadecimal.
     pub hash: String,
+}
+
+impl AuditRow {
+    /// What stands in `previous` of the first row.
+    pub const FIRST_PREVIOUS: &'static str =
+        "0000000000000000000000000000000000000000000000000000000000000000";
+
+    /// The hash this row must carry: SHA-256, in hexadecimal, of the JSON array of its content and `previous`, in the
+    /// order of the fields. A row whose `hash` is another was changed after it was written.
+    #[must_use]
+    pub fn content_hash(&self) -> String {
+        let content = serde_json::json!([
+            self.id,
+            self.at,
+            self.author,
+            self.verb,
+            self.subject,
+            self.before,
+            self.after,
+            self.result,
+            self.reason,
+            self.previous,
+        ]);
+        let digest = Sha256::digest(content.to_string());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Who is kept out.
@@ -175,4 +202,45 @@ pub trait SaleBook {
 
     /// Writes an audit row for something that is not a row of this book.
     async fn record(&self, audit: Audit) -> PortResult<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> AuditRow {
+        AuditRow {
+            id: 1,
+            at: UnixMillis(1_700_000_000_000),
+            author: Author { name: "ops".into(), address: None },
+            verb: "sale.pause".into(),
+            subject: "drop".into(),
+            before: serde_json::json!({ "control": "running" }),
+            after: serde_json::json!({ "control": "paused" }),
+            result: "ok".into(),
+            reason: None,
+            previous: AuditRow::FIRST_PREVIOUS.into(),
+            hash: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_hash_covers_every_field_but_itself() {
+        let hash = row().content_hash();
+        assert_eq!(hash.len(), AuditRow::FIRST_PREVIOUS.len());
+        assert_eq!(AuditRow { hash: "other".into(), ..row() }.content_hash(), hash);
+        let changed = [
+            AuditRow { id: 2, ..row() },
+            AuditRow { at: UnixMillis(0), ..row() },
+            AuditRow { author: Author { name: "eve".into(), address: None }, ..row() },
+            AuditRow { verb: "sale.resume".into(), ..row() },
+            AuditRow { subject: "other".into(), ..row() },
+            AuditRow { before: serde_json::Value::Null, ..row() },
+            AuditRow { after: serde_json::Value::Null, ..row() },
+            AuditRow { result: "out_of_range".into(), ..row() },
+            AuditRow { reason: Some("lunch".into()), ..row() },
+            AuditRow { previous: hash.clone(), ..row() },
+        ];
+        assert!(changed.iter().all(|row| row.content_hash() != hash));
+    }
 }

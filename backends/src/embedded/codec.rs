@@ -1,0 +1,171 @@
+//! How the domain's values stand in columns. Ids are 16 bytes, a basket is `sku:quantity,…`, whole numbers are 64 bits.
+
+use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
+
+use rusqlite::{Row, types::Type};
+use sluice_core::{
+    basket::{Basket, Item},
+    clock::UnixMillis,
+    ids::{EntryId, Seq, SkuId},
+    line::LineEntry,
+};
+
+/// Most different baskets that one reading keeps apart from each other in memory.
+const BASKETS_MAX: usize = 1_024;
+
+/// A whole number as SQLite keeps it. Beyond its range it saturates; nothing here comes near.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A whole number that was never negative.
+pub(super) fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|error| damaged(column, Type::Integer, error))
+}
+
+/// A whole number of 32 bits.
+pub(super) fn small(row: &Row<'_>, column: usize) -> rusqlite::Result<u32> {
+    let number: i64 = row.get(column)?;
+    u32::try_from(number).map_err(|error| damaged(column, Type::Integer, error))
+}
+
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<UnixMillis> {
+    row.get(column).map(UnixMillis)
+}
+
+/// A text that parses.
+pub(super) fn text<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse().map_err(|error| damaged(column, Type::Text, error))
+}
+
+/// A text that is one of a few words.
+pub(super) fn word<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl Fn(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    parse(text).ok_or_else(|| damaged(column, Type::Text, Unknown))
+}
+
+/// A text that is JSON.
+pub(super) fn json<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|error| damaged(column, Type::Text, error))
+}
+
+/// A value as JSON. It cannot fail for what is stored here: no map has keys that are not texts.
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// 16 bytes.
+pub(super) fn id<T>(
+    row: &Row<'_>,
+    column: usize,
+    from: impl Fn([u8; 16]) -> T,
+) -> rusqlite::Result<T> {
+    row.get(column).map(from)
+}
+
+pub(super) fn basket_text(basket: &Basket) -> String {
+    let items = basket.items().iter().map(|item| format!("{}:{}", item.sku, item.quantity));
+    items.collect::<Vec<String>>().join(",")
+}
+
+/// The baskets of one reading: those that are alike share their memory.
+#[derive(Debug, Default)]
+pub(super) struct Baskets(HashMap<String, Basket>);
+
+impl Baskets {
+    pub(super) fn read(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<Basket> {
+        let text = row.get_ref(column)?.as_str()?;
+        if let Some(basket) = self.0.get(text) {
+            return Ok(basket.clone());
+        }
+        let basket = parse_basket(text).ok_or_else(|| damaged(column, Type::Text, Unknown))?;
+        if self.0.len() < BASKETS_MAX {
+            self.0.insert(text.to_owned(), basket.clone());
+        }
+        Ok(basket)
+    }
+}
+
+fn parse_basket(text: &str) -> Option<Basket> {
+    let item = |part: &str| {
+        let (sku, quantity) = part.split_once(':')?;
+        Some(Item { sku: SkuId::new(sku).ok()?, quantity: quantity.parse().ok()? })
+    };
+    Basket::new(text.split(',').map(item).collect::<Option<Vec<Item>>>()?).ok()
+}
+
+/// An entry from seven columns in a row: entry, buyer, seq, holes_below, basket, joined_at, address.
+pub(super) fn line_entry(
+    row: &Row<'_>,
+    first: usize,
+    baskets: &mut Baskets,
+) -> rusqlite::Result<LineEntry> {
+    Ok(LineEntry {
+        entry: id(row, first, EntryId::from_bytes)?,
+        buyer: text(row, first + 1)?,
+        seq: Seq(whole(row, first + 2)?),
+        holes_below: whole(row, first + 3)?,
+        basket: baskets.read(row, first + 4)?,
+        joined_at: time(row, first + 5)?,
+        address: match row.get_ref(first + 6)? {
+            rusqlite::types::ValueRef::Null => None,
+            _ => Some(text(row, first + 6)?),
+        },
+    })
+}
+
+pub(super) fn address_text(address: Option<IpAddr>) -> Option<String> {
+    address.map(|address| address.to_string())
+}
+
+/// A word that this version does not know.
+#[derive(Clone, Copy, Debug)]
+struct Unknown;
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a value that this version writes")
+    }
+}
+
+impl std::error::Error for Unknown {}
+
+fn damaged(
+    column: usize,
+    kind: Type,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_basket_reads_back_as_it_was() {
+        let items = [("a", 2), ("vip-1", 1_000)];
+        let items = items.map(|(sku, quantity)| Item { sku: SkuId::new(sku).unwrap(), quantity });
+        let basket = Basket::new(items.to_vec()).unwrap();
+        assert_eq!(basket_text(&basket), "a:2,vip-1:1000");
+        assert_eq!(parse_basket(&basket_text(&basket)), Some(basket));
+        for bad in ["", "a", "a:0", "A:1", "a:1,", "a:x"] {
+            assert_eq!(parse_basket(bad), None, "{bad:?}");
+        }
+    }
+}

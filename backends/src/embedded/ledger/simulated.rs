@@ -1,0 +1,101 @@
+//! The simulated provider's own records. They live with the ledger so that any worker answers for it.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sluice_core::{
+    clock::UnixMillis,
+    ids::{OrderId, PaymentId},
+    money::AmountFen,
+    ports::{SimulatedPayment, SimulatedState},
+};
+
+use crate::embedded::codec::{id, text, time, word};
+
+pub(super) fn get(
+    connection: &Connection,
+    payment: PaymentId,
+) -> rusqlite::Result<Option<SimulatedPayment>> {
+    let mut statement = connection.prepare_cached(sql!("orders/simulated"))?;
+    statement.query_row([payment.as_bytes().as_slice()], simulated).optional()
+}
+
+/// Records a new one, or finds the one there is.
+pub(super) fn open(
+    connection: &Connection,
+    now: UnixMillis,
+    new: &SimulatedPayment,
+) -> rusqlite::Result<SimulatedPayment> {
+    connection.prepare_cached(sql!("orders/simulated_open"))?.execute(params![
+        new.payment.as_bytes().as_slice(),
+        new.order.as_bytes().as_slice(),
+        new.amount.0,
+        new.currency.as_str(),
+        as_str(new.state),
+        new.told,
+        now.0,
+    ])?;
+    get(connection, new.payment)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// `None` if it was not in `from`.
+pub(super) fn step(
+    connection: &Connection,
+    now: UnixMillis,
+    payment: PaymentId,
+    from: SimulatedState,
+    to: SimulatedState,
+) -> rusqlite::Result<Option<SimulatedPayment>> {
+    let stepped = connection.prepare_cached(sql!("orders/simulated_step"))?.execute(params![
+        payment.as_bytes().as_slice(),
+        as_str(from),
+        as_str(to),
+        now.0,
+    ])?;
+    if stepped == 0 { Ok(None) } else { get(connection, payment) }
+}
+
+pub(super) fn told(connection: &Connection, payment: PaymentId) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(sql!("orders/simulated_told"))?;
+    statement.execute([payment.as_bytes().as_slice()]).map(drop)
+}
+
+/// Whose callback was not answered, and that were not touched since `before`; oldest first.
+pub(super) fn untold(
+    connection: &Connection,
+    before: UnixMillis,
+    limit: u32,
+) -> rusqlite::Result<Vec<SimulatedPayment>> {
+    let mut statement = connection.prepare_cached(sql!("orders/simulated_untold"))?;
+    statement.query_map(params![before.0, limit], simulated)?.collect()
+}
+
+fn simulated(row: &Row<'_>) -> rusqlite::Result<SimulatedPayment> {
+    Ok(SimulatedPayment {
+        payment: id(row, 0, PaymentId::from_bytes)?,
+        order: id(row, 1, OrderId::from_bytes)?,
+        amount: AmountFen(row.get(2)?),
+        currency: text(row, 3)?,
+        state: word(row, 4, parse)?,
+        told: row.get(5)?,
+        changed_at: time(row, 6)?,
+    })
+}
+
+const STATES: [SimulatedState; 4] = [
+    SimulatedState::Open,
+    SimulatedState::Succeeded,
+    SimulatedState::Failed,
+    SimulatedState::Closed,
+];
+
+fn as_str(state: SimulatedState) -> &'static str {
+    match state {
+        SimulatedState::Open => "open",
+        SimulatedState::Succeeded => "succeeded",
+        SimulatedState::Failed => "failed",
+        SimulatedState::Closed => "closed",
+    }
+}
+
+fn parse(text: &str) -> Option<SimulatedState> {
+    STATES.into_iter().find(|state| as_str(*state) == text)
+}

@@ -1,0 +1,181 @@
+//! The steps of an order, each a compare-and-swap on its version with a row of history; and the movements of its hold.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sluice_core::{
+    clock::UnixMillis,
+    ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, SaleId, Version},
+    money::AmountFen,
+    order::{ClosingCause, Order, OrderChange, OrderEvent, OrderLine, OrderState},
+    ports::{HoldPhase, HoldUpdate, StepReply},
+};
+
+use crate::embedded::codec::{id, int, small, text, time, whole, word};
+
+/// What became of a hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Movement {
+    Held,
+    Sold,
+    Released,
+}
+
+impl Movement {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Sold => "sold",
+            Self::Released => "released",
+        }
+    }
+
+    fn phase(self) -> HoldPhase {
+        match self {
+            Self::Held => HoldPhase::Held,
+            Self::Sold => HoldPhase::Sold,
+            Self::Released => HoldPhase::Released,
+        }
+    }
+}
+
+/// An order with its lines, its live payment and its history.
+pub(super) fn order(connection: &Connection, order: OrderId) -> rusqlite::Result<Option<Order>> {
+    let key = order.as_bytes().as_slice();
+    let found = connection
+        .prepare_cached(sql!("orders/get"))?
+        .query_row([key], |row| bare(row, order))
+        .optional()?;
+    let Some(mut order) = found else { return Ok(None) };
+    let mut statement = connection.prepare_cached(sql!("orders/lines"))?;
+    let lines = statement.query_map([key], |row| {
+        let amount = AmountFen(row.get(2)?);
+        Ok(OrderLine { sku: text(row, 0)?, quantity: small(row, 1)?, amount })
+    })?;
+    order.lines = lines.collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached(sql!("orders/history"))?;
+    let history = statement.query_map([key], |row| {
+        let state = word(row, 0, OrderState::parse)?;
+        Ok(OrderChange { state, at: time(row, 1)?, reason: row.get(2)? })
+    })?;
+    order.history = history.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(order))
+}
+
+fn bare(row: &Row<'_>, order: OrderId) -> rusqlite::Result<Order> {
+    let cause: Option<String> = row.get(6)?;
+    Ok(Order {
+        id: order,
+        sale: text(row, 0)?,
+        entry: id(row, 1, EntryId::from_bytes)?,
+        buyer: text::<BuyerId>(row, 2)?,
+        hold: id(row, 3, HoldId::from_bytes)?,
+        state: word(row, 4, OrderState::parse)?,
+        version: Version(whole(row, 5)?),
+        closing_cause: cause.as_deref().and_then(ClosingCause::parse),
+        lines: Vec::new(),
+        amount: AmountFen(row.get(7)?),
+        currency: text(row, 8)?,
+        pay_by: time(row, 9)?,
+        payment: row.get::<_, Option<[u8; 16]>>(10)?.map(PaymentId::from_bytes),
+        history: Vec::new(),
+    })
+}
+
+/// A step to take: what happens, what becomes of the hold with it, and what the buyer is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) event: OrderEvent,
+    pub(super) hold: Option<Movement>,
+    pub(super) reason: &'static str,
+}
+
+/// Takes a step. The state it leads to must be one that the order machine allows; if not, nothing changes.
+pub(super) fn take(
+    connection: &Connection,
+    now: UnixMillis,
+    before: Order,
+    step: Step,
+) -> rusqlite::Result<StepReply> {
+    let Ok(to) = before.state.step(step.event, before.closing_cause) else {
+        return Ok(StepReply::Wrong(before));
+    };
+    let cause = match step.event {
+        OrderEvent::Close(cause) => Some(cause.as_str()),
+        OrderEvent::Paid
+        | OrderEvent::ClosedUnpaid
+        | OrderEvent::FulfilmentBegan
+        | OrderEvent::Fulfilled
+        | OrderEvent::FulfilmentFailed
+        | OrderEvent::RefundBegan
+        | OrderEvent::Refunded
+        | OrderEvent::ChangeBegan
+        | OrderEvent::ChangeEnded => None,
+    };
+    let version = before.version.next();
+    let swapped = connection.prepare_cached(sql!("orders/step"))?.execute(params![
+        before.id.as_bytes().as_slice(),
+        int(before.version.0),
+        to.as_str(),
+        cause,
+        now.0,
+    ])?;
+    if swapped != 1 {
+        // There is one writer: the order was read in this very transaction.
+        return Err(rusqlite::Error::StatementChangedRows(swapped));
+    }
+    history(connection, now, before.id, version.0, to, step.reason)?;
+    let gate = match step.hold {
+        Some(kind) => Some(move_hold(connection, now, &before, kind)?),
+        None => None,
+    };
+    let after = order(connection, before.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(StepReply::Done { order: after, gate })
+}
+
+/// Moves what an order holds to sold, or back to available: once, because its movement is written first.
+fn move_hold(
+    connection: &Connection,
+    now: UnixMillis,
+    order: &Order,
+    kind: Movement,
+) -> rusqlite::Result<HoldUpdate> {
+    let number = movement(connection, now, &order.sale, order.hold, kind)?;
+    let statement = match kind {
+        Movement::Held => sql!("orders/stock_hold"),
+        Movement::Sold => sql!("orders/stock_sell"),
+        Movement::Released => sql!("orders/stock_release"),
+    };
+    let mut statement = connection.prepare_cached(statement)?;
+    for line in &order.lines {
+        statement.execute(params![order.sale.as_str(), line.sku.as_str(), line.quantity])?;
+    }
+    let basket = order.basket().ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(HoldUpdate { hold: order.hold, movement: number, phase: kind.phase(), basket })
+}
+
+/// Writes a movement of a hold; its number.
+pub(super) fn movement(
+    connection: &Connection,
+    now: UnixMillis,
+    sale: &SaleId,
+    hold: HoldId,
+    kind: Movement,
+) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached(sql!("orders/movement"))?;
+    let hold = hold.as_bytes().as_slice();
+    statement.execute(params![sale.as_str(), hold, kind.as_str(), now.0])?;
+    Ok(u64::try_from(connection.last_insert_rowid()).unwrap_or_default())
+}
+
+pub(super) fn history(
+    connection: &Connection,
+    now: UnixMillis,
+    order: OrderId,
+    version: u64,
+    state: OrderState,
+    reason: &str,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(sql!("orders/history_add"))?;
+    let order = order.as_bytes().as_slice();
+    statement.execute(params![order, int(version), state.as_str(), now.0, reason])?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Opens the file: takes the lock that keeps a second process out, looks whether the file is ours, lays the schema.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::store::{Failure, remedy};
+
+/// Marks the file as ours: `PRAGMA application_id`.
+const APPLICATION: i32 = 0x536c_7563;
+/// The schema this program reads and writes: `PRAGMA user_version`.
+const SCHEMA_VERSION: i32 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
+const PRAGMAS: &str = include_str!("pragmas.sql");
+/// How long to wait for another program, such as a backup, that has locked the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Every statement of this backend stays prepared.
+const STATEMENTS_MAX: usize = 256;
+
+/// Why the data could not be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "{} is in use by another process; stop that one, or give this one a data folder of its own",
+        .file.display()
+    )]
+    InUse { file: PathBuf },
+    #[error(
+        "{} cannot be locked; check that the folder exists and that this user may write to it",
+        .file.display()
+    )]
+    Lock { file: PathBuf, source: io::Error },
+    #[error(
+        "{} is a database of another program; name another folder, or move the file away",
+        .file.display()
+    )]
+    Foreign { file: PathBuf },
+    #[error(
+        "{} was written by a newer version (its schema is {found}, this program knows {known}); run that version",
+        .file.display()
+    )]
+    Newer { file: PathBuf, found: i32, known: i32 },
+    #[error("{} could not be opened: {}", .file.display(), remedy(.source))]
+    Sqlite { file: PathBuf, source: rusqlite::Error },
+    #[error("the threads of the store could not be started; raise this user's limit of processes")]
+    Threads { source: io::Error },
+    #[error("the store stopped while it was opened: {failure}")]
+    Stopped { failure: Failure },
+}
+
+/// Keeps a second process out for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+
+/// Takes the lock beside `file`.
+pub(super) fn lock(file: &Path) -> Result<Lock, OpenError> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".lock");
+    let beside = PathBuf::from(beside);
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&beside);
+    let opened = opened.map_err(|source| OpenError::Lock { file: beside.clone(), source })?;
+    match opened.try_lock() {
+        Ok(()) => Ok(Lock(opened)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { file: file.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Lock { file: beside, source }),
+    }
+}
+
+/// Whether a commit waits for the disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Durability {
+    /// Answered work survives a power cut.
+    Full,
+    /// Answered work survives the end of the process, not a power cut: for simulations.
+    Process,
+}
+
+/// The connection that writes. Call it first: it makes the file and the schema.
+pub(super) fn writer(file: &Path, durability: Durability) -> Result<Connection, OpenError> {
+    let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    let named = |source| OpenError::Sqlite { file: file.to_owned(), source };
+    prepare(&connection, file)?;
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Process => "OFF",
+    };
+    connection.pragma_update(None, "synchronous", synchronous).map_err(named)?;
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(super) fn reader(file: &Path) -> Result<Connection, OpenError> {
+    connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+    let named = |source| OpenError::Sqlite { file: file.to_owned(), source };
+    let connection =
+        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(named)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(named)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection, file: &Path) -> Result<(), OpenError> {
+    let named = |source| OpenError::Sqlite { file: file.to_owned(), source };
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (application, version) =
+        (pragma("application_id").map_err(named)?, pragma("user_version").map_err(named)?);
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(named)?;
+    let begun = match (application, version, tables) {
+        (0, 0, 0) => false,
+        (APPLICATION, SCHEMA_VERSION, _) => true,
+        (APPLICATION, found, _) if found > SCHEMA_VERSION => {
+            let file = file.to_owned();
+            return Err(OpenError::Newer { file, found, known: SCHEMA_VERSION });
+        }
+        _ => return Err(OpenError::Foreign { file: file.to_owned() }),
+    };
+    connection.execute_batch(PRAGMAS).map_err(named)?;
+    if !begun {
+        lay_schema(connection).map_err(named)?;
+    }
+    // Whoever held a lease was this file's only process, and is gone.
+    connection.execute(sql!("speaker/free_all"), []).map_err(named)?;
+    Ok(())
+}
+
+/// All of it or nothing: a crash in between leaves an empty file.
+fn lay_schema(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let laid = connection
+        .execute_batch(SCHEMA)
+        .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION))
+        .and_then(|()| connection.pragma_update(None, "user_version", SCHEMA_VERSION));
+    match laid {
+        Ok(()) => connection.execute_batch("COMMIT"),
+        Err(error) => {
+            let _ = connection.execute_batch("ROLLBACK");
+            Err(error)
+        }
+    }
+}
+
+/// Whether SQLite refused because a constraint did.
+pub(super) fn is_constraint(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+}

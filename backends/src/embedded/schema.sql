@@ -1,0 +1,253 @@
+-- The embedded store, version 1. Ids are UUIDs of 16 bytes; times are milliseconds since the Unix epoch; `sale` and `sku`
+-- are slugs. What the domain promises is a constraint here, so that it holds when all else lies.
+
+CREATE TABLE sale (
+    id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- no-oversell: available + owed + held + sold = total, none negative.
+CREATE TABLE stock (
+    sale TEXT NOT NULL,
+    sku TEXT NOT NULL,
+    total INTEGER NOT NULL,
+    available INTEGER NOT NULL CHECK (available >= 0),
+    owed INTEGER NOT NULL DEFAULT 0 CHECK (owed >= 0),
+    held INTEGER NOT NULL DEFAULT 0 CHECK (held >= 0),
+    sold INTEGER NOT NULL DEFAULT 0 CHECK (sold >= 0),
+    PRIMARY KEY (sale, sku),
+    CHECK (available + owed + held + sold = total)
+) STRICT, WITHOUT ROWID;
+
+-- Who speaks for a sale's line, which numbers were handed out, how far the cursor has come. Outlives its sale, so that
+-- numbers and epochs never repeat.
+CREATE TABLE speaker (
+    sale TEXT PRIMARY KEY,
+    holder TEXT,
+    until INTEGER NOT NULL DEFAULT 0,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    high_water INTEGER NOT NULL DEFAULT 0,
+    serving INTEGER NOT NULL DEFAULT 0,
+    holes TEXT NOT NULL DEFAULT '[]'
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER speaker_never_goes_back BEFORE UPDATE ON speaker
+WHEN NEW.epoch < OLD.epoch OR NEW.high_water < OLD.high_water OR NEW.serving < OLD.serving
+BEGIN
+    SELECT RAISE(ABORT, 'epochs, numbers and cursors never go back');
+END;
+
+-- The journal of joins: the sales whose queue exists, and the entries that wait. `batch` is the first id of the offer.
+CREATE TABLE waiting_queue (
+    sale TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE waiting (
+    sale TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    batch INTEGER NOT NULL,
+    entry BLOB NOT NULL UNIQUE CHECK (length(entry) = 16),
+    buyer TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    holes_below INTEGER NOT NULL,
+    basket TEXT NOT NULL,
+    joined_at INTEGER NOT NULL,
+    address TEXT,
+    PRIMARY KEY (sale, id)
+) STRICT, WITHOUT ROWID;
+
+-- The journal of turns: called entries that no worker has settled, and those that were buried.
+CREATE TABLE turn (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sale TEXT NOT NULL,
+    entry BLOB NOT NULL CHECK (length(entry) = 16),
+    buyer TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    holes_below INTEGER NOT NULL,
+    basket TEXT NOT NULL,
+    joined_at INTEGER NOT NULL,
+    address TEXT,
+    epoch INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    called_at INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    due_at INTEGER,
+    buried_at INTEGER,
+    reason TEXT
+) STRICT;
+
+-- A turn that is released again while it is still in the queue is the same turn.
+CREATE UNIQUE INDEX turn_once ON turn (entry, attempt) WHERE buried_at IS NULL;
+CREATE INDEX turn_entry ON turn (entry);
+
+-- An outcome is final: the first one wins. `told` is the outbox: whether the bulletin has carried it.
+CREATE TABLE outcome (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    entry BLOB NOT NULL UNIQUE CHECK (length(entry) = 16),
+    sale TEXT NOT NULL,
+    buyer TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    holes_below INTEGER NOT NULL,
+    joined_at INTEGER NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('reserved', 'sold_out', 'left', 'expired', 'refused')),
+    reason TEXT NOT NULL CHECK (reason IN ('plain', 'duplicate', 'over_limit', 'banned', 'closed')),
+    at INTEGER NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1))
+) STRICT;
+
+CREATE INDEX outcome_sale ON outcome (sale, seq);
+CREATE INDEX outcome_untold ON outcome (number) WHERE told = 0;
+
+CREATE TRIGGER outcome_is_final BEFORE UPDATE OF entry, sale, buyer, seq, outcome, reason, at ON outcome
+BEGIN
+    SELECT RAISE(ABORT, 'an outcome is final');
+END;
+
+CREATE TABLE orders (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    sale TEXT NOT NULL,
+    entry BLOB NOT NULL UNIQUE REFERENCES outcome (entry),
+    buyer TEXT NOT NULL,
+    hold BLOB NOT NULL UNIQUE CHECK (length(hold) = 16),
+    state TEXT NOT NULL CHECK (state IN ('awaiting_payment', 'closing', 'closed', 'paid', 'fulfilling', 'fulfilled',
+        'failed', 'refunding', 'refunded', 'changing')),
+    version INTEGER NOT NULL,
+    closing_cause TEXT CHECK (closing_cause IN ('deadline', 'cancelled')),
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    units INTEGER NOT NULL CHECK (units > 0),
+    pay_by INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- no-double-order: one live order of a buyer in a sale.
+CREATE UNIQUE INDEX orders_one_live ON orders (sale, buyer) WHERE state NOT IN ('closed', 'refunded');
+CREATE INDEX orders_state ON orders (sale, state);
+CREATE INDEX orders_deadline ON orders (pay_by) WHERE state = 'awaiting_payment';
+CREATE INDEX orders_unfinished ON orders (changed_at) WHERE state IN ('closing', 'paid', 'fulfilling');
+
+CREATE TRIGGER orders_move_forward BEFORE UPDATE ON orders WHEN NEW.version <= OLD.version
+BEGIN
+    SELECT RAISE(ABORT, 'an order only moves forward');
+END;
+
+CREATE TABLE order_line (
+    order_id BLOB NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
+    sku TEXT NOT NULL,
+    quantity INTEGER NOT NULL CHECK (quantity > 0),
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (order_id, sku)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE order_history (
+    order_id BLOB NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
+    version INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (order_id, version)
+) STRICT, WITHOUT ROWID;
+
+-- What became of each hold, append-only: held once, and then either sold or released once.
+CREATE TABLE movement (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sale TEXT NOT NULL,
+    hold BLOB NOT NULL CHECK (length(hold) = 16),
+    kind TEXT NOT NULL CHECK (kind IN ('held', 'sold', 'released')),
+    at INTEGER NOT NULL,
+    UNIQUE (hold, kind)
+) STRICT;
+
+CREATE UNIQUE INDEX movement_one_end ON movement (hold) WHERE kind IN ('sold', 'released');
+
+CREATE TRIGGER movement_is_append_only BEFORE UPDATE ON movement
+BEGIN
+    SELECT RAISE(ABORT, 'a movement is never changed');
+END;
+
+CREATE TABLE payment (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    order_id BLOB NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
+    provider TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'succeeded', 'failed', 'closed', 'refunded')),
+    version INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    surplus INTEGER NOT NULL DEFAULT 0 CHECK (surplus IN (0, 1)),
+    changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One live payment of an order, and one that pays it: any other success is surplus.
+CREATE UNIQUE INDEX payment_one_pending ON payment (order_id) WHERE state = 'pending';
+CREATE UNIQUE INDEX payment_one_success ON payment (order_id) WHERE state = 'succeeded' AND surplus = 0;
+CREATE INDEX payment_order ON payment (order_id);
+
+CREATE TRIGGER payments_move_forward BEFORE UPDATE ON payment WHEN NEW.version < OLD.version
+BEGIN
+    SELECT RAISE(ABORT, 'the version of a payment only moves forward');
+END;
+
+CREATE TABLE simulated_payment (
+    payment BLOB NOT NULL PRIMARY KEY CHECK (length(payment) = 16),
+    order_id BLOB NOT NULL,
+    amount INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'succeeded', 'failed', 'closed')),
+    told INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1)),
+    changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX simulated_payment_untold ON simulated_payment (changed_at)
+WHERE told = 0 AND state IN ('succeeded', 'failed');
+CREATE INDEX simulated_payment_order ON simulated_payment (order_id);
+
+CREATE TABLE idempotency (
+    scope TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body BLOB NOT NULL CHECK (length(body) = 32),
+    at INTEGER NOT NULL,
+    PRIMARY KEY (scope, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_age ON idempotency (at);
+
+-- Who did what. A chain: each row carries the hash of the one before.
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    author TEXT NOT NULL,
+    verb TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    result TEXT NOT NULL,
+    reason TEXT,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
+
+CREATE TRIGGER audit_is_append_only BEFORE UPDATE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'the audit log is never changed');
+END;
+
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'the audit log is never shortened');
+END;
+
+CREATE TABLE ban (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    rule TEXT NOT NULL UNIQUE,
+    reason TEXT,
+    at INTEGER NOT NULL
+) STRICT;
+
+-- Counts the changes of the list of bans.
+CREATE TABLE ban_list (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    version INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO ban_list (only_row, version) VALUES (1, 0);

@@ -1,0 +1,1 @@
+UPDATE outcome SET told = 1 WHERE entry = ?1 AND told = 0

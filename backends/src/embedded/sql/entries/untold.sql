@@ -1,0 +1,8 @@
+SELECT
+    outcome.sale, outcome.entry, outcome.buyer, outcome.seq, outcome.outcome, outcome.reason, outcome.at,
+    orders.id, orders.state, orders.version, orders.pay_by, orders.changed_at, orders.hold
+FROM outcome
+LEFT JOIN orders ON orders.entry = outcome.entry
+WHERE outcome.told = 0
+ORDER BY outcome.number
+LIMIT ?1

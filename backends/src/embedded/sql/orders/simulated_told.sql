@@ -1,0 +1,1 @@
+UPDATE simulated_payment SET told = 1 WHERE payment = ?1

@@ -1,0 +1,1 @@
+SELECT body FROM sale ORDER BY id

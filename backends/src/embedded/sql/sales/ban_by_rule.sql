@@ -1,0 +1,1 @@
+SELECT id, rule, reason, at FROM ban WHERE rule = ?1

@@ -1,0 +1,13 @@
+-- Orders that are not final, and entries in either journal that have no outcome.
+SELECT
+    (
+        SELECT count(*) FROM orders
+        WHERE sale = ?1 AND state NOT IN ('closed', 'refunded', 'fulfilled')
+    ),
+    (
+        SELECT count(*) FROM waiting
+        WHERE sale = ?1 AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.entry = waiting.entry)
+    ) + (
+        SELECT count(*) FROM turn
+        WHERE sale = ?1 AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.entry = turn.entry)
+    )

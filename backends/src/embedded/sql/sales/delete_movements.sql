@@ -1,0 +1,1 @@
+DELETE FROM movement WHERE sale = ?1

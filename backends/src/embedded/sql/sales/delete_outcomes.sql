@@ -1,0 +1,1 @@
+DELETE FROM outcome WHERE sale = ?1

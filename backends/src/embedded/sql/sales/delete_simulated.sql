@@ -1,0 +1,1 @@
+DELETE FROM simulated_payment WHERE order_id IN (SELECT id FROM orders WHERE sale = ?1)

@@ -1,0 +1,1 @@
+SELECT holder, until, epoch, high_water, serving, holes FROM speaker WHERE sale = ?1

@@ -1,0 +1,1 @@
+SELECT count(*) FROM turn WHERE buried_at IS NOT NULL

@@ -1,0 +1,5 @@
+SELECT
+    id, sale, entry, buyer, seq, holes_below, basket, joined_at, address, epoch, attempt, called_at, tries, due_at
+FROM turn
+WHERE buried_at IS NULL
+ORDER BY id

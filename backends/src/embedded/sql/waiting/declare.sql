@@ -1,0 +1,1 @@
+INSERT INTO waiting_queue (sale) VALUES (?1) ON CONFLICT DO NOTHING

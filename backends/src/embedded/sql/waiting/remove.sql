@@ -1,0 +1,1 @@
+DELETE FROM waiting_queue WHERE sale = ?1

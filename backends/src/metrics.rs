@@ -1,0 +1,65 @@
+//! The metrics of this crate: how long each backend takes for each kind of call, and whether it is up.
+
+use std::time::Duration;
+
+use metrics::Unit;
+
+const SECONDS: &str = "sluice_backend_seconds";
+const UP: &str = "sluice_backend_up";
+const EMBEDDED: &str = "embedded";
+
+/// Help texts. Repeating it is harmless; call it once a recorder is installed.
+pub fn describe() {
+    metrics::describe_histogram!(
+        SECONDS,
+        Unit::Seconds,
+        "Time from a call to a backend to its answer, by backend and operation."
+    );
+    metrics::describe_gauge!(UP, Unit::Count, "1 while the backend answers, 0 once it has stopped.");
+}
+
+/// Notes how long one call to the embedded store took.
+pub(crate) fn record(op: &'static str, took: Duration) {
+    metrics::histogram!(SECONDS, "backend" => EMBEDDED, "op" => op).record(took);
+}
+
+/// Notes whether the embedded store answers.
+pub(crate) fn set_up(up: Up) {
+    let value = match up {
+        Up::Yes => 1.0,
+        Up::No => 0.0,
+    };
+    metrics::gauge!(UP, "backend" => EMBEDDED).set(value);
+}
+
+/// Whether a backend answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Up {
+    Yes,
+    No,
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn names_and_labels_are_those_of_the_contract() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            record("waiting.offer", Duration::from_millis(2));
+            set_up(Up::Yes);
+        });
+        let text = handle.render();
+        for line in [
+            r#"sluice_backend_seconds_count{backend="embedded",op="waiting.offer"} 1"#,
+            r#"sluice_backend_up{backend="embedded"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}
