@@ -3,15 +3,15 @@
 //! The tag is weak and covers what a buyer is told of the place, but neither the token nor the advice when to poll next,
 //! which differs from answer to answer by design.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use bytes::Bytes;
 use http::{
     HeaderValue, StatusCode,
     header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH},
 };
 use sluice_core::view::object::EntryObject;
-use sluice_http::{Exchange, Response, empty, json};
+use sluice_http::{Exchange, Response, empty, json, raw_json};
+
+mod write;
 
 /// A browser may keep the answer for itself, but must ask before it shows it again.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
@@ -24,33 +24,82 @@ pub(crate) fn entry(exchange: &Exchange, object: &EntryObject) -> Response {
     let known = object.token.is_none()
         && exchange.request.headers().get(IF_NONE_MATCH).is_some_and(|asked| matches(asked, &tag));
     let mut response =
-        if known { empty(StatusCode::NOT_MODIFIED) } else { json(StatusCode::OK, object) };
+        if known { empty(StatusCode::NOT_MODIFIED) } else { whole(StatusCode::OK, object) };
     let keep = if object.token.is_some() { NO_STORE } else { REVALIDATE };
     response.headers_mut().insert(CACHE_CONTROL, keep);
-    if let Ok(tag) = HeaderValue::from_maybe_shared(tag) {
+    if let Ok(tag) = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&tag)) {
         response.headers_mut().insert(ETAG, tag);
     }
     response
 }
 
-fn tag(object: &EntryObject) -> Bytes {
-    let mut hasher = DefaultHasher::new();
-    (object.entry, object.state, object.version, object.position, object.serving).hash(&mut hasher);
-    (object.eta_seconds.map(|eta| (eta.p50, eta.p90)), object.odds.map(|odds| odds.as_str()))
-        .hash(&mut hasher);
-    (object.order, object.pay_by, object.reason, object.stale).hash(&mut hasher);
-    Bytes::from(format!("W/\"{:016x}\"", hasher.finish()))
+/// The whole object.
+pub(crate) fn whole(status: StatusCode, object: &EntryObject) -> Response {
+    match write::entry(object) {
+        Some(bytes) => raw_json(status, bytes.into()),
+        None => json(status, object),
+    }
+}
+
+/// `W/"<16 hexadecimal digits>"`.
+type Tag = [u8; 20];
+
+/// Two answers that tell the same have the same tag on every node; two that do not, differ but for odds of 1 in 2^64.
+fn tag(object: &EntryObject) -> Tag {
+    let mut sum = Sum(0xcbf2_9ce4_8422_2325);
+    let (eta, order) =
+        (object.eta_seconds, object.order.map(|order| u128::from_be_bytes(*order.as_bytes())));
+    let entry = u128::from_be_bytes(*object.entry.as_bytes());
+    sum.add_wide(entry).add_text(object.state.as_str()).add(object.version.0).add(object.serving.0);
+    sum.add_optional(object.position)
+        .add_optional(eta.map(|eta| eta.p50))
+        .add_optional(eta.map(|eta| eta.p90));
+    sum.add_text(object.odds.map_or("", |odds| odds.as_str()))
+        .add_text(object.reason.unwrap_or(""));
+    sum.add_wide(order.unwrap_or(0)).add_optional(object.pay_by.map(|at| at.0.unsigned_abs()));
+    sum.add(object.stale.into());
+    let mut tag = *b"W/\"0000000000000000\"";
+    for (n, place) in tag[3..19].iter_mut().enumerate() {
+        let digit = (sum.0 >> (60 - 4 * n)) & 0xf;
+        *place = b"0123456789abcdef"[usize::try_from(digit).unwrap_or(0)];
+    }
+    tag
+}
+
+/// A quick, stable sum; it protects nothing.
+struct Sum(u64);
+
+impl Sum {
+    fn add(&mut self, number: u64) -> &mut Self {
+        let mixed = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+        self
+    }
+
+    fn add_wide(&mut self, number: u128) -> &mut Self {
+        let [high, low] = [number >> 64, number & u128::from(u64::MAX)];
+        self.add(u64::try_from(high).unwrap_or(0)).add(u64::try_from(low).unwrap_or(0))
+    }
+
+    fn add_optional(&mut self, number: Option<u64>) -> &mut Self {
+        self.add(number.is_some().into()).add(number.unwrap_or(0))
+    }
+
+    fn add_text(&mut self, text: &str) -> &mut Self {
+        for byte in text.bytes() {
+            self.add(byte.into());
+        }
+        self.add(u64::MAX) // where it ends
+    }
 }
 
 /// Weak comparison (RFC 9110, section 13.1.2): `*`, or any tag of the list.
 fn matches(asked: &HeaderValue, tag: &[u8]) -> bool {
-    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
-    let own = opaque(tag);
-    asked
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .any(|one| one == b"*" || opaque(one) == own)
+    fn opaque(tag: &[u8]) -> &[u8] {
+        tag.strip_prefix(b"W/").unwrap_or(tag)
+    }
+    let list = asked.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    list.into_iter().any(|one| one == b"*" || opaque(one) == opaque(tag))
 }
 
 #[cfg(test)]
@@ -66,5 +115,20 @@ mod tests {
         for asked in ["\"00fe\"", "00ff", ""] {
             assert!(!matches(&HeaderValue::from_static(asked), tag), "{asked}");
         }
+    }
+
+    #[test]
+    fn sums_tell_neighbours_apart() {
+        let sum = |numbers: &[u64]| {
+            let mut sum = Sum(1);
+            for number in numbers {
+                sum.add(*number);
+            }
+            sum.0
+        };
+        let mut sums: Vec<_> = (0..100_000).map(|n| sum(&[n % 317, n / 317, 7])).collect();
+        sums.sort_unstable();
+        sums.dedup();
+        assert_eq!(sums.len(), 100_000);
     }
 }

@@ -19,12 +19,12 @@ use sluice_core::{
     token::{Claims, Purpose},
     view::{Reading, object::EntryObject},
 };
-use sluice_http::{Exchange, Problem, Response, json};
+use sluice_http::{Exchange, Problem, Response};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     Admission,
-    answer::NO_STORE,
+    answer::{self, NO_STORE},
     batch::{Answer, Job},
     edge::Edge,
     fresh::spread,
@@ -288,7 +288,7 @@ impl Admission {
             from_browser.then(|| self.config.cookies.set_place(&edge.sale, &fresh.token));
         object.token_expires_at = fresh.expires_at;
         object.token = Some(fresh.token);
-        let mut response = json(status, &object);
+        let mut response = answer::whole(status, &object);
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, NO_STORE);
         if let Some(cookie) = place_cookie {
