@@ -28,7 +28,7 @@ pub struct Exchange {
     pub request: Request,
     pub peer: Peer,
     pub(crate) params: Params,
-    pub(crate) arrival: Arrival,
+    pub(crate) body: BodyLimits,
 }
 
 /// What the server knows about a request besides its bytes.
@@ -39,6 +39,14 @@ pub(crate) struct Arrival {
     pub(crate) at: Instant,
     /// How long after that its body may take to arrive.
     pub(crate) body_timeout: Duration,
+}
+
+/// By when its body must be here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits {
+    pub(crate) deadline: Instant,
+    /// How long that was, for the message.
+    pub(crate) timeout: Duration,
 }
 
 impl Exchange {

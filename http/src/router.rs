@@ -1,30 +1,31 @@
 //! From a request to its answer: whose host, which route, which handler; and whatever every answer needs (a request id
 //! on problems, CORS headers, a count and a duration).
 //!
-//! This is the hot path. A request that matches allocates its handler's future and nothing else here.
+//! This is the hot path. A request that matches costs one allocation here: its handler's future.
 
 use std::{
     fmt::{self, Debug},
     net::SocketAddr,
-    panic::AssertUnwindSafe,
+    sync::Arc,
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 use ipnet::IpNet;
 use tokio::time::Instant;
 
 use crate::{
     Body, Peer, Problem, Request, Response, Routes,
-    exchange::{Arrival, Exchange, Params},
+    exchange::{Arrival, BodyLimits, Exchange, Params},
     metrics,
 };
 
+mod answering;
 mod cors;
 mod host;
 mod table;
 
+pub(crate) use answering::Answering;
 use cors::Cors;
 use host::Hosts;
 pub use table::RouteConflict;
@@ -32,8 +33,6 @@ use table::{Endpoint, Node, Table};
 
 /// The body timeout of a request that did not come through a [`Server`](crate::Server), which brings its own.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The labels of a request that no route answered.
-const NO_ROUTE: &str = "none";
 
 /// What a router is told besides its routes.
 #[derive(Clone, Debug, Default)]
@@ -56,11 +55,20 @@ pub struct Router {
 
 /// Where a request is to be answered.
 enum Found<'a> {
-    Endpoint(&'a Endpoint, Params),
+    Endpoint(&'a Arc<Endpoint>, Params),
     /// By the router itself, for a route it knows.
-    Answered(&'static str, &'static str, Response),
-    Refused(&'static str, &'static str, Problem),
+    Answered(Place, Response),
+    Refused(Place, Problem),
 }
+
+/// The labels of what the router answers itself.
+#[derive(Clone, Copy)]
+struct Place {
+    role: &'static str,
+    route: &'static str,
+}
+
+const NOWHERE: Place = Place { role: "none", route: "none" };
 
 impl Router {
     /// Joins the routes of several roles. Fails when two of them claim the same place.
@@ -81,47 +89,36 @@ impl Router {
             .await
     }
 
-    pub(crate) async fn answer(&self, request: Request, arrival: Arrival) -> Response {
-        let origin = self.cors.origin_of(&request);
-        let mut response = match self.find(&request) {
+    /// As [`Router::handle`], as a future that is small and borrows nothing: the request is moved once, into its handler.
+    pub(crate) fn answer(&self, request: Request, arrival: Arrival) -> Answering {
+        let permission = self.cors.permission(&request);
+        let (place, mut response) = match self.find(&request) {
             Found::Endpoint(endpoint, params) => {
-                let response = self.run(endpoint, params, request, arrival).await;
-                endpoint.metrics.count(response.status(), arrival.at.elapsed());
-                response
+                let peer = Peer::find(arrival.socket, request.headers(), &self.trusted_proxies);
+                let body = BodyLimits {
+                    deadline: arrival.at + arrival.body_timeout,
+                    timeout: arrival.body_timeout,
+                };
+                let exchange = Exchange { request, peer, params, body };
+                return Answering::call(Arc::clone(endpoint), exchange, arrival.at, permission);
             }
-            Found::Answered(role, route, response) => {
-                metrics::count_stray(
-                    role,
-                    request.method(),
-                    route,
-                    response.status(),
-                    arrival.at.elapsed(),
-                );
-                response
-            }
-            Found::Refused(role, route, problem) => {
-                metrics::count_stray(
-                    role,
-                    request.method(),
-                    route,
-                    problem.status(),
-                    arrival.at.elapsed(),
-                );
-                tell(route, problem)
-            }
+            Found::Answered(place, response) => (place, response),
+            Found::Refused(place, problem) => (place, tell(place.route, problem)),
         };
-        self.cors.mark(origin, &mut response);
-        response
+        let took = arrival.at.elapsed();
+        metrics::count_stray(place.role, request.method(), place.route, response.status(), took);
+        permission.mark(&mut response);
+        Answering::done(response)
     }
 
     fn find(&self, request: &Request) -> Found<'_> {
         if let Err(problem) = self.hosts.check(request) {
-            return Found::Refused(NO_ROUTE, NO_ROUTE, problem);
+            return Found::Refused(NOWHERE, problem);
         }
         let path = request.uri().path();
         let Some(matched) = self.table.at(path) else {
             let detail = "There is nothing at this path. The paths of the API begin with /v1/.";
-            return Found::Refused(NO_ROUTE, NO_ROUTE, Problem::not_found("not_found", detail));
+            return Found::Refused(NOWHERE, Problem::not_found("not_found", detail));
         };
         let node = matched.value;
         if let Some(endpoint) = node.endpoint(request.method()) {
@@ -132,8 +129,7 @@ impl Router {
             return match Params::new(path, &node.params, values) {
                 Ok(params) => Found::Endpoint(endpoint, params),
                 Err(_) => Found::Refused(
-                    endpoint.role,
-                    node.pattern,
+                    node.place(),
                     Problem::bad_request(
                         "The path has a broken percent-escape, or one that is not UTF-8.",
                     ),
@@ -145,43 +141,14 @@ impl Router {
         }
         let detail = format!("This path does not take this method. It takes {}.", node.allow);
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
-        Found::Refused(node.role, node.pattern, problem.header(ALLOW, node.allow.as_str()))
+        Found::Refused(node.place(), problem.header(ALLOW, node.allow.as_str()))
     }
 
     /// `OPTIONS`, asked by a browser before a cross-origin request or by anybody who wants to know the methods.
     fn preflight(&self, node: &Node, request: &Request) -> Found<'_> {
         match self.cors.preflight(request, &node.allow) {
-            Ok(response) => Found::Answered(node.role, node.pattern, response),
-            Err(problem) => Found::Refused(node.role, node.pattern, problem),
-        }
-    }
-
-    async fn run(
-        &self,
-        endpoint: &Endpoint,
-        params: Params,
-        request: Request,
-        arrival: Arrival,
-    ) -> Response {
-        let peer = Peer::find(arrival.socket, request.headers(), &self.trusted_proxies);
-        let exchange = Exchange { request, peer, params, arrival };
-        // The call itself is inside, so that a handler may panic before its first await, too.
-        let handling =
-            AssertUnwindSafe(async { (endpoint.handler)(exchange).await }).catch_unwind();
-        match handling.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(problem)) => tell(endpoint.route, problem),
-            Err(panic) => {
-                let mut problem = Problem::internal();
-                let instance = problem.instance();
-                tracing::error!(
-                    instance,
-                    route = endpoint.route,
-                    panic = panic_message(&*panic),
-                    "a handler panicked"
-                );
-                problem.into()
-            }
+            Ok(response) => Found::Answered(node.place(), response),
+            Err(problem) => Found::Refused(node.place(), problem),
         }
     }
 }
@@ -191,14 +158,6 @@ fn tell(route: &'static str, mut problem: Problem) -> Response {
     let (status, code) = (problem.status().as_u16(), problem.code());
     tracing::debug!(instance = problem.instance(), route, status, code, "refused");
     problem.into()
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    match (panic.downcast_ref::<&'static str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        (None, None) => "not a text",
-    }
 }
 
 /// `Allow` on a plain 204.

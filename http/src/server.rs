@@ -22,11 +22,13 @@ use crate::{Router, metrics as measured, throttle::Throttle};
 mod connection;
 mod refusal;
 mod socket;
+mod stop;
 mod tls;
 
 use connection::{Serving, Slot};
 use socket::Socket;
 pub use socket::raw_socket;
+use stop::{Stop, Stopped};
 pub use tls::TlsFiles;
 
 /// Completed handshakes the kernel may hold for us; beyond that it drops the client's SYN, which is sent again.
@@ -174,13 +176,12 @@ impl Server {
     pub async fn run(self, shutdown: CancellationToken) {
         static FAULTS: Throttle = Throttle::new(1);
         // Should this future be dropped, its connections hear of it all the same.
-        let stop = shutdown.child_token();
-        let _stop_when_dropped = stop.clone().drop_guard();
+        let stop = Stop::new();
         let tasks = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = shutdown.cancelled() => break,
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
@@ -191,28 +192,21 @@ impl Server {
                         tracing::error!(%error, port = self.local_addr.port(), held_back, "cannot accept connections");
                     }
                     tokio::select! {
-                        () = stop.cancelled() => break,
+                        () = shutdown.cancelled() => break,
                         () = tokio::time::sleep(rest) => {}
                     }
                 }
             }
         }
-        drop(self.listener);
+        drop((self.listener, stop));
         tasks.close();
         tasks.wait().await;
     }
 
-    fn admit(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, tasks: &TaskTracker, stop: &Stop) {
         // Fails only on a socket that is dead already, which its first read will tell.
         let _dead = stream.set_nodelay(true);
-        // A token of its own: its lock is taken at every wake-up, and must not be everybody's.
-        let stop = stop.child_token();
+        let stop = stop.stopped();
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
             self.refuse(stream, tasks, stop);
             return;
@@ -231,7 +225,7 @@ impl Server {
     }
 
     /// Says 503 to one connection too many, if not too many are being told already.
-    fn refuse(&self, stream: TcpStream, tasks: &TaskTracker, stop: CancellationToken) {
+    fn refuse(&self, stream: TcpStream, tasks: &TaskTracker, stop: Stopped) {
         let permit =
             Arc::clone(&self.refusals).try_acquire_owned().ok().filter(|_| self.tls.is_none());
         let Some(permit) = permit else {
@@ -241,7 +235,7 @@ impl Server {
         self.metrics.answered.increment(1);
         tasks.spawn(async move {
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = stop => {}
                 () = refusal::tell(stream) => {}
             }
             drop(permit);

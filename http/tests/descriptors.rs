@@ -1,4 +1,5 @@
 //! A process that runs out of descriptors. In a binary of its own, because the limit is the whole process's.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -25,7 +25,7 @@ impl Exchange {
         if self.request.body().is_end_stream() {
             return Ok(Bytes::new());
         }
-        let deadline = self.arrival.at + self.arrival.body_timeout;
+        let deadline = self.body.deadline;
         let expects = self.request.headers().contains_key(EXPECT);
         let declared = self.request.body().size_hint().lower();
         let body = self.request.body_mut();
@@ -54,10 +54,8 @@ impl Exchange {
     }
 
     fn too_slow(&self) -> Problem {
-        let detail = format!(
-            "The body did not arrive within {:?}. Send it at once.",
-            self.arrival.body_timeout
-        );
+        let detail =
+            format!("The body did not arrive within {:?}. Send it at once.", self.body.timeout);
         Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
             .header(CONNECTION, "close")
     }

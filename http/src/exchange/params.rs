@@ -16,8 +16,8 @@ pub(crate) struct Params {
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     name: &'static str,
-    from: usize,
-    to: usize,
+    from: u32,
+    to: u32,
 }
 
 /// An escape in the path is broken, or not UTF-8.
@@ -35,12 +35,12 @@ impl Params {
         let mut escaped = false;
         for ((place, name), value) in params.places.iter_mut().zip(names).zip(values) {
             let from = value.as_ptr().addr().saturating_sub(path.as_ptr().addr());
-            *place = Place { name, from, to: from + value.len() };
+            *place = Place { name, from: place_of(from), to: place_of(from + value.len()) };
             escaped |= value.contains('%');
         }
         if escaped {
             let values = params.places.iter().map(|place| {
-                let raw = path.get(place.from..place.to).unwrap_or_default();
+                let raw = place.of(path);
                 percent::decode_segment(raw).map(std::borrow::Cow::into_owned).ok_or(BadEscape)
             });
             params.decoded = Some(values.collect::<Result<_, _>>()?);
@@ -54,10 +54,21 @@ impl Params {
         };
         match (&self.decoded, self.places.get(index)) {
             (Some(decoded), _) => decoded.get(index).map_or("", String::as_str),
-            (None, Some(place)) => path.get(place.from..place.to).unwrap_or_default(),
+            (None, Some(place)) => place.of(path),
             (None, None) => "",
         }
     }
+}
+
+impl Place {
+    fn of(self, path: &str) -> &str {
+        path.get(self.from as usize..self.to as usize).unwrap_or_default()
+    }
+}
+
+/// No path is that long: the server limits headers to a megabyte.
+fn place_of(offset: usize) -> u32 {
+    u32::try_from(offset).unwrap_or(u32::MAX)
 }
 
 /// The names of a pattern's parameters, in order: `/a/{b}/{*c}` has `b` and `c`.

@@ -27,6 +27,31 @@ pub(super) struct Cors {
     allowed_origins: Vec<String>,
 }
 
+/// What is said of origins on one answer.
+#[derive(Default)]
+pub(super) struct Permission {
+    /// Whether any origin is listed. Then every answer varies by origin, or a shared cache would hand one origin's
+    /// permission to another.
+    varies: bool,
+    /// The origin whose page may read this answer.
+    origin: Option<HeaderValue>,
+}
+
+impl Permission {
+    pub(super) fn mark(self, response: &mut Response) {
+        if !self.varies {
+            return;
+        }
+        let headers = response.headers_mut();
+        headers.append(VARY, HeaderValue::from_static("origin"));
+        if let Some(origin) = self.origin {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
+        }
+    }
+}
+
 /// Whether a browser asks before it sends what it really wants to.
 pub(super) fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS
@@ -39,31 +64,14 @@ impl Cors {
         Self { allowed_origins }
     }
 
-    /// The request's origin, if it is listed.
-    pub(super) fn origin_of(&self, request: &Request) -> Option<HeaderValue> {
+    /// What `request`'s origin, if it has one, may see of the answer.
+    pub(super) fn permission(&self, request: &Request) -> Permission {
         if self.allowed_origins.is_empty() {
-            return None;
+            return Permission::default();
         }
-        request
-            .headers()
-            .get(ORIGIN)
-            .filter(|origin| is_listed(origin, &self.allowed_origins))
-            .cloned()
-    }
-
-    /// Lets `origin`'s page read the answer. Every answer varies by origin as soon as any is listed, or a shared cache
-    /// would hand one origin's permission to another.
-    pub(super) fn mark(&self, origin: Option<HeaderValue>, response: &mut Response) {
-        if self.allowed_origins.is_empty() {
-            return;
-        }
-        let headers = response.headers_mut();
-        headers.append(VARY, HeaderValue::from_static("origin"));
-        if let Some(origin) = origin {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
-        }
+        let origin =
+            request.headers().get(ORIGIN).filter(|origin| is_listed(origin, &self.allowed_origins));
+        Permission { varies: true, origin: origin.cloned() }
     }
 
     /// Answers `OPTIONS`: 204 with what is allowed, or, to a preflight from elsewhere, 403 `origin_not_allowed`.
@@ -72,7 +80,7 @@ impl Cors {
         if !is_preflight(request) {
             return Ok(response);
         }
-        if self.origin_of(request).is_none() {
+        if self.permission(request).origin.is_none() {
             let detail = "Pages of this origin may not call. To let them, list the origin in `allowed_origins`.";
             return Err(Problem::forbidden("origin_not_allowed", detail));
         }

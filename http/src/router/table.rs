@@ -1,9 +1,10 @@
 //! The routing table: patterns to methods to handlers, built once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use http::Method;
 
+use super::Place;
 use crate::{
     Routes,
     exchange::{PARAMS_MAX, param_names},
@@ -32,7 +33,7 @@ pub(super) struct Node {
     pub(super) params: Vec<&'static str>,
     /// The value of `Allow`.
     pub(super) allow: String,
-    endpoints: Vec<(Method, Endpoint)>,
+    endpoints: Vec<(Method, Arc<Endpoint>)>,
 }
 
 /// One pattern and method.
@@ -99,7 +100,8 @@ impl Node {
             return Err(format!("{} answers it already", other.role));
         }
         let metrics = RouteMetrics::new(role, method_label(&method), self.pattern);
-        self.endpoints.push((method, Endpoint { role, route: self.pattern, handler, metrics }));
+        self.endpoints
+            .push((method, Arc::new(Endpoint { role, route: self.pattern, handler, metrics })));
         Ok(())
     }
 
@@ -112,7 +114,7 @@ impl Node {
                 handler: get.handler.clone(),
                 metrics: RouteMetrics::new(get.role, "HEAD", get.route),
             };
-            self.endpoints.push((Method::HEAD, head));
+            self.endpoints.push((Method::HEAD, Arc::new(head)));
         }
         let mut methods: Vec<&str> =
             self.endpoints.iter().map(|(method, _)| method.as_str()).collect();
@@ -122,7 +124,11 @@ impl Node {
         self.allow = methods.join(", ");
     }
 
-    pub(super) fn endpoint(&self, method: &Method) -> Option<&Endpoint> {
+    pub(super) fn place(&self) -> Place {
+        Place { role: self.role, route: self.pattern }
+    }
+
+    pub(super) fn endpoint(&self, method: &Method) -> Option<&Arc<Endpoint>> {
         self.endpoints.iter().find(|(known, _)| known == method).map(|(_, endpoint)| endpoint)
     }
 }

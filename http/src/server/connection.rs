@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use metrics::Gauge;
@@ -12,9 +13,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
-use super::Socket;
+use super::{Socket, Stopped};
 use crate::{Router, exchange::Arrival};
 
 /// What every connection of a server needs.
@@ -51,25 +51,22 @@ impl Serving {
         self: Arc<Self>,
         socket: Socket<S>,
         peer: SocketAddr,
-        stop: CancellationToken,
+        mut stop: Stopped,
         slot: Slot,
     ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (router, body_timeout) = (Arc::clone(&self.router), self.body_timeout);
         let service = service_fn(move |request| {
-            let router = Arc::clone(&router);
-            async move {
-                let arrival = Arrival { socket: peer, at: Instant::now(), body_timeout };
-                Ok::<_, Infallible>(router.answer(request, arrival).await)
-            }
+            let arrival = Arrival { socket: peer, at: Instant::now(), body_timeout };
+            router.answer(request, arrival).map(Ok::<_, Infallible>)
         });
         let mut connection =
             pin!(self.http.serve_connection(TokioIo::new(socket), service).with_upgrades());
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
+            () = &mut stop => {
                 connection.as_mut().graceful_shutdown();
                 match timeout(self.drain_timeout, connection).await {
                     Ok(ended) => ended,
@@ -93,11 +90,11 @@ impl Serving {
         tls: TlsAcceptor,
         stream: TcpStream,
         peer: SocketAddr,
-        stop: CancellationToken,
+        mut stop: Stopped,
         slot: Slot,
     ) {
         let handshake = tokio::select! {
-            () = stop.cancelled() => return,
+            () = &mut stop => return,
             handshake = timeout(self.header_timeout, tls.accept(stream)) => handshake,
         };
         match handshake {
