@@ -130,15 +130,12 @@ async fn apply(shared: &Shared, body: &Bytes) -> Result<&'static str, Problem> {
         Problem::bad_request(format!("The body is not a payment callback: {error}."))
     })?;
     let update = PaymentUpdate::from(callback);
-    let (payment, order, state) = (update.payment, update.order, update.state);
+    let (payment, order) = (update.payment, update.order);
     match shared.once(shared.ports.ledger.apply_payment(update)).await? {
         PaymentStep::Applied { order, gate } => {
-            match state {
-                PaymentState::Succeeded | PaymentState::Refunded => shared.entered(&order, gate),
-                // The order stays as it was: the buyer may pay again.
-                PaymentState::Failed | PaymentState::Closed | PaymentState::Pending => {
-                    shared.follow(&order, gate);
-                }
+            // Money that moved an order moved its hold too; a word that only repeats in another version moves nothing.
+            if gate.is_some() || order.state == OrderState::Refunded {
+                shared.entered(&order, gate);
             }
             if order.state == OrderState::Paid {
                 shared.take_up(order);
