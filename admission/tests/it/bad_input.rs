@@ -16,7 +16,7 @@ async fn bodies_that_do_not_fit_are_named() {
         (String::new(), "empty"),
         ("{".into(), "not valid JSON"),
         ("nonsense".into(), "not valid JSON"),
-        ("{}{}".into(), "not valid JSON"),
+        (r#"{"items":[{"sku":"standard","quantity":1}]}{}"#.into(), "not valid JSON"),
         ("null".into(), ""),
         ("[]".into(), ""),
         ("{}".into(), "items"),

@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 
 /// A request being put together.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub(crate) struct Ask {
     to: SocketAddr,
     from: IpAddr,
     method: Method,
@@ -22,14 +22,14 @@ pub struct Ask {
 
 /// An answer, read whole.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Ask {
-    pub fn new(to: SocketAddr, method: Method, path: impl Into<String>) -> Self {
+    pub(crate) fn new(to: SocketAddr, method: Method, path: impl Into<String>) -> Self {
         Self {
             to,
             from: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -40,30 +40,30 @@ impl Ask {
         }
     }
 
-    pub fn from(mut self, address: &str) -> Self {
+    pub(crate) fn from(mut self, address: &str) -> Self {
         self.from = address.parse().unwrap();
         self
     }
 
-    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    pub fn bearer(self, token: &str) -> Self {
+    pub(crate) fn bearer(self, token: &str) -> Self {
         self.header("authorization", format!("Bearer {token}"))
     }
 
-    pub fn json(self, value: &Value) -> Self {
+    pub(crate) fn json(self, value: &Value) -> Self {
         self.text(value.to_string())
     }
 
-    pub fn text(mut self, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn text(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self.header("content-type", "application/json")
     }
 
-    pub async fn send(self) -> Reply {
+    pub(crate) async fn send(self) -> Reply {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(self.from, 0)).unwrap();
         let stream = socket.connect(self.to).await.unwrap();
@@ -90,13 +90,13 @@ impl Ask {
 }
 
 impl Reply {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
     /// Asserts the status and, of a problem, its code; answers the body.
     #[track_caller]
-    pub fn expect(&self, status: u16, code: &str) -> Value {
+    pub(crate) fn expect(&self, status: u16, code: &str) -> Value {
         let body = if self.body.is_empty() { Value::Null } else { self.json() };
         assert_eq!(
             (self.status.as_u16(), body["code"].as_str().unwrap_or("")),
@@ -112,12 +112,12 @@ impl Reply {
         body
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The value of a cookie this answer sets; `Some("")` when it clears it.
-    pub fn cookie(&self, name: &str) -> Option<String> {
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
         self.headers.get_all("set-cookie").iter().find_map(|line| {
             let (key, rest) = line.to_str().unwrap().split_once('=')?;
             (key == name).then(|| rest.split(';').next().unwrap_or_default().to_owned())

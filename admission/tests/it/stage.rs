@@ -28,17 +28,17 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Ask, Reply};
 
 /// 2027-01-15T08:00:00Z, and a little.
-pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
+pub(crate) const START: UnixMillis = UnixMillis(1_800_000_000_000);
 /// The address that counts as a trusted proxy; every other is the public.
-pub const PROXY: &str = "127.0.0.1";
-pub const PUBLIC: &str = "127.0.0.2";
+pub(crate) const PROXY: &str = "127.0.0.1";
+pub(crate) const PUBLIC: &str = "127.0.0.2";
 
 /// What a test may choose before the curtain.
-pub struct Script {
-    pub config: Config,
-    pub allowed_origins: Vec<String>,
-    pub sale: Value,
-    pub wrap: Box<dyn FnOnce(&mut Ports)>,
+pub(crate) struct Script {
+    pub(crate) config: Config,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) sale: Value,
+    pub(crate) wrap: Box<dyn FnOnce(&mut Ports)>,
 }
 
 impl Default for Script {
@@ -55,38 +55,39 @@ impl Default for Script {
     }
 }
 
-pub fn sale(id: &str) -> Value {
+pub(crate) fn sale(id: &str) -> Value {
     json!({ "id": id, "title": "A drop", "skus": [
         { "sku": "standard", "stock": 100, "amount_fen": 9900, "currency": "CNY" },
         { "sku": "deluxe", "stock": 10, "amount_fen": 19900, "currency": "CNY" },
     ] })
 }
 
-pub fn author() -> Author {
+pub(crate) fn author() -> Author {
     Author { name: "test".into(), address: None }
 }
 
-pub struct Stage {
-    pub address: SocketAddr,
-    pub ports: Ports,
-    pub directory: Arc<Directory>,
-    pub clock: ManualClock,
-    pub keyring: Arc<Keyring>,
-    pub sale: SaleId,
-    pub shutdown: CancellationToken,
-    pub tasks: JoinSet<()>,
+pub(crate) struct Stage {
+    pub(crate) address: SocketAddr,
+    pub(crate) ports: Ports,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) clock: ManualClock,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) sale: SaleId,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) tasks: JoinSet<()>,
     epoch: Epoch,
     random: Random,
     report: Version,
+    _embedded: Embedded,
     _data: tempfile::TempDir,
 }
 
 impl Stage {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::play(Script::default()).await
     }
 
-    pub async fn play(script: Script) -> Self {
+    pub(crate) async fn play(script: Script) -> Self {
         let data = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(START);
         let embedded = Embedded::open_inline(
@@ -141,6 +142,7 @@ impl Stage {
             epoch: Epoch(0),
             random: Random::seeded(9),
             report: Version(0),
+            _embedded: embedded,
             _data: data,
         };
         stage.raise_curtain(script.sale).await;
@@ -166,49 +168,49 @@ impl Stage {
             .unwrap();
     }
 
-    pub fn ask(&self, method: Method, path: impl Into<String>) -> Ask {
+    pub(crate) fn ask(&self, method: Method, path: impl Into<String>) -> Ask {
         Ask::new(self.address, method, path)
     }
 
     /// A join of `buyer`, one unit of the standard SKU, through the trusted proxy.
-    pub fn joining(&self, buyer: &str) -> Ask {
+    pub(crate) fn joining(&self, buyer: &str) -> Ask {
         self.ask(Method::POST, format!("/v1/sales/{}/entries", self.sale))
             .header("x-sluice-buyer", buyer)
             .json(&json!({ "items": [{ "sku": "standard", "quantity": 1 }] }))
     }
 
     /// Joins and answers the entry object.
-    pub async fn join(&self, buyer: &str) -> Value {
+    pub(crate) async fn join(&self, buyer: &str) -> Value {
         self.joining(buyer).send().await.expect(202, "")
     }
 
     /// A request about an entry, with its token.
-    pub fn about(&self, method: Method, entry: &Value, rest: &str) -> Ask {
+    pub(crate) fn about(&self, method: Method, entry: &Value, rest: &str) -> Ask {
         self.ask(method, format!("/v1/sales/{}/entries/{}{rest}", self.sale, text(&entry["entry"])))
             .bearer(text(&entry["token"]))
     }
 
-    pub async fn poll(&self, entry: &Value) -> Value {
+    pub(crate) async fn poll(&self, entry: &Value) -> Value {
         self.about(Method::GET, entry, "").send().await.expect(200, "")
     }
 
-    pub fn claims(&self, entry: &Value) -> Claims {
+    pub(crate) fn claims(&self, entry: &Value) -> Claims {
         let token = text(&entry["token"]);
         self.keyring.verify_claims(Purpose::Place, token, UnixMillis(0)).unwrap().claims().clone()
     }
 
     /// The token of an entry as it would have been signed so that it ends `life` from now.
-    pub fn token_ending_in(&self, entry: &Value, life: i64) -> String {
+    pub(crate) fn token_ending_in(&self, entry: &Value, life: i64) -> String {
         let expires_at = UnixMillis(sluice_core::clock::Clock::now(&self.clock).0 + life);
         self.keyring.sign_claims(Purpose::Place, &Claims { expires_at, ..self.claims(entry) })
     }
 
     /// Lets the clock run until every token is expired.
-    pub fn outlive_tokens(&self) {
+    pub(crate) fn outlive_tokens(&self) {
         self.clock.advance(TOKEN_LIFE + Duration::from_secs(1));
     }
 
-    pub async fn change(&self, change: SaleChange) {
+    pub(crate) async fn change(&self, change: SaleChange) {
         let changed =
             self.ports.ledger.change_sale(&self.sale, None, change, &author(), None).await.unwrap();
         let sluice_core::ports::Changed::Done(sale) = changed else {
@@ -218,7 +220,7 @@ impl Stage {
     }
 
     /// Tells the edge how the line stands.
-    pub fn report(&mut self, serving: u64, sold_out: bool) {
+    pub(crate) fn report(&mut self, serving: u64, sold_out: bool) {
         self.report = self.report.next();
         let known = self.directory.learn_line(LineReport {
             sale: self.sale.clone(),
@@ -243,7 +245,7 @@ impl Stage {
     }
 
     /// Calls an entry, as the dispatcher would, without moving the cursor.
-    pub async fn call(&self, entry: &Value) -> sluice_core::line::LineEntry {
+    pub(crate) async fn call(&self, entry: &Value) -> sluice_core::line::LineEntry {
         let id: EntryId = text(&entry["entry"]).parse().unwrap();
         let found = self.ports.line.find(&self.sale, &[id]).await.unwrap();
         let line_entry = found[0].clone().expect("the line knows the entry").line_entry;
@@ -258,7 +260,7 @@ impl Stage {
     }
 
     /// Calls an entry and reserves its goods, as dispatcher and worker would.
-    pub async fn reserve(&self, entry: &Value) -> OrderId {
+    pub(crate) async fn reserve(&self, entry: &Value) -> OrderId {
         let line_entry = self.call(entry).await;
         let order = OrderId::generate(START, &self.random);
         let id = line_entry.entry;
@@ -274,7 +276,7 @@ impl Stage {
     }
 
     /// The line forgets the sale, and its speaker warms it again from the ledger.
-    pub async fn forget_line(&self) {
+    pub(crate) async fn forget_line(&self) {
         self.ports.line.forget(&self.sale).await.unwrap();
         let epoch = self
             .ports
@@ -289,13 +291,13 @@ impl Stage {
     }
 
     /// The entries the waiting queue has for good.
-    pub async fn queued(&self) -> Vec<EntryId> {
+    pub(crate) async fn queued(&self) -> Vec<EntryId> {
         drain(&*self.ports.waiting, &self.sale).await
     }
 }
 
 /// Everything that waits in the queue now; it stays there.
-pub async fn drain(waiting: &dyn WaitingQueue, sale: &SaleId) -> Vec<EntryId> {
+pub(crate) async fn drain(waiting: &dyn WaitingQueue, sale: &SaleId) -> Vec<EntryId> {
     let mut drain = waiting.drain(sale).await.unwrap();
     let mut entries = Vec::new();
     // The first message may take a moment to arrive; what is there already follows at once.
@@ -307,7 +309,7 @@ pub async fn drain(waiting: &dyn WaitingQueue, sale: &SaleId) -> Vec<EntryId> {
     entries
 }
 
-pub fn server_config() -> ServerConfig {
+pub(crate) fn server_config() -> ServerConfig {
     ServerConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         connections_max: 1_000,
@@ -319,12 +321,15 @@ pub fn server_config() -> ServerConfig {
     }
 }
 
-pub fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
 }
 
 /// Waits until `holds`, and says what it waited for when that takes too long.
-pub async fn eventually<Fut: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> Fut) {
+pub(crate) async fn eventually<Fut: Future<Output = bool>>(
+    what: &str,
+    mut holds: impl FnMut() -> Fut,
+) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
@@ -334,7 +339,7 @@ pub async fn eventually<Fut: Future<Output = bool>>(what: &str, mut holds: impl 
 
 /// A problem is the same whichever of these a reply is; keeps tests short.
 #[track_caller]
-pub fn assert_problem(reply: &Reply, status: u16, code: &str, says: &str) {
+pub(crate) fn assert_problem(reply: &Reply, status: u16, code: &str, says: &str) {
     let body = reply.expect(status, code);
     assert!(text(&body["detail"]).contains(says), "{says:?} is not in {body}");
 }
