@@ -40,6 +40,7 @@ pub(crate) struct House {
     client: Client<HttpConnector, Full<Bytes>>,
     shutdown: CancellationToken,
     _server: JoinSet<()>,
+    _embedded: Embedded,
     _data: tempfile::TempDir,
 }
 
@@ -96,7 +97,7 @@ impl House {
         let clock: Arc<dyn Clock> =
             Arc::new(TokioClock::starting_at(UnixMillis(1_800_000_000_000)));
         let embedded = Embedded::open_inline(
-            data.path().join("sluice.db"),
+            &data.path().join("sluice.db"),
             Arc::clone(&clock),
             EmbeddedSettings::default(),
         )
@@ -126,6 +127,7 @@ impl House {
             client,
             shutdown,
             _server: tasks,
+            _embedded: embedded,
             _data: data,
         }
     }
