@@ -12,6 +12,9 @@ pub struct Config {
     /// Connections of one entry: several tabs are one place (8). Overflow: the new one is closed with 4429; Server-Sent
     /// Events answer 429 `too_many_connections`.
     pub connections_per_entry_max: usize,
+    /// Connections without a good proof that are being told why by a close code (256): they take no place from the others.
+    /// Overflow: told by a problem in HTTP instead, which a browser does not show to a page.
+    pub refusals_max: usize,
     /// Parts of the hub, each with a lock of its own (64).
     pub shards: usize,
     /// Shortest time between two `line` frames of a sale (250). Changes in between are merged into the next.
@@ -88,6 +91,7 @@ impl Default for Config {
         Self {
             connections_max: 20_000,
             connections_per_entry_max: 8,
+            refusals_max: 256,
             shards: 64,
             line_interval_ms: 250,
             line_idle_ms: 10_000,

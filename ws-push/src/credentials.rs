@@ -32,6 +32,7 @@ pub(crate) struct Pass {
 /// Why a connection is not opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Refused {
+    BadSale,
     BadSeen,
     NoToken,
     CrossSite,
@@ -46,6 +47,9 @@ impl Refused {
     /// How a WebSocket is told, after the upgrade: a browser does not show a page the answer to a refused one.
     pub(crate) fn close(self) -> Close {
         match self {
+            Self::BadSale => {
+                Close::BadRequest("the sale in the path must be 1 to 63 out of a-z, 0-9 and -")
+            }
             Self::BadSeen => Close::BadRequest("`seen` must be a whole number"),
             Self::NoToken => Close::BadToken(
                 "no token: offer the subprotocols `sluice.v1, bearer.<token>`, or `?ticket=`",
@@ -62,36 +66,37 @@ impl Refused {
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        let code = match refused {
+        let (code, detail) = match refused {
+            Refused::BadSale => {
+                return Self::not_found("no_such_sale", "There is no sale of this id.");
+            }
             Refused::BadSeen => {
-                let detail = "`seen` in the query must be a whole number: the highest `serving` you have seen.";
-                return Self::bad_request(detail);
+                let detail =
+                    "`seen` must be a whole number: the highest `serving` the client has seen.";
+                return Self::bad_request(detail).field("seen");
             }
-            Refused::Expired | Refused::TicketExpired => "token_expired",
-            Refused::NoToken
-            | Refused::CrossSite
-            | Refused::BadToken
-            | Refused::BadTicket
-            | Refused::OtherSale => "bad_token",
-        };
-        let detail = match refused {
-            Refused::BadSeen | Refused::NoToken => {
-                "No token was sent: use `?ticket=`, `Authorization: Bearer`, or the page's cookie."
-            }
-            Refused::CrossSite => {
-                "The page's cookie does not count for requests from other sites; use `?ticket=`."
-            }
-            Refused::BadToken => "The token is not authentic.",
-            Refused::Expired => {
-                "The token has expired. Renew it with POST /v1/sales/{sale}/entries/{entry}/token."
-            }
-            Refused::BadTicket => {
-                "The ticket is not authentic. Get one with POST /v1/sales/{sale}/entries/{entry}/ticket."
-            }
-            Refused::TicketExpired => {
-                "The ticket has expired. Get another one with POST /v1/sales/{sale}/entries/{entry}/ticket."
-            }
-            Refused::OtherSale => "The token is for another sale.",
+            Refused::NoToken => (
+                "bad_token",
+                "No token was sent: use `?ticket=`, `Authorization: Bearer`, or the page's cookie.",
+            ),
+            Refused::CrossSite => (
+                "bad_token",
+                "The page's cookie does not count for requests from other sites: use `?ticket=`.",
+            ),
+            Refused::BadToken => ("bad_token", "The token is not authentic."),
+            Refused::BadTicket => (
+                "bad_token",
+                "The ticket is not authentic. POST /v1/sales/{sale}/entries/{entry}/ticket makes one.",
+            ),
+            Refused::OtherSale => ("bad_token", "The token is for another sale."),
+            Refused::Expired => (
+                "token_expired",
+                "The token has expired. POST /v1/sales/{sale}/entries/{entry}/token renews it.",
+            ),
+            Refused::TicketExpired => (
+                "token_expired",
+                "The ticket has expired. POST /v1/sales/{sale}/entries/{entry}/ticket makes another.",
+            ),
         };
         Self::unauthorized(code, detail)
     }

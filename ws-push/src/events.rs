@@ -17,7 +17,8 @@ use tokio::{
 use crate::{
     close::Close,
     config::millis,
-    credentials, frame,
+    credentials::{self, Refused},
+    frame,
     hub::TooMany,
     service::{Seat, Service, ended},
     watcher::{Mail, Taken},
@@ -31,10 +32,10 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// `GET /v1/sales/{sale}/events`.
 pub(crate) async fn open(service: Arc<Service>, exchange: Exchange) -> Result<Response, Problem> {
     let permit = service.admit()?;
-    let sale = SaleId::new(exchange.param("sale")).map_err(|_| no_such_sale())?;
+    let sale = SaleId::new(exchange.param("sale")).map_err(|_| Refused::BadSale)?;
     let now = service.clock.now();
     let pass = credentials::check(&exchange, &sale, &service.keyring, &service.config, now)?;
-    let room = service.room(&sale).await?.ok_or_else(no_such_sale)?;
+    let room = service.room(&sale).await?.ok_or(Refused::BadSale)?;
     let seat = service.seat(pass, room).map_err(|TooMany| too_many())?;
     seat.watcher.is_mute();
     let first = timeout(service.first_frame_timeout(), seat.watcher.wait_first()).await;
@@ -52,10 +53,6 @@ pub(crate) async fn open(service: Arc<Service>, exchange: Exchange) -> Result<Re
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(BUFFERING, HeaderValue::from_static("no"));
     Ok(response)
-}
-
-fn no_such_sale() -> Problem {
-    Problem::not_found("no_such_sale", "There is no sale of this id.")
 }
 
 fn too_many() -> Problem {
@@ -79,13 +76,18 @@ async fn run(
     events: mpsc::Sender<Bytes>,
     _permit: OwnedSemaphorePermit,
 ) {
-    let close = tokio::select! {
+    tokio::select! {
         biased;
-        () = service.cut.cancelled() => Close::Gone,
-        close = attend(&service, seat, taken, &events) => close,
-    };
+        () = service.cut.cancelled() => {}
+        () = tell(&service, seat, taken, &events) => {}
+    }
+}
+
+/// Tells what there is to tell. The end of the stream says nothing by itself: a client that should come back is told
+/// when.
+async fn tell(service: &Service, seat: Seat, taken: Taken, events: &mpsc::Sender<Bytes>) {
+    let close = attend(service, seat, taken, events).await;
     ended(close);
-    // The end of the stream says nothing by itself: a client that should come back is told when.
     let reconnect_after = match close {
         Close::Drain { reconnect_after } => reconnect_after,
         Close::Fault | Close::TooSlow => millis(service.config.events_retry_ms),
@@ -97,7 +99,7 @@ async fn run(
     };
     let retry = format!("retry: {}\n", reconnect_after.as_millis());
     let event = retry + &frame::event("bye", None, &frame::bye(reconnect_after));
-    if send(&service, &events, event.into()).await.is_ok() {
+    if send(service, events, event.into()).await.is_ok() {
         service.frames.bye.increment(1);
     }
 }

@@ -84,7 +84,8 @@ impl Push {
             looks: look,
             presence: present,
         });
-        let connections_max = config.connections_max.min(Semaphore::MAX_PERMITS);
+        let places =
+            |limit: usize| Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
         let service = Service {
             hub: Arc::new(hub),
             keyring: ports.keyring,
@@ -96,7 +97,8 @@ impl Push {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
-            connections: Arc::new(Semaphore::new(connections_max)),
+            connections: places(config.connections_max),
+            refusals: places(config.refusals_max),
             draining: AtomicBool::new(false),
             rooms: Mutex::new(HashMap::new()),
             config,

@@ -24,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     close::Close,
     config::{Config, millis},
-    credentials::Pass,
+    credentials::{Pass, Refused},
     frame::{LineFrame, Standing},
     hub::{Asked, Hub, TooMany},
     metrics::{self, Frames},
@@ -53,6 +53,7 @@ pub(crate) struct Service {
     /// Connections that did not close in time are dropped.
     pub(crate) cut: CancellationToken,
     pub(crate) connections: Arc<Semaphore>,
+    pub(crate) refusals: Arc<Semaphore>,
     pub(crate) draining: AtomicBool,
     pub(crate) rooms: Mutex<HashMap<SaleId, Arc<Room>>>,
 }
@@ -70,11 +71,17 @@ pub(crate) struct Seat {
 impl Service {
     /// Takes one of the connections this node may hold, or sheds the request.
     pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let permit = Arc::clone(&self.connections).try_acquire_owned();
-        match permit {
-            Ok(permit) if !self.draining.load(Ordering::SeqCst) => Ok(permit),
-            Ok(_) | Err(_) => Err(Problem::unavailable(RETRY_AFTER)),
-        }
+        self.take(&self.connections).ok_or_else(|| Problem::unavailable(RETRY_AFTER))
+    }
+
+    /// Takes one of the few connections that are only told why they are refused.
+    pub(crate) fn admit_refused(&self, refused: Refused) -> Result<OwnedSemaphorePermit, Problem> {
+        self.take(&self.refusals).ok_or_else(|| refused.into())
+    }
+
+    fn take(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(places).try_acquire_owned().ok()?;
+        (!self.draining.load(Ordering::SeqCst)).then_some(permit)
     }
 
     /// The room of a sale, if there is such a sale. One this node has not heard of is asked for: only a request that

@@ -25,7 +25,7 @@ use tokio_tungstenite::{
 use crate::{
     close::Close,
     config::millis,
-    credentials::{self, Pass},
+    credentials::{self, Pass, Refused},
     frame, handshake,
     hub::TooMany,
     service::{Seat, Service, ended},
@@ -45,22 +45,20 @@ pub(crate) async fn open(
     mut exchange: Exchange,
 ) -> Result<Response, Problem> {
     let response = handshake::answer(&exchange)?;
-    let permit = service.admit()?;
-    let pass = check(&service, &exchange);
+    // What is wrong with the proof is told after the upgrade, by a close code: that is all a browser shows a page.
+    let (pass, permit) = match check(&service, &exchange) {
+        Ok(pass) => (Ok(Box::new(pass)), service.admit()?),
+        Err(refused) => (Err(refused.close()), service.admit_refused(refused)?),
+    };
     let upgrade = hyper::upgrade::on(&mut exchange.request);
-    let task = run(Arc::clone(&service), upgrade, pass, permit);
-    service.tasks.spawn(task);
+    service.tasks.spawn(run(Arc::clone(&service), upgrade, pass, permit));
     Ok(response)
 }
 
-/// What is wrong is told after the upgrade, by a close code: that is all a browser shows a page.
-fn check(service: &Service, exchange: &Exchange) -> Result<Box<Pass>, Close> {
-    let sale = SaleId::new(exchange.param("sale"))
-        .map_err(|_| Close::BadRequest("the sale in the path must be 1 to 63 of a-z, 0-9 and -"))?;
+fn check(service: &Service, exchange: &Exchange) -> Result<Pass, Refused> {
+    let sale = SaleId::new(exchange.param("sale")).map_err(|_| Refused::BadSale)?;
     let now = service.clock.now();
     credentials::check(exchange, &sale, &service.keyring, &service.config, now)
-        .map(Box::new)
-        .map_err(credentials::Refused::close)
 }
 
 async fn run(
@@ -81,8 +79,9 @@ async fn run(
 async fn upgraded(service: Arc<Service>, upgrade: OnUpgrade, pass: Result<Box<Pass>, Close>) {
     let limit = millis(service.config.upgrade_timeout_ms);
     let Ok(Ok(upgraded)) = Box::pin(timeout(limit, upgrade)).await else { return };
-    match raw_socket(upgraded) {
-        Ok((stream, read)) => serve(service, stream, read.into(), pass).await,
+    // Copied at once, because these bytes own all of hyper's buffer; there are none unless the client was early.
+    match raw_socket(upgraded).map(|(stream, read)| (stream, read.to_vec())) {
+        Ok((stream, read)) => serve(service, stream, read, pass).await,
         // TLS, or another server's stream: it works as it is, only fatter.
         Err(upgraded) => {
             Box::pin(serve(service, TokioIo::new(upgraded), Vec::new(), pass)).await;
@@ -282,6 +281,18 @@ impl Allowance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The size of the future a function makes, without making one.
+    fn size<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A crowd's memory is this task times the crowd: what is needed only at times belongs into a box.
+    #[test]
+    fn a_connections_task_is_small() {
+        let bytes = size(run);
+        assert!(bytes <= 2_048, "a task takes {bytes} bytes");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_may_say_so_much_in_a_minute() {

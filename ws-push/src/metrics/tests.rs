@@ -44,7 +44,7 @@ fn names_and_labels_are_the_contracts() {
     ::metrics::with_local_recorder(&names, || {
         describe();
         Frames::new();
-        connections(&SaleId::new("demo").unwrap());
+        connections(&SaleId::new("demo").unwrap()).set(1.0);
         closed("4410");
     });
     assert_eq!(

@@ -240,3 +240,18 @@ async fn a_full_node_sheds_before_the_upgrade() {
     eventually("nothing is looked up for those who wait", || world.stores.take_looks().is_empty())
         .await;
 }
+
+/// The unproven must not take the places of the proven.
+#[tokio::test]
+async fn a_flood_of_bad_proofs_shuts_nobody_out() {
+    let config = Config { connections_max: 1, refusals_max: 2, ..quick() };
+    let world = World::start(config).await;
+    // Each holds its connection as long as it can, by not answering the close frame.
+    let mut flood = Vec::new();
+    for _ in 0..2 {
+        flood.push(Client::open(world.address, "demo", "", &bearer("forged")).await);
+    }
+    let refused = Client::try_open(world.address, "demo", "", &bearer("forged")).await;
+    assert_eq!(refused.err(), Some(401), "beyond the limit they are told in HTTP");
+    assert_eq!(world.connect(&world.claims(5)).await.frame().await.0["type"], "entry");
+}
