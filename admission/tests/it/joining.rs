@@ -176,7 +176,8 @@ async fn a_full_line_refuses() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_banned_are_kept_out() {
     let stage = Stage::open().await;
-    let ban = |rule: BanRule| stage.ports.ledger.add_ban(rule, None, &author_static());
+    let author = author();
+    let ban = |rule: BanRule| stage.ports.ledger.add_ban(rule, None, &author);
     ban(BanRule::Buyer("mallory".parse().unwrap())).await.unwrap();
     ban(BanRule::Cidr("198.51.100.0/24".parse().unwrap())).await.unwrap();
     ban(BanRule::Header { name: "x-bot".into(), value: "yes".into() }).await.unwrap();
@@ -191,12 +192,6 @@ async fn the_banned_are_kept_out() {
     stage.joining("eve").header("x-bot", "yes").send().await.expect(403, "banned");
     stage.joining("eve").header("x-bot", "no").send().await.expect(202, "");
     assert_eq!(stage.queued().await.len(), 1, "refusals change nothing");
-}
-
-fn author_static() -> &'static sluice_core::ports::Author {
-    static AUTHOR: std::sync::LazyLock<sluice_core::ports::Author> =
-        std::sync::LazyLock::new(author);
-    &AUTHOR
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -272,9 +267,8 @@ async fn an_unknown_join_is_found_by_the_retry_and_durable_before_it_is_answered
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_brings_a_forgotten_place_back_with_its_number() {
+async fn a_line_that_was_warmed_again_gives_later_numbers_and_finds_the_earlier_places() {
     let stage = Stage::open().await;
-    stage.join("bob").await;
     let mine = stage.join("ada").await;
     stage.forget_line().await;
     let again = stage.joining("ada").bearer(text(&mine["token"])).send().await.expect(200, "");

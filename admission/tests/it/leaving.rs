@@ -33,17 +33,6 @@ async fn a_place_is_given_up_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_place_the_line_has_forgotten_is_given_up_all_the_same() {
-    let stage = Stage::open().await;
-    let mine = stage.join("ada").await;
-    stage.forget_line().await;
-    stage.about(Method::DELETE, &mine, "").send().await.expect(204, "");
-    let id = text(&mine["entry"]).parse().unwrap();
-    let record = stage.ports.ledger.entries(&[id]).await.unwrap();
-    assert_eq!(record[0].as_ref().unwrap().outcome.as_str(), "left");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leaving_after_reserved_cancels_the_order() {
     let stage = Stage::open().await;
     let mine = stage.join("ada").await;

@@ -252,7 +252,7 @@ impl Stage {
         let standings = self
             .ports
             .line
-            .call(&self.sale, self.epoch, None, &[line_entry.clone()])
+            .call(&self.sale, self.epoch, None, std::slice::from_ref(&line_entry))
             .await
             .unwrap();
         assert_eq!(standings, [Standing::Called]);
