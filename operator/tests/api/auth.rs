@@ -26,7 +26,7 @@ async fn only_a_whole_token_of_the_right_scheme_is_right() {
         "Bearer".to_owned(),
         right.clone(),
     ] {
-        house.ask(with_authorization(&house, &wrong)).await.is_problem(401, "identity_required");
+        house.ask(with_authorization(&house, &wrong)).await.refuses(401, "identity_required");
     }
     house.ask(with_authorization(&house, &format!("bearer {right}"))).await.is(200);
 }
@@ -38,12 +38,12 @@ async fn an_address_that_keeps_failing_is_told_to_wait_and_written_down_once() {
             .await;
     let wrong = format!("Bearer {}", "w".repeat(40));
     for _ in 0..5 {
-        house.ask(with_authorization(&house, &wrong)).await.is_problem(401, "identity_required");
+        house.ask(with_authorization(&house, &wrong)).await.refuses(401, "identity_required");
     }
     for _ in 0..5 {
         let answer = house.ask(with_authorization(&house, &wrong)).await;
         assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
-        answer.is_problem(429, "too_many_requests");
+        answer.refuses(429, "too_many_requests");
     }
     let rows: Vec<_> =
         house.log().await.into_iter().filter(|(_, verb, ..)| verb == "auth").collect();

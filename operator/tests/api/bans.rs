@@ -37,7 +37,7 @@ async fn a_ban_bites_here_and_is_told_to_all() {
     house.delete(&format!("/v1/bans/{}", ban["id"])).await.is(204);
     assert!(!house.directory.bans().covers(&mallory, None));
     for id in [ban["id"].to_string(), "999".to_owned(), "-1".to_owned(), "x".to_owned()] {
-        house.delete(&format!("/v1/bans/{id}")).await.is_problem(404, "no_such_ban");
+        house.delete(&format!("/v1/bans/{id}")).await.refuses(404, "no_such_ban");
     }
     assert_eq!(house.get("/v1/bans").await.is(200)["bans"].as_array().unwrap().len(), 2);
 }
@@ -59,11 +59,11 @@ async fn there_are_only_so_many_bans() {
     for n in 0..2 {
         house.post("/v1/bans", json!({ "buyer": format!("b{n}") })).await.is(201);
     }
-    house.post("/v1/bans", json!({ "buyer": "b2" })).await.is_problem(409, "too_many_bans");
+    house.post("/v1/bans", json!({ "buyer": "b2" })).await.refuses(409, "too_many_bans");
     house.post("/v1/bans", json!({ "buyer": "b1" })).await.is(200);
     house
         .post("/v1/bans", json!({ "buyer": "b", "reason": "x".repeat(501) }))
         .await
-        .is_problem(422, "out_of_range");
+        .refuses(422, "out_of_range");
     assert_eq!(house.get("/v1/bans").await.is(200)["bans"].as_array().unwrap().len(), 2);
 }

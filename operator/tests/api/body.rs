@@ -70,7 +70,7 @@ async fn a_field_that_does_not_fit_is_named() {
         ("POST", "/v1/bans", json!({ "cidr": "here" }), "cidr"),
     ] {
         let refusal =
-            house.as_role(Role::Admin, method, path, body).await.is_problem(400, "bad_request");
+            house.as_role(Role::Admin, method, path, body).await.refuses(400, "bad_request");
         assert_eq!(refusal["field"], field, "{method} {path}: {refusal}");
     }
     let sales = house.ports.ledger.sales().await.unwrap();
@@ -83,16 +83,14 @@ async fn what_is_no_json_is_refused() {
     let house =
         House::open_with(Limits { body_bytes_max: 1_000, ..Limits::default() }, |ports| ports)
             .await;
-    post_raw(&house, "/v1/sales", "application/json", "{\"id\":")
-        .await
-        .is_problem(400, "bad_request");
-    post_raw(&house, "/v1/sales", "application/json", "").await.is_problem(400, "bad_request");
+    post_raw(&house, "/v1/sales", "application/json", "{\"id\":").await.refuses(400, "bad_request");
+    post_raw(&house, "/v1/sales", "application/json", "").await.refuses(400, "bad_request");
     post_raw(&house, "/v1/sales", "application/json", sale_body("a").to_string() + "x")
         .await
-        .is_problem(400, "bad_request");
+        .refuses(400, "bad_request");
     post_raw(&house, "/v1/sales", "text/plain", sale_body("a").to_string())
         .await
-        .is_problem(415, "unsupported_media_type");
+        .refuses(415, "unsupported_media_type");
     let fat = post_raw(
         &house,
         "/v1/sales",
@@ -109,5 +107,5 @@ async fn a_wrong_method_is_told_the_right_ones() {
     let house = House::open().await;
     let answer = house.as_role(Role::Admin, "PUT", "/v1/sales/drop/policy", json!({})).await;
     assert!(answer.header("allow").contains("PATCH"));
-    answer.is_problem(405, "method_not_allowed");
+    answer.refuses(405, "method_not_allowed");
 }

@@ -47,7 +47,7 @@ async fn joined(house: &House, sale: &SaleId) -> (Epoch, LineEntry) {
 }
 
 async fn is_busy(house: &House, with: &str) {
-    let refusal = house.delete("/v1/sales/drop").await.is_problem(409, "sale_busy");
+    let refusal = house.delete("/v1/sales/drop").await.refuses(409, "sale_busy");
     assert!(refusal["detail"].as_str().unwrap().contains(with), "{refusal}");
     assert_eq!(
         house.get("/v1/sales/drop").await.is(200)["version"],
@@ -89,8 +89,8 @@ async fn a_sale_with_somebody_in_line_stays() {
         matches!(heard(&mut bulletin).await, Notice::Sale { sale } if sale.is_over(UnixMillis(0)))
     );
     assert_eq!(heard(&mut bulletin).await, Notice::SaleDeleted { sale: sale.clone() });
-    house.get("/v1/sales/drop").await.is_problem(404, "no_such_sale");
-    house.delete("/v1/sales/drop").await.is_problem(404, "no_such_sale");
+    house.get("/v1/sales/drop").await.refuses(404, "no_such_sale");
+    house.delete("/v1/sales/drop").await.refuses(404, "no_such_sale");
     // Its name is free again, and nothing of the old one shows.
     assert_eq!(house.post("/v1/sales", sale_body("drop")).await.is(201)["version"], 1);
 }
@@ -124,10 +124,10 @@ async fn a_sale_with_an_open_order_stays_until_the_order_is_final() {
         .unwrap();
 
     house.post("/v1/sales/drop/close", Value::Null).await.is(200);
-    let refusal = house.delete("/v1/sales/drop").await.is_problem(409, "sale_busy");
+    let refusal = house.delete("/v1/sales/drop").await.refuses(409, "sale_busy");
     assert!(refusal["detail"].as_str().unwrap().contains("1 of its orders"), "{refusal}");
     house.ports.ledger.begin_closing(order, ClosingCause::Cancelled).await.unwrap();
-    house.delete("/v1/sales/drop").await.is_problem(409, "sale_busy");
+    house.delete("/v1/sales/drop").await.refuses(409, "sale_busy");
     house.ports.ledger.close_unpaid(order).await.unwrap();
     house.delete("/v1/sales/drop").await.is(204);
     assert_eq!(house.ports.ledger.sales().await.unwrap(), [] as [Arc<_>; 0]);
@@ -141,4 +141,23 @@ async fn a_sale_nobody_ever_joined_goes_at_once() {
     assert_eq!(house.ports.ledger.sale(&sale).await.unwrap(), None);
     let verbs: Vec<_> = house.log().await.into_iter().map(|(_, verb, ..)| verb).collect();
     assert_eq!(verbs, ["sale.create", "sale.close", "sale.delete"]);
+}
+
+/// A node that has not heard of the close yet lets one more buyer in: the place is not lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_overtakes_the_close_keeps_the_sale() {
+    let (house, mut beginnings, go_on) = House::open_with_slow_bulletin().await;
+    go_on.add_permits(1);
+    let sale = house.sale("drop").await;
+    beginnings.recv().await.unwrap();
+    let late = async {
+        beginnings.recv().await.unwrap();
+        joined(&house, &sale).await;
+        go_on.add_permits(1);
+    };
+    let (answer, ()) = tokio::join!(house.delete("/v1/sales/drop"), late);
+    answer.refuses(409, "sale_busy");
+    let kept = house.get("/v1/sales/drop").await.is(200);
+    assert_eq!(kept["state"], "closed", "nobody else may join");
+    assert_eq!(house.ports.line.snapshot(&sale).await.unwrap().last, Seq(1));
 }

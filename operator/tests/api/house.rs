@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -15,12 +16,13 @@ use sluice_backends::embedded::{Embedded, EmbeddedSettings};
 use sluice_core::{
     clock::{Clock, TokioClock, UnixMillis},
     ids::SaleId,
-    ports::{Heard, Notice, Ports, Subscription},
+    ports::{Bulletin, Heard, Notice, PortResult, Ports, Subscription},
     view::Directory,
 };
 use sluice_http::{Router, RouterSettings, Server, ServerConfig};
 use sluice_operator::{AdminSecret, AdminToken, Config, Limits, Operator, OperatorPorts, Role};
 use tokio::{
+    sync::{Semaphore, mpsc},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -60,7 +62,7 @@ impl Answer {
 
     /// Fails unless the answer is a problem of this status and code; returns its body.
     #[track_caller]
-    pub(crate) fn is_problem(self, status: u16, code: &str) -> Value {
+    pub(crate) fn refuses(self, status: u16, code: &str) -> Value {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.body);
         let body = self.is(status);
         assert_eq!(body["code"], code, "{body}");
@@ -130,6 +132,18 @@ impl House {
             _embedded: embedded,
             _data: data,
         }
+    }
+
+    /// Also gives what says when somebody publishes, and what lets them: one permit each.
+    pub(crate) async fn open_with_slow_bulletin() -> (Self, mpsc::Receiver<()>, Arc<Semaphore>) {
+        let (began, beginnings) = mpsc::channel(8);
+        let go_on = Arc::new(Semaphore::new(0));
+        let slow = Arc::clone(&go_on);
+        let house = Self::open_with(Limits::default(), |ports| {
+            let inner = Arc::clone(&ports.bulletin);
+            Ports { bulletin: Arc::new(SlowBulletin { inner, began, go_on: slow }), ..ports }
+        });
+        (house.await, beginnings, go_on)
     }
 
     /// Sends a request as it is.
@@ -230,6 +244,27 @@ impl House {
             )
         })
         .collect()
+    }
+}
+
+/// A bulletin that says when somebody publishes, and lets them wait.
+#[derive(Debug)]
+struct SlowBulletin {
+    inner: Arc<dyn Bulletin>,
+    began: mpsc::Sender<()>,
+    go_on: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Bulletin for SlowBulletin {
+    async fn publish(&self, notice: Notice) -> PortResult<()> {
+        self.began.send(()).await.unwrap();
+        self.go_on.acquire().await.unwrap().forget();
+        self.inner.publish(notice).await
+    }
+
+    async fn subscribe(&self) -> PortResult<Box<dyn Subscription>> {
+        self.inner.subscribe().await
     }
 }
 

@@ -60,7 +60,7 @@ async fn every_route_asks_for_its_role() {
                 continue;
             }
             let before = house.ports.ledger.sale(&sale).await.unwrap().unwrap();
-            let refusal = house.ask(request).await.is_problem(403, "forbidden");
+            let refusal = house.ask(request).await.refuses(403, "forbidden");
             let detail = refusal["detail"].as_str().unwrap();
             assert!(
                 detail.contains(&format!("the role `{}`", needed.as_str())),
@@ -85,7 +85,7 @@ async fn nobody_comes_in_without_a_token() {
         request.headers_mut().remove("authorization");
         let answer = house.ask(request).await;
         assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
-        answer.is_problem(401, "identity_required");
+        answer.refuses(401, "identity_required");
     }
     let now = house.ports.ledger.sales().await.unwrap();
     assert_eq!((now.len(), now[0].version.0), (1, 1), "something was changed");

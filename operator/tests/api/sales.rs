@@ -39,8 +39,8 @@ async fn a_sale_is_made_shown_and_announced() {
     let list = house.get("/v1/sales").await.is(200);
     assert_eq!(list["sales"][0]["id"], "drop");
     assert_eq!(list["sales"].as_array().unwrap().len(), 1);
-    house.get("/v1/sales/other").await.is_problem(404, "no_such_sale");
-    house.get("/v1/sales/NOT%20A%20NAME").await.is_problem(404, "no_such_sale");
+    house.get("/v1/sales/other").await.refuses(404, "no_such_sale");
+    house.get("/v1/sales/NOT%20A%20NAME").await.refuses(404, "no_such_sale");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,7 +49,7 @@ async fn an_id_is_given_once() {
     house.sale("drop").await;
     let mut other = sale_body("drop");
     other["title"] = json!("Another");
-    house.post("/v1/sales", other).await.is_problem(409, "sale_exists");
+    house.post("/v1/sales", other).await.refuses(409, "sale_exists");
     assert_eq!(house.get("/v1/sales/drop").await.is(200)["title"], "A drop");
 }
 
@@ -112,7 +112,7 @@ async fn a_sale_out_of_range_is_refused() {
         if field == "closes_at" {
             body["opens_at"] = json!("2020-01-01T00:00:00Z");
         }
-        let refusal = house.post("/v1/sales", body).await.is_problem(422, "out_of_range");
+        let refusal = house.post("/v1/sales", body).await.refuses(422, "out_of_range");
         assert_eq!(refusal["field"], field, "{refusal}");
         assert!(refusal["detail"].as_str().unwrap().contains(range), "{refusal}");
     }

@@ -90,7 +90,7 @@ async fn the_figures_come_from_every_store() {
     assert_eq!((&stats["turn_queue_depth"], &stats["dead_letters"]), (&json!(0), &json!(0)));
     assert_eq!(stats["missing"], json!([]));
     assert!(stats["now"].as_str().unwrap().ends_with('Z'));
-    house.get("/v1/sales/other/stats").await.is_problem(404, "no_such_sale");
+    house.get("/v1/sales/other/stats").await.refuses(404, "no_such_sale");
 }
 
 #[derive(Debug)]
@@ -137,8 +137,8 @@ async fn a_store_that_is_away_is_named_and_the_rest_is_told() {
     assert_eq!((&stats["drift"], &stats["skus"][0]["gate"]), (&Value::Null, &Value::Null));
     assert_eq!(stats["skus"][0]["ledger"]["total"], 105);
     // A deletion that cannot reach everybody is not reported as done; a repeat goes on with it.
-    house.delete("/v1/sales/drop").await.is_problem(503, "unavailable");
-    house.delete("/v1/sales/drop").await.is_problem(503, "unavailable");
+    house.delete("/v1/sales/drop").await.refuses(503, "unavailable");
+    house.delete("/v1/sales/drop").await.refuses(503, "unavailable");
     assert_eq!(house.ports.ledger.sale(&sale).await.unwrap(), None);
 }
 

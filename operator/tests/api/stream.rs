@@ -1,16 +1,12 @@
 //! The statistics stream, and changes whose client goes away.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::Value;
-use sluice_core::ports::{Bulletin, Notice, PortResult, Ports, Subscription};
+use sluice_core::ports::Notice;
 use sluice_operator::{Limits, Role};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::{Semaphore, mpsc},
     task::JoinSet,
     time::timeout,
 };
@@ -76,7 +72,7 @@ async fn the_stream_tells_what_changes_and_ends_with_the_sale() {
     }
     assert_eq!(events.next().await, None);
     let request = house.request(Role::Viewer, "GET", "/v1/sales/drop/stats/stream", &Value::Null);
-    house.ask(request).await.is_problem(404, "no_such_sale");
+    house.ask(request).await.refuses(404, "no_such_sale");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +85,7 @@ async fn there_are_only_so_many_streams_and_one_that_ends_makes_room() {
     let again = || house.request(Role::Viewer, "GET", "/v1/sales/drop/stats/stream", &Value::Null);
     let answer = house.ask(again()).await;
     assert!(answer.headers.contains_key("retry-after"));
-    answer.is_problem(503, "too_many_streams");
+    answer.refuses(503, "too_many_streams");
     drop(first);
     until("room for another stream", async || {
         (house.send(again()).await.status() == 200).then_some(())
@@ -116,38 +112,10 @@ async fn a_drain_says_farewell_and_ends() {
     assert_eq!(names.last().map(String::as_str), Some("bye"), "{names:?}");
 }
 
-/// A bulletin that says when somebody publishes, and lets them wait.
-#[derive(Debug)]
-struct SlowBulletin {
-    inner: Arc<dyn Bulletin>,
-    began: mpsc::Sender<()>,
-    go_on: Arc<Semaphore>,
-}
-
-#[async_trait]
-impl Bulletin for SlowBulletin {
-    async fn publish(&self, notice: Notice) -> PortResult<()> {
-        self.began.send(()).await.unwrap();
-        self.go_on.acquire().await.unwrap().forget();
-        self.inner.publish(notice).await
-    }
-
-    async fn subscribe(&self) -> PortResult<Box<dyn Subscription>> {
-        self.inner.subscribe().await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_announced_though_its_client_went_away() {
-    let (began, mut beginnings) = mpsc::channel(8);
-    let go_on = Arc::new(Semaphore::new(1));
-    let slow = Arc::clone(&go_on);
-    let house = House::open_with(Limits::default(), |ports| {
-        let bulletin =
-            Arc::new(SlowBulletin { inner: Arc::clone(&ports.bulletin), began, go_on: slow });
-        Ports { bulletin, ..ports }
-    })
-    .await;
+    let (house, mut beginnings, go_on) = House::open_with_slow_bulletin().await;
+    go_on.add_permits(1);
     house.sale("drop").await;
     beginnings.recv().await.unwrap();
     let mut bulletin = house.ports.bulletin.subscribe().await.unwrap();

@@ -48,9 +48,9 @@ async fn a_stale_version_is_refused_on_every_change() {
     ] {
         let answer = house.if_match(method, path, "\"1\"", body.clone()).await;
         assert_eq!(answer.header("etag"), "\"2\"", "{method} {path}");
-        assert!(answer.is_problem(412, "stale")["detail"].as_str().unwrap().contains("version 2"));
+        assert!(answer.refuses(412, "stale")["detail"].as_str().unwrap().contains("version 2"));
         let malformed = house.if_match(method, path, "1", body).await;
-        assert_eq!(malformed.is_problem(400, "bad_request")["field"], "if-match");
+        assert_eq!(malformed.refuses(400, "bad_request")["field"], "if-match");
     }
     let now = house.get("/v1/sales/drop").await.is(200);
     assert_eq!((&now["version"], &now["policy"]["fraction"]), (&json!(2), &json!(0.1)));
@@ -124,7 +124,7 @@ async fn every_range_is_kept_and_named() {
 async fn refused(house: &House, patch: Value, field: &str, range: &str) {
     let before = house.get("/v1/sales/drop").await.is(200);
     let refusal =
-        house.patch("/v1/sales/drop/policy", patch.clone()).await.is_problem(422, "out_of_range");
+        house.patch("/v1/sales/drop/policy", patch.clone()).await.refuses(422, "out_of_range");
     assert_eq!(refusal["field"], field, "{patch}");
     assert!(refusal["detail"].as_str().unwrap().contains(range), "{patch}: {refusal}");
     let after = house.get("/v1/sales/drop").await.is(200);
@@ -158,10 +158,10 @@ async fn a_sale_is_steered_and_a_repeat_changes_nothing() {
         house
             .post(&format!("/v1/sales/drop/{verb}"), Value::Null)
             .await
-            .is_problem(409, "sale_closed");
+            .refuses(409, "sale_closed");
     }
     assert_eq!(house.get("/v1/sales/drop").await.is(200)["version"], version);
-    house.post("/v1/sales/other/pause", Value::Null).await.is_problem(404, "no_such_sale");
+    house.post("/v1/sales/other/pause", Value::Null).await.refuses(404, "no_such_sale");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,7 +202,7 @@ async fn a_notice_is_shown_replaced_and_taken_away() {
         let refusal = house
             .post("/v1/sales/drop/notice", json!({ "text": text }))
             .await
-            .is_problem(422, "out_of_range");
+            .refuses(422, "out_of_range");
         assert_eq!(refusal["field"], field, "{text}");
     }
     assert_eq!(house.get("/v1/sales/drop").await.is(200)["notice"], languages(20));
@@ -238,16 +238,16 @@ async fn added_stock_reaches_the_ledger_the_gate_and_the_dispatcher() {
 
     for add in [json!(0), json!(-5), json!(1_000_000_000), json!(u64::MAX), json!(1e40)] {
         let refusal = house.post("/v1/sales/drop/skus/standard/stock", json!({ "add": add })).await;
-        assert_eq!(refusal.is_problem(422, "out_of_range")["field"], "add", "{add}");
+        assert_eq!(refusal.refuses(422, "out_of_range")["field"], "add", "{add}");
     }
     house
         .post("/v1/sales/drop/skus/other/stock", json!({ "add": 1 }))
         .await
-        .is_problem(404, "no_such_sku");
+        .refuses(404, "no_such_sku");
     house
         .post("/v1/sales/drop/skus/NO/stock", json!({ "add": 1 }))
         .await
-        .is_problem(404, "no_such_sku");
+        .refuses(404, "no_such_sku");
     assert_eq!(house.ports.ledger.stock(&sale).await.unwrap()[0].total, 105);
     assert_eq!(
         house
