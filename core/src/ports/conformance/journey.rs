@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::timeout;
+
 use super::{House, assert_balanced, samples::*, soon};
 use crate::{
     ids::{BuyerId, Epoch, HoldId, SaleId, Seq},
@@ -151,18 +153,23 @@ pub async fn a_turn_released_twice_makes_one_order(mut house: impl House<Port = 
     drain.outlet.ack(&[message.tag]).await.unwrap();
     let mut workers = ports.turns.consume(10).await.unwrap();
     let mut orders = BTreeSet::new();
-    for _ in 0..2 {
-        let delivery = soon("a turn", workers.deliveries.next(1)).await.unwrap().remove(0);
-        let entry = delivery.turn.line_entry;
-        let reserved = ports.gate.reserve(&sale, &[demand(&entry)]).await.unwrap();
-        assert_eq!(reserved, [Reserved::Held]);
-        match ports.ledger.hold(&sale, vec![request(entry)]).await.unwrap().remove(0) {
-            HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
-                orders.insert(record.order.unwrap().order);
+    // Once or twice, as the queue likes; what is not acknowledged in between comes to another worker as well.
+    for _ in 0..3 {
+        let next = timeout(super::QUIET, workers.deliveries.next(10)).await;
+        let deliveries = next.map_or_else(|_| Vec::new(), Result::unwrap);
+        for delivery in &deliveries {
+            let entry = delivery.turn.line_entry.clone();
+            let reserved = ports.gate.reserve(&sale, &[demand(&entry)]).await.unwrap();
+            assert_eq!(reserved, [Reserved::Held]);
+            match ports.ledger.hold(&sale, vec![request(entry)]).await.unwrap().remove(0) {
+                HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
+                    orders.insert(record.order.unwrap().order);
+                }
+                HoldReply::GateWrong => panic!("the gate had said yes"),
             }
-            HoldReply::GateWrong => panic!("the gate had said yes"),
         }
-        workers.outlet.ack(&[delivery.tag]).await.unwrap();
+        drop(workers);
+        workers = ports.turns.consume(10).await.unwrap();
     }
     assert_eq!(orders.len(), 1, "one order for one entry");
     let levels = ports.gate.levels(&sale).await.unwrap();

@@ -55,8 +55,8 @@ impl Walk {
     fn some_entry(&mut self) -> LineEntry {
         if self.entries.is_empty() || self.draw(3) > 0 {
             let seq = self.entries.len() as u64 + 1;
-            let units = u32::try_from(self.draw(4) + 1).unwrap();
-            self.entries.push(wanting(seq, &format!("buyer-{}", self.draw(12)), &[("a", units)]));
+            let units = u32::try_from(self.draw(3) + 1).unwrap();
+            self.entries.push(wanting(seq, &format!("buyer-{}", self.draw(40)), &[("a", units)]));
         }
         self.entries[self.draw(self.entries.len())].clone()
     }
@@ -195,7 +195,7 @@ impl Walk {
 pub async fn a_random_walk_keeps_every_promise(mut house: impl House<Port = Arc<dyn Ledger>>) {
     let ledger = house.port();
     let patch = PolicyPatch { payment_window_seconds: Some(1), ..PolicyPatch::default() };
-    let sale = open_sale_with(&*ledger, &[("a", 20)], patch).await;
+    let sale = open_sale_with(&*ledger, &[("a", 60)], patch).await;
     let mut walk = Walk {
         ledger,
         sale,
@@ -203,7 +203,7 @@ pub async fn a_random_walk_keeps_every_promise(mut house: impl House<Port = Arc<
         entries: Vec::new(),
         outcomes: BTreeMap::new(),
         orders: BTreeMap::new(),
-        stock: 20,
+        stock: 60,
     };
     for step in 0..STEPS {
         walk.step().await;
