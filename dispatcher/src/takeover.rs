@@ -29,7 +29,13 @@ pub(crate) async fn warm(
         Some(_) | None => saved,
     };
     match within(limit, ports.line.warm(id, epoch, None)).await {
-        Ok(()) => within(limit, ports.line.advance(id, epoch, &furthest)).await?,
+        Ok(()) => {
+            let known = within(limit, ports.line.snapshot(id)).await?;
+            // A store that lost its last moments has fallen behind; its holes are the newer ones otherwise.
+            if known.cursor.serving < furthest.serving {
+                within(limit, ports.line.advance(id, epoch, &furthest)).await?;
+            }
+        }
         Err(PortError::Cold) => {
             let count = block_numbers(config, &feed.sale.borrow().clone());
             let block = within(limit, ports.ledger.next_block(id, count)).await?;

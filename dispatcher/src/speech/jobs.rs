@@ -118,8 +118,9 @@ impl Speech<'_> {
             Done::Stock(result) => {
                 self.under_way.stock = false;
                 let balances = self.or_later(result, "the ledger's stock could not be read")?;
-                if let Some(balances) = balances {
-                    self.stock_read(&balances).await;
+                match balances {
+                    Some(balances) => self.stock_read(&balances).await,
+                    None => self.ending.ask_later(Instant::now()),
                 }
             }
             Done::GateRebuilt(result) => {

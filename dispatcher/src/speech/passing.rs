@@ -46,6 +46,11 @@ impl Ending {
     pub(super) fn look_again(&mut self) {
         self.look = true;
     }
+
+    /// The ledger could not be asked: not again at once.
+    pub(super) fn ask_later(&mut self, now: Instant) {
+        self.asked_at = Some(now + ASK_IDLE_EVERY);
+    }
 }
 
 impl Speech<'_> {

@@ -24,6 +24,10 @@ impl Speech<'_> {
     /// Takes in a message and what else is ready.
     pub(super) async fn take_in(&mut self, first: WaitingMessage) -> Result<(), End> {
         let now = Instant::now();
+        if self.window.waiting() == 0 {
+            // Levels are read seldom while nobody waits.
+            self.books.levels_due();
+        }
         let mut recalled = self.admit(first, now);
         for _ in 1..MESSAGES_MAX {
             let ready = match &mut self.queue {

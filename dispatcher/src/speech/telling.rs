@@ -45,8 +45,9 @@ impl Telling {
     }
 
     pub(super) fn next_due(&self, config: &Config) -> Instant {
-        let every = if self.touched { config.report_every_min } else { config.report_every_max };
-        self.looked_at + every
+        let look = self.touched.then(|| self.looked_at + config.report_every_min);
+        let tell = self.told_at.map_or(self.looked_at, |told| told + config.report_every_max);
+        look.map_or(tell, |look| look.min(tell))
     }
 
     fn is_due(&self, now: Instant, config: &Config) -> bool {
@@ -55,9 +56,8 @@ impl Telling {
 
     /// Whether a report must be published: it says something new, or the last one is old.
     fn is_worth_telling(&self, report: &LineReport, now: Instant, config: &Config) -> bool {
-        let old = self.told_at.is_none_or(|told| {
-            now.duration_since(told) + config.report_every_min > config.report_every_max
-        });
+        let old =
+            self.told_at.is_none_or(|told| now.duration_since(told) >= config.report_every_max);
         old || self.last.as_ref().is_none_or(|last| says_more(report, last))
     }
 }

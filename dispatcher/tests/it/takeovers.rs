@@ -1,0 +1,265 @@
+//! A dispatcher dies or freezes; another goes on: nobody is lost, order is kept, no burst.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde_json::json;
+use sluice_core::{
+    clock::UnixMillis,
+    entry::Outcome,
+    ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
+    law::RateLaw,
+    line::{Cursor, LineEntry},
+    ports::{Block, Join, JoinReply, Line, LineSnapshot, Place, PortResult, Settlement, Standing},
+    random::Random,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use super::{
+    pace::{LAW, tick, worst_excess},
+    world::{Workers, World},
+};
+
+#[tokio::test(start_paused = true)]
+async fn killed_anywhere_nobody_is_lost_and_order_is_kept() {
+    for seed in 0..12 {
+        let random = Random::seeded(seed);
+        let stock = 50_000;
+        let law = RateLaw { ceiling: 100.0, ..LAW };
+        let mut world = World::with(&[("a", stock)], json!({"ceiling_per_second": 100.0})).await;
+        world.workers(Workers::Hold);
+        world.log.delay(Duration::from_millis(random.below(20)));
+        let mut running = world.dispatcher("first").await;
+        let mut entries = world.crowd(600, &[("a", 1)]).await;
+        for n in 0..4 {
+            if random.below(3) == 0 {
+                world.log.lose_answer_in(1 + random.below(50));
+            }
+            sleep(Duration::from_millis(1 + random.below(4_000))).await;
+            running.kill();
+            world.log.delay(Duration::from_millis(random.below(20)));
+            running = world.dispatcher(&format!("next-{n}")).await;
+            entries.extend(world.crowd(100, &[("a", 1)]).await);
+        }
+        world.until_all(&entries, Outcome::Reserved).await;
+        let firsts = world.log.first_releases();
+        assert_eq!(firsts.len(), entries.len(), "seed {seed}");
+        let numbers = world.log.first_numbers();
+        assert!(numbers.is_sorted(), "seed {seed}: {numbers:?}");
+        let worst = worst_excess(law, stock, &firsts);
+        assert!(worst <= tick(law, stock), "seed {seed}: {worst}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orderly_stop_repeats_nothing_and_keeps_nobody_waiting() {
+    let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 100.0})).await;
+    world.workers(Workers::Hold);
+    let first = world.dispatcher("first").await;
+    world.crowd(400, &[("a", 1)]).await;
+    world.until_released(150).await;
+    world.log.delay(Duration::from_millis(30));
+    sleep(Duration::from_millis(100)).await;
+    first.stop();
+    world.until("it has ended", async |_| first.has_ended()).await;
+    let (stopped, count) = (Instant::now(), world.log.count());
+    let cursor = world.ports.ledger.cursor(&world.sale).await.unwrap();
+    assert_eq!(cursor.serving.0, u64::try_from(count).unwrap(), "the cursor was saved");
+    let _second = world.dispatcher("second").await;
+    world.until_released(count + 1).await;
+    assert!(stopped.elapsed() < Duration::from_secs(1), "{:?}", stopped.elapsed());
+    world.until_released(400).await;
+    assert_eq!(world.log.count(), 400, "no turn was repeated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_dispatchers_one_speaks() {
+    let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 200.0})).await;
+    world.workers(Workers::Swallow);
+    let _first = world.dispatcher("first").await;
+    let _second = world.dispatcher("second").await;
+    world.crowd(2_000, &[("a", 1)]).await;
+    world.until_released(2_000).await;
+    let releases = world.log.releases();
+    assert_eq!(releases.len(), 2_000);
+    let epochs: HashSet<Epoch> = releases.iter().map(|release| release.turn.epoch).collect();
+    assert_eq!(epochs.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_dispatcher_wakes_up_fenced() {
+    let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 100.0})).await;
+    world.workers(Workers::Swallow);
+    let (freeze, frozen) = watch::channel(false);
+    let mut ports = world.ports.clone();
+    ports.line = Arc::new(FreezingLine { line: Arc::clone(&ports.line), frozen });
+    // It believes in its lease for an hour: only the epoch is left to stop it.
+    let mut config = World::config("zombie");
+    config.port_timeout = Duration::from_hours(1);
+    let _zombie = world.dispatcher_with(config, ports);
+    world
+        .until("it speaks", async |world| world.ports.line.snapshot(&world.sale).await.is_ok())
+        .await;
+    world.crowd(300, &[("a", 1)]).await;
+    world.until_released(50).await;
+    freeze.send_replace(true);
+    sleep(Duration::from_millis(200)).await;
+    let before = world.log.count();
+    let epoch = world.ports.line.snapshot(&world.sale).await.unwrap().epoch;
+    let _next = world.dispatcher("next").await;
+    world
+        .until("the next one has spoken", async |world| {
+            world.ports.line.snapshot(&world.sale).await.unwrap().epoch > epoch
+        })
+        .await;
+    assert_eq!(world.log.count(), before);
+    freeze.send_replace(false);
+    world.until_released(300).await;
+    let late = &world.log.releases()[before..];
+    assert!(late.iter().all(|release| release.turn.epoch > epoch), "the zombie released a turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_forgets_everything_goes_on() {
+    let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 100.0})).await;
+    world.workers(Workers::Hold);
+    let _running = world.dispatcher("one").await;
+    let mut entries = world.crowd(300, &[("a", 1)]).await;
+    world.until_released(120).await;
+    world.ports.line.forget(&world.sale).await.unwrap();
+    world
+        .until("it is warm again", async |world| {
+            world.ports.line.snapshot(&world.sale).await.is_ok()
+        })
+        .await;
+    let snapshot = world.ports.line.snapshot(&world.sale).await.unwrap();
+    assert!(snapshot.cursor.serving.0 >= 100, "{snapshot:?}");
+    entries.extend(world.crowd(100, &[("a", 1)]).await);
+    world.until_all(&entries, Outcome::Reserved).await;
+    let numbers: HashSet<Seq> = entries.iter().map(|entry| entry.seq).collect();
+    assert_eq!(numbers.len(), 400, "a number was given out twice");
+    assert!(world.log.first_numbers().is_sorted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_forgets_is_rebuilt_under_a_new_epoch() {
+    let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 100.0})).await;
+    world.workers(Workers::Hold);
+    let _running = world.dispatcher("one").await;
+    let entries = world.crowd(300, &[("a", 1)]).await;
+    world.until_released(100).await;
+    world.ports.gate.forget(&world.sale).await.unwrap();
+    world.until_all(&entries, Outcome::Reserved).await;
+    let levels = world.ports.gate.levels(&world.sale).await.unwrap();
+    assert_eq!((levels[0].available, levels[0].held), (100_000 - 300, 300));
+    assert!(world.log.first_numbers().is_sorted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_called_but_not_released_goes_though_nothing_is_free() {
+    // The last unit is in flight for an entry whose turn never left: it must leave, or the line stands for ever.
+    let policy = json!({"fraction": 1.0, "tail_per_second": 10.0});
+    let mut world = World::with(&[("a", 1)], policy).await;
+    world.workers(Workers::Sell);
+    let first = world.dispatcher("first").await;
+    world.log.hold(true);
+    let entries = world.crowd(2, &[("a", 1)]).await;
+    world
+        .until("the first is called", async |world| {
+            world.ports.line.snapshot(&world.sale).await.unwrap().called == 1
+        })
+        .await;
+    first.kill();
+    world.log.hold(false);
+    let _second = world.dispatcher("second").await;
+    world.until_all(&entries[..1], Outcome::Reserved).await;
+    world.until_all(&entries[1..], Outcome::SoldOut).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_are_extended_ahead_of_need() {
+    let mut world = World::with(&[("a", 10)], json!({"line_cap": 60_000})).await;
+    let _running = world.dispatcher("one").await;
+    let mut last = Seq(0);
+    for _ in 0..8 {
+        // `number` panics when the line is out of numbers.
+        let places = world.number(&vec![super::world::basket(&[("a", 1)]); 40_000]).await;
+        assert!(places[0].seq > last);
+        last = places[39_999].seq;
+        sleep(Duration::from_secs(2)).await;
+    }
+    assert_eq!(last, Seq(320_000));
+}
+
+/// A line whose `call` stops in the middle while frozen, as a process does that is not scheduled.
+#[derive(Debug)]
+struct FreezingLine {
+    line: Arc<dyn Line>,
+    frozen: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl Line for FreezingLine {
+    async fn warm(
+        &self,
+        sale: &SaleId,
+        epoch: Epoch,
+        restore: Option<(Block, Cursor)>,
+    ) -> PortResult<()> {
+        self.line.warm(sale, epoch, restore).await
+    }
+
+    async fn extend(&self, sale: &SaleId, epoch: Epoch, to: Seq) -> PortResult<()> {
+        self.line.extend(sale, epoch, to).await
+    }
+
+    async fn join(&self, sale: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>> {
+        self.line.join(sale, cap, joins).await
+    }
+
+    async fn confirm(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
+        self.line.confirm(sale, entries).await
+    }
+
+    async fn find(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<Vec<Option<Place>>> {
+        self.line.find(sale, entries).await
+    }
+
+    async fn find_buyer(&self, sale: &SaleId, buyer: &BuyerId) -> PortResult<Option<Place>> {
+        self.line.find_buyer(sale, buyer).await
+    }
+
+    async fn seen(&self, sale: &SaleId, entries: &[EntryId], at: UnixMillis) -> PortResult<()> {
+        self.line.seen(sale, entries, at).await
+    }
+
+    async fn call(
+        &self,
+        sale: &SaleId,
+        epoch: Epoch,
+        silent_before: Option<UnixMillis>,
+        entries: &[LineEntry],
+    ) -> PortResult<Vec<Standing>> {
+        let _ = self.frozen.clone().wait_for(|frozen| !frozen).await;
+        self.line.call(sale, epoch, silent_before, entries).await
+    }
+
+    async fn settle(&self, sale: &SaleId, settled: &[(EntryId, Settlement)]) -> PortResult<()> {
+        self.line.settle(sale, settled).await
+    }
+
+    async fn advance(&self, sale: &SaleId, epoch: Epoch, cursor: &Cursor) -> PortResult<()> {
+        self.line.advance(sale, epoch, cursor).await
+    }
+
+    async fn snapshot(&self, sale: &SaleId) -> PortResult<LineSnapshot> {
+        self.line.snapshot(sale).await
+    }
+
+    async fn forget(&self, sale: &SaleId) -> PortResult<()> {
+        self.line.forget(sale).await
+    }
+}
