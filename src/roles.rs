@@ -93,7 +93,7 @@ impl Process {
             secrets,
             clock,
         };
-        let roles = Roles::build(&config, &shared, &listeners, token, files).await?;
+        let roles = Roles::build(&config, &shared, &listeners, token, files)?;
         let sources = shared.sources();
         timeout(start_timeout, async {
             roles.operator.create_configured(config.sales.clone()).await?;
@@ -214,7 +214,7 @@ impl Shared {
 /// Every role, built.
 #[derive(Debug)]
 struct Roles {
-    admission: Admission,
+    admission: Arc<Admission>,
     dispatcher: Dispatcher,
     worker: Worker,
     simulated: Arc<Simulated>,
@@ -223,7 +223,7 @@ struct Roles {
 }
 
 impl Roles {
-    async fn build(config: &Config, shared: &Shared, listeners: &Listeners, token: Option<String>, files: u64) -> anyhow::Result<Self> {
+    fn build(config: &Config, shared: &Shared, listeners: &Listeners, token: Option<String>, files: u64) -> anyhow::Result<Self> {
         let ports = &shared.ports;
         let keyring = Arc::new(shared.secrets.keyring.clone());
         let (clock, random, urls) = (&shared.clock, &shared.random, &shared.urls);
@@ -240,8 +240,7 @@ impl Roles {
                 keyring: Arc::clone(&keyring),
                 urls: Arc::clone(urls),
             },
-        )
-        .await?;
+        )?;
         let dispatcher = Dispatcher::build(
             settings::dispatcher(),
             DispatcherPorts {

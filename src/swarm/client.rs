@@ -101,12 +101,17 @@ struct Source {
 }
 
 /// All connections of a crowd.
-#[derive(Debug)]
 pub(crate) struct Client {
     targets: Vec<(Target, SocketAddr)>,
     sources: Vec<Source>,
     tls: tokio_rustls::TlsConnector,
     connections: Mutex<JoinSet<()>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("targets", &self.targets).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -248,9 +253,8 @@ impl Client {
 
 /// The `n`-th source on a loopback network: 127.1.0.1 onwards, never 127.0.0.1 itself.
 fn loopback_source(n: u32) -> IpAddr {
-    let [_, _, high, low] = n.to_be_bytes();
-    let (third, fourth) = (high, low);
-    IpAddr::V4(Ipv4Addr::new(127, 1, third, fourth.max(1)))
+    let [_, _, high, low] = (n + 1).to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 1, high, low))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -22,7 +22,6 @@ pub(crate) enum Ending {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
     pub(crate) shopper: u32,
-    pub(crate) pushes: bool,
     pub(crate) ending: Ending,
     /// When the join that was answered was sent, and when its answer was there.
     pub(crate) join_sent: Option<Seconds>,
@@ -46,6 +45,10 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    pub(crate) fn of(shopper: u32) -> Self {
+        Self { shopper, ..Self::default() }
+    }
+
     /// The highest `serving` seen.
     pub(crate) fn seen(&self) -> u64 {
         self.serving

@@ -62,7 +62,7 @@ pub(crate) struct Shopper {
 pub(crate) async fn visit(crowd: Arc<Crowd>, habits: Habits) -> Record {
     let mut shopper = Shopper {
         headers: identity(habits.n),
-        record: Record { shopper: habits.n, pushes: habits.pushes, ..Record::default() },
+        record: Record::of(habits.n),
         token: String::new(),
         crowd: Arc::clone(&crowd),
         habits,

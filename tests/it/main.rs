@@ -8,3 +8,4 @@ mod crash;
 mod dependencies;
 mod house;
 mod layering;
+mod sim;

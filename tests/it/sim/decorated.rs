@@ -1,0 +1,113 @@
+//! The ports with faults around every call: a crash before or after the effect, a lost answer, an effect done twice.
+//!
+//! Written out once per method, so that the ports themselves need no hooks.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sluice_core::{
+    clock::UnixMillis,
+    ids::{BuyerId, EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, Version},
+    line::{Cursor, LineEntry},
+    order::{ClosingCause, Order, OrderState},
+    ports::*,
+    sale::{Sale, SaleChange},
+};
+
+use super::faults::Faults;
+
+/// A port behind faults.
+#[derive(Debug)]
+pub(crate) struct Faulty<P: ?Sized> {
+    pub(crate) inner: Arc<P>,
+    pub(crate) faults: Arc<Faults>,
+}
+
+macro_rules! faulty {
+    ($port:ident over $inner:ty { $( $kind:ident fn $name:ident($($argument:ident: $type:ty),*) -> $reply:ty; )* }) => {
+        #[async_trait]
+        impl $port for Faulty<$inner> {
+            $(
+                async fn $name(&self, $($argument: $type),*) -> PortResult<$reply> {
+                    self.faults.$kind(stringify!($name), self.inner.$name($($argument),*)).await
+                }
+            )*
+        }
+    };
+}
+
+faulty!(Line over dyn Line {
+    effect fn warm(sale: &SaleId, epoch: Epoch, restore: Option<(Block, Cursor)>) -> ();
+    effect fn extend(sale: &SaleId, epoch: Epoch, to: Seq) -> ();
+    effect fn join(sale: &SaleId, cap: u64, joins: Vec<Join>) -> Vec<JoinReply>;
+    effect fn confirm(sale: &SaleId, entries: &[EntryId]) -> ();
+    read fn find(sale: &SaleId, entries: &[EntryId]) -> Vec<Option<Place>>;
+    read fn find_buyer(sale: &SaleId, buyer: &BuyerId) -> Option<Place>;
+    effect fn seen(sale: &SaleId, entries: &[EntryId], at: UnixMillis) -> ();
+    effect fn call(sale: &SaleId, epoch: Epoch, silent_before: Option<UnixMillis>, entries: &[LineEntry]) -> Vec<Standing>;
+    effect fn settle(sale: &SaleId, settled: &[(EntryId, Settlement)]) -> ();
+    effect fn advance(sale: &SaleId, epoch: Epoch, cursor: &Cursor) -> ();
+    read fn snapshot(sale: &SaleId) -> LineSnapshot;
+    effect fn forget(sale: &SaleId) -> ();
+});
+
+faulty!(StockGate over dyn StockGate {
+    effect fn rebuild(sale: &SaleId, epoch: Epoch, image: GateImage) -> ();
+    effect fn reserve(sale: &SaleId, wants: &[Want]) -> Vec<Reserved>;
+    effect fn set(sale: &SaleId, updates: &[HoldUpdate]) -> ();
+    effect fn restock(sale: &SaleId, restock: &Restock) -> ();
+    read fn levels(sale: &SaleId) -> Vec<SkuLevel>;
+    effect fn forget(sale: &SaleId) -> ();
+});
+
+faulty!(SaleBook over dyn Ledger {
+    read fn sales() -> Vec<Arc<Sale>>;
+    read fn sale(sale: &SaleId) -> Option<Arc<Sale>>;
+    effect fn create_sale(sale: Sale, author: &Author) -> Created;
+    effect fn change_sale(sale: &SaleId, expected: Option<Version>, change: SaleChange, author: &Author, reason: Option<String>) -> Changed;
+    effect fn delete_sale(sale: &SaleId, author: &Author) -> Deleted;
+    read fn audit(before: Option<u64>, limit: u32) -> Vec<AuditRow>;
+    read fn bans() -> BanList;
+    effect fn add_ban(rule: BanRule, reason: Option<String>, author: &Author) -> Ban;
+    effect fn remove_ban(id: u64, author: &Author) -> bool;
+    effect fn record(audit: Audit) -> ();
+});
+
+faulty!(Speaker over dyn Ledger {
+    effect fn lease(sale: &SaleId, holder: &str, ttl: Duration) -> LeaseReply;
+    effect fn release_lease(sale: &SaleId, holder: &str) -> ();
+    effect fn renew_epoch(sale: &SaleId, holder: &str) -> Option<Epoch>;
+    effect fn next_block(sale: &SaleId, count: u64) -> Block;
+    read fn high_water(sale: &SaleId) -> Seq;
+    read fn cursor(sale: &SaleId) -> Cursor;
+    effect fn save_cursor(sale: &SaleId, epoch: Epoch, cursor: &Cursor) -> CursorSaved;
+});
+
+faulty!(EntryBook over dyn Ledger {
+    read fn entries(entries: &[EntryId]) -> Vec<Option<EntryRecord>>;
+    effect fn settle(sale: &SaleId, outcomes: Vec<NewOutcome>) -> Vec<EntryRecord>;
+    effect fn hold(sale: &SaleId, requests: Vec<HoldRequest>) -> Vec<HoldReply>;
+    effect fn replay(key: &IdempotencyKey) -> Replay;
+    read fn untold(limit: u32) -> Vec<EntryRecord>;
+    effect fn told(entries: &[EntryId]) -> ();
+});
+
+faulty!(OrderBook over dyn Ledger {
+    read fn order(order: OrderId) -> Option<Order>;
+    effect fn begin_closing(order: OrderId, cause: ClosingCause) -> StepReply;
+    effect fn close_unpaid(order: OrderId) -> StepReply;
+    effect fn fulfil(order: OrderId, to: OrderState) -> StepReply;
+    effect fn sweep_deadlines(limit: u32) -> Vec<Order>;
+    read fn unfinished(idle: Duration, limit: u32) -> Vec<Order>;
+    effect fn begin_payment(order: OrderId, payment: PaymentId, provider: &str) -> NewPayment;
+    read fn payment(payment: PaymentId) -> Option<Payment>;
+    effect fn apply_payment(update: PaymentUpdate) -> PaymentStep;
+    read fn stock(sale: &SaleId) -> Vec<StockBalance>;
+    read fn gate_image(sale: &SaleId) -> GateImage;
+    read fn order_counts(sale: &SaleId) -> Vec<OrderCount>;
+    read fn simulated_payment(payment: PaymentId) -> Option<SimulatedPayment>;
+    effect fn open_simulated(payment: SimulatedPayment) -> SimulatedPayment;
+    effect fn step_simulated(payment: PaymentId, from: SimulatedState, to: SimulatedState) -> Option<SimulatedPayment>;
+    effect fn told_simulated(payment: PaymentId) -> ();
+    read fn untold_simulated(idle: Duration, limit: u32) -> Vec<SimulatedPayment>;
+});
