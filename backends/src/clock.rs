@@ -12,7 +12,8 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock that the others take")]
     fn now(&self) -> UnixMillis {
         let now = SystemTime::now();
-        let millis = |since: std::time::Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        let millis =
+            |since: std::time::Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         match now.duration_since(UNIX_EPOCH) {
             Ok(after) => UnixMillis(millis(after)),
             Err(before) => UnixMillis(millis(before.duration()).saturating_neg()),

@@ -28,8 +28,8 @@ mod turns;
 mod waiting;
 
 use memory::{Memory, Remembered};
-use open::{Durability, Lock};
 pub use open::OpenError;
+use open::{Durability, Lock};
 pub use store::Failure;
 use store::{Limits, Store, Threads};
 use waiting::WaitingLimits;
@@ -112,7 +112,10 @@ impl Embedded {
         let (store, threads) = started.map_err(|source| OpenError::Threads { source })?;
         let store = Arc::new(store);
         match ports(&loader, &store, &clock, &settings) {
-            Ok(ports) => Ok(Self { ports, store, threads: Some(threads), _lock: lock }),
+            Ok(ports) => {
+                tracing::info!(file = %file.display(), "the embedded store is open");
+                Ok(Self { ports, store, threads: Some(threads), _lock: lock })
+            }
             Err(source) => {
                 store.halt();
                 threads.join();
@@ -175,7 +178,8 @@ fn ports(
         settled_places_max: settings.settled_places_max,
         holds_over_max: settings.holds_over_max,
     }));
-    let turns = turns::Turns::load(loader, Arc::clone(store), Arc::clone(clock), settings.turns_max)?;
+    let turns =
+        turns::Turns::load(loader, Arc::clone(store), Arc::clone(clock), settings.turns_max)?;
     let turns = Arc::new(turns);
     let limits = WaitingLimits {
         entries_max: settings.waiting_entries_max,
@@ -198,3 +202,6 @@ fn ports(
         ledger: Arc::new(ledger::SqlLedger::new(Arc::clone(store), Arc::clone(clock))),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,11 @@ pub fn describe() {
         Unit::Seconds,
         "Time from a call to a backend to its answer, by backend and operation."
     );
-    metrics::describe_gauge!(UP, Unit::Count, "1 while the backend answers, 0 once it has stopped.");
+    metrics::describe_gauge!(
+        UP,
+        Unit::Count,
+        "1 while the backend answers, 0 once it has stopped."
+    );
 }
 
 /// Notes how long one call to the embedded store took.

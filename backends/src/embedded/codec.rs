@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
 
-use rusqlite::{Row, types::Type};
+use rusqlite::{
+    Row,
+    types::{Type, ValueRef},
+};
 use sluice_core::{
     basket::{Basket, Item},
     clock::UnixMillis,
@@ -69,6 +72,10 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
+pub(super) fn is_null(row: &Row<'_>, column: usize) -> rusqlite::Result<bool> {
+    Ok(row.get_ref(column)? == ValueRef::Null)
+}
+
 /// 16 bytes.
 pub(super) fn id<T>(
     row: &Row<'_>,
@@ -122,10 +129,7 @@ pub(super) fn line_entry(
         holes_below: whole(row, first + 3)?,
         basket: baskets.read(row, first + 4)?,
         joined_at: time(row, first + 5)?,
-        address: match row.get_ref(first + 6)? {
-            rusqlite::types::ValueRef::Null => None,
-            _ => Some(text(row, first + 6)?),
-        },
+        address: if is_null(row, first + 6)? { None } else { Some(text(row, first + 6)?) },
     })
 }
 

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sluice_core::{
     ids::{Epoch, SaleId},
-    ports::{
-        GateImage, HoldUpdate, PortResult, Reserved, Restock, SkuLevel, StockGate, Want,
-    },
+    ports::{GateImage, HoldUpdate, PortResult, Reserved, Restock, SkuLevel, StockGate, Want},
 };
 
 use super::memory::{Memory, Stock};

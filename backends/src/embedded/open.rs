@@ -55,7 +55,9 @@ pub enum OpenError {
 
 /// Keeps a second process out for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+pub(super) struct Lock(
+    #[expect(dead_code, reason = "the lock lasts as long as the file is open")] File,
+);
 
 /// Takes the lock beside `file`.
 pub(super) fn lock(file: &Path) -> Result<Lock, OpenError> {
@@ -82,7 +84,8 @@ pub(super) enum Durability {
 
 /// The connection that writes. Call it first: it makes the file and the schema.
 pub(super) fn writer(file: &Path, durability: Durability) -> Result<Connection, OpenError> {
-    let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    let connection =
+        connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let named = |source| OpenError::Sqlite { file: file.to_owned(), source };
     prepare(&connection, file)?;
     let synchronous = match durability {
@@ -100,8 +103,8 @@ pub(super) fn reader(file: &Path) -> Result<Connection, OpenError> {
 
 fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     let named = |source| OpenError::Sqlite { file: file.to_owned(), source };
-    let connection =
-        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(named)?;
+    let connection = Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(named)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(named)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)

@@ -57,7 +57,8 @@ CREATE TABLE waiting (
     PRIMARY KEY (sale, id)
 ) STRICT, WITHOUT ROWID;
 
--- The journal of turns: called entries that no worker has settled, and those that were buried.
+-- The journal of turns: called entries that no worker has settled, and those that were buried. An entry that was released
+-- twice is here twice: the effect is made once, by its outcome.
 CREATE TABLE turn (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     sale TEXT NOT NULL,
@@ -77,8 +78,6 @@ CREATE TABLE turn (
     reason TEXT
 ) STRICT;
 
--- A turn that is released again while it is still in the queue is the same turn.
-CREATE UNIQUE INDEX turn_once ON turn (entry, attempt) WHERE buried_at IS NULL;
 CREATE INDEX turn_entry ON turn (entry);
 
 -- An outcome is final: the first one wins. `told` is the outbox: whether the bulletin has carried it.

@@ -112,8 +112,8 @@ impl State {
 
 /// What became of a release.
 enum Released {
-    /// The ids of the turns, in order; `None` for one that is in the queue already.
-    Stored(Vec<Option<u64>>),
+    /// The ids of the turns, in order.
+    Stored(Vec<u64>),
     Full,
     /// Whoever released has lost the right to.
     Refused(PortError),
@@ -159,7 +159,7 @@ impl Turns {
                 return Ok(Released::Full);
             }
             let ids = insert(connection, &inserted)?;
-            counted.stored.fetch_add(ids.iter().flatten().count() as u64, Ordering::AcqRel);
+            counted.stored.fetch_add(ids.len() as u64, Ordering::AcqRel);
             Ok(Released::Stored(ids))
         };
         let then = move |released: &Released| {
@@ -167,9 +167,7 @@ impl Turns {
             {
                 let mut state = locked(&queue.state);
                 for (id, turn) in ids.iter().zip(turns.iter()) {
-                    if let Some(id) = id {
-                        state.add(*id, turn.clone(), 0, Lies::Ready);
-                    }
+                    state.add(*id, turn.clone(), 0, Lies::Ready);
                 }
             }
             queue.news.notify_waiters();
@@ -182,12 +180,12 @@ impl Turns {
     }
 }
 
-fn insert(connection: &Connection, turns: &[Turn]) -> rusqlite::Result<Vec<Option<u64>>> {
+fn insert(connection: &Connection, turns: &[Turn]) -> rusqlite::Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(sql!("turns/release"))?;
     let mut ids = Vec::with_capacity(turns.len());
     for turn in turns {
         let entry = &turn.line_entry;
-        let stored = statement.execute(params![
+        statement.execute(params![
             turn.sale.as_str(),
             entry.entry.as_bytes().as_slice(),
             entry.buyer.as_str(),
@@ -200,8 +198,7 @@ fn insert(connection: &Connection, turns: &[Turn]) -> rusqlite::Result<Vec<Optio
             turn.attempt,
             turn.called_at.0,
         ])?;
-        let id = u64::try_from(connection.last_insert_rowid()).unwrap_or_default();
-        ids.push((stored > 0).then_some(id));
+        ids.push(u64::try_from(connection.last_insert_rowid()).unwrap_or_default());
     }
     Ok(ids)
 }

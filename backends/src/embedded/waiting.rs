@@ -140,9 +140,8 @@ impl WaitingQueue for Journal {
         let (memory, of_sale) = (Arc::clone(&self.memory), Arc::clone(&queue));
         let ids: Vec<_> = entries.iter().map(|entry| entry.entry).collect();
         let (next_id, most) = (Arc::clone(&self.next_id), self.limits.entries_max);
-        let work = move |connection: &Connection| {
-            insert(connection, &queue, &entries, &next_id, most)
-        };
+        let work =
+            move |connection: &Connection| insert(connection, &queue, &entries, &next_id, most);
         let then = move |stored: &Stored| {
             let Stored::Until(last) = stored else { return };
             of_sale.committed.fetch_max(*last, Ordering::AcqRel);

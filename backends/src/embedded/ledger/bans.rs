@@ -28,10 +28,8 @@ pub(super) fn add(
     author: &Author,
 ) -> rusqlite::Result<Ban> {
     let text = to_json(rule)?;
-    let known = connection
-        .prepare_cached(sql!("sales/ban_by_rule"))?
-        .query_row([&text], ban)
-        .optional()?;
+    let known =
+        connection.prepare_cached(sql!("sales/ban_by_rule"))?.query_row([&text], ban).optional()?;
     if let Some(known) = known {
         return Ok(known);
     }

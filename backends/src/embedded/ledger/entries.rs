@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sluice_core::{
     clock::UnixMillis,
     entry::Outcome,
@@ -17,7 +17,7 @@ use sluice_core::{
 };
 
 use super::{SqlLedger, hold};
-use crate::embedded::codec::{id, int, text, time, whole, word};
+use crate::embedded::codec::{id, int, is_null, text, time, whole, word};
 
 /// How long an idempotency key is remembered.
 const KEY_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -52,7 +52,7 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<(EntryRecord, Option<HoldId>)> {
         order: None,
         changed_at: at,
     };
-    if row.get_ref(7)? == ValueRef::Null {
+    if is_null(row, 7)? {
         return Ok((record, None));
     }
     record.order = Some(OrderRef {

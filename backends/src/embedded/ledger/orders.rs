@@ -181,7 +181,8 @@ impl OrderBook for SqlLedger {
     async fn sweep_deadlines(&self, limit: u32) -> PortResult<Vec<Order>> {
         let clock = std::sync::Arc::clone(&self.clock);
         // Looked for beside the writer, so that an idle sweep costs no commit.
-        let late = move |connection: &Connection| ids(connection, sql!("orders/late"), clock.now(), 1);
+        let late =
+            move |connection: &Connection| ids(connection, sql!("orders/late"), clock.now(), 1);
         if limit == 0 || self.read("ledger.late", late).await?.is_empty() {
             return Ok(Vec::new());
         }
@@ -191,7 +192,8 @@ impl OrderBook for SqlLedger {
 
     async fn unfinished(&self, idle: Duration, limit: u32) -> PortResult<Vec<Order>> {
         let before = self.clock.now().minus(idle);
-        self.read("ledger.unfinished", move |connection| unfinished(connection, before, limit)).await
+        self.read("ledger.unfinished", move |connection| unfinished(connection, before, limit))
+            .await
     }
 
     async fn begin_payment(

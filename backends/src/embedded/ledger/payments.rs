@@ -6,9 +6,7 @@ use sluice_core::{
     ids::{OrderId, PaymentId},
     money::AmountFen,
     order::{ClosingCause, Order, OrderEvent, OrderState},
-    ports::{
-        HoldUpdate, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate, StepReply,
-    },
+    ports::{HoldUpdate, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate, StepReply},
 };
 
 use super::steps::{self, Movement, Step};
@@ -146,11 +144,9 @@ fn succeed(
 ) -> rusqlite::Result<PaymentStep> {
     let cancelled = order.closing_cause == Some(ClosingCause::Cancelled);
     let step = match order.state {
-        OrderState::AwaitingPayment => Some(Step {
-            event: OrderEvent::Paid,
-            hold: Some(Movement::Sold),
-            reason: "Paid.",
-        }),
+        OrderState::AwaitingPayment => {
+            Some(Step { event: OrderEvent::Paid, hold: Some(Movement::Sold), reason: "Paid." })
+        }
         OrderState::Closing if cancelled => Some(Step {
             event: OrderEvent::Paid,
             hold: Some(Movement::Released),
@@ -198,11 +194,12 @@ fn applied(
             steps::order(connection, order.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         return Ok(PaymentStep::Applied { order, gate: None });
     };
-    let (order, gate): (Order, Option<HoldUpdate>) = match steps::take(connection, now, order, step)? {
-        StepReply::Done { order, gate } => (order, gate),
-        StepReply::Already(order) | StepReply::Wrong(order) => (order, None),
-        StepReply::NoSuchOrder => return Ok(PaymentStep::Unknown),
-    };
+    let (order, gate): (Order, Option<HoldUpdate>) =
+        match steps::take(connection, now, order, step)? {
+            StepReply::Done { order, gate } => (order, gate),
+            StepReply::Already(order) | StepReply::Wrong(order) => (order, None),
+            StepReply::NoSuchOrder => return Ok(PaymentStep::Unknown),
+        };
     Ok(PaymentStep::Applied { order, gate })
 }
 

@@ -34,9 +34,11 @@ fn create(
         return Ok(Created::Exists(Arc::new(known)));
     }
     let body = to_json(&new)?;
-    connection
-        .prepare_cached(sql!("sales/create"))?
-        .execute(params![new.id.as_str(), int(new.version.0), body])?;
+    connection.prepare_cached(sql!("sales/create"))?.execute(params![
+        new.id.as_str(),
+        int(new.version.0),
+        body
+    ])?;
     let mut statement = connection.prepare_cached(sql!("sales/stock"))?;
     for sku in &new.skus {
         statement.execute(params![new.id.as_str(), sku.sku.as_str(), int(sku.stock)])?;
@@ -70,14 +72,18 @@ fn change(
         }
     };
     if let SaleChange::AddStock { sku, units } = change {
-        connection
-            .prepare_cached(sql!("sales/add_stock"))?
-            .execute(params![id.as_str(), sku.as_str(), int(*units)])?;
+        connection.prepare_cached(sql!("sales/add_stock"))?.execute(params![
+            id.as_str(),
+            sku.as_str(),
+            int(*units)
+        ])?;
     }
     let body = to_json(&after)?;
-    connection
-        .prepare_cached(sql!("sales/change"))?
-        .execute(params![id.as_str(), int(after.version.0), body])?;
+    connection.prepare_cached(sql!("sales/change"))?.execute(params![
+        id.as_str(),
+        int(after.version.0),
+        body
+    ])?;
     let (was, is) = differences(&before, &after)?;
     audit::append(connection, now, row(author, verb, id, was, is, "ok", reason))?;
     Ok(Changed::Done(Arc::new(after)))
@@ -232,6 +238,7 @@ impl SaleBook for SqlLedger {
     }
 
     async fn record(&self, audit: Audit) -> PortResult<()> {
-        self.write("ledger.record", move |connection, now| audit::append(connection, now, audit)).await
+        self.write("ledger.record", move |connection, now| audit::append(connection, now, audit))
+            .await
     }
 }

@@ -8,7 +8,7 @@ use sluice_core::{
 };
 
 use crate::embedded::{
-    codec::{Baskets, line_entry, whole, word},
+    codec::{Baskets, is_null, line_entry, whole, word},
     memory::Known,
 };
 
@@ -28,14 +28,13 @@ pub(super) fn read(connection: &Connection, sale: &SaleId) -> rusqlite::Result<J
     let mut rows = statement.query([sale.as_str()])?;
     while let Some(row) = rows.next()? {
         let called: bool = row.get(7)?;
-        let outcome = match row.get_ref(8)? {
-            rusqlite::types::ValueRef::Null => None,
-            _ => Some(Settlement { outcome: word(row, 8, Outcome::parse)?, live: row.get(9)? }),
-        };
-        let state = match outcome {
-            Some(settlement) => PlaceState::Settled(settlement),
-            None if called => PlaceState::Called,
-            None => PlaceState::Waiting,
+        let state = if !is_null(row, 8)? {
+            let outcome = word(row, 8, Outcome::parse)?;
+            PlaceState::Settled(Settlement { outcome, live: row.get(9)? })
+        } else if called {
+            PlaceState::Called
+        } else {
+            PlaceState::Waiting
         };
         places.push(Known { line_entry: line_entry(row, 0, &mut baskets)?, state });
     }
@@ -52,7 +51,8 @@ pub(super) fn read(connection: &Connection, sale: &SaleId) -> rusqlite::Result<J
         let settlement = Settlement { outcome: Outcome::Reserved, live: true };
         places.push(Known { line_entry, state: PlaceState::Settled(settlement) });
     }
-    let proven =
-        connection.prepare_cached(sql!("line/proven"))?.query_row([sale.as_str()], |row| whole(row, 0))?;
+    let proven = connection
+        .prepare_cached(sql!("line/proven"))?
+        .query_row([sale.as_str()], |row| whole(row, 0))?;
     Ok(Journal { places, proven: Seq(proven) })
 }

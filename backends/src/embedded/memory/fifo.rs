@@ -46,12 +46,10 @@ mod tests {
         for key in [1, 2, 1, 3, 4] {
             fifo.insert(key, key * 10, 3);
         }
-        assert_eq!([1, 2, 3, 4].map(|key| fifo.get(&key).copied()), [
-            None,
-            Some(20),
-            Some(30),
-            Some(40)
-        ]);
+        assert_eq!(
+            [1, 2, 3, 4].map(|key| fifo.get(&key).copied()),
+            [None, Some(20), Some(30), Some(40)]
+        );
         assert_eq!(fifo.order.len(), 3);
     }
 }

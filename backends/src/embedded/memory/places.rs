@@ -70,7 +70,8 @@ impl Places {
     ) -> Self {
         let mut cursor = cursor;
         let reached = proven.max(cursor.serving);
-        let last = if proven > Seq(0) { reached } else { reached.max(Seq(block.from.0.saturating_sub(1))) };
+        let before = Seq(block.from.0.saturating_sub(1));
+        let last = if proven > Seq(0) { reached } else { reached.max(before) };
         cursor.holes.push(Hole { from: reached.next(), to: last });
         Self {
             epoch,

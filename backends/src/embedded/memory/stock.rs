@@ -69,7 +69,11 @@ impl Stock {
     }
 
     /// Replaces what was known by the ledger's image, but for words that came after it.
-    pub(in crate::embedded) fn rebuild(&mut self, epoch: Epoch, image: GateImage) -> PortResult<()> {
+    pub(in crate::embedded) fn rebuild(
+        &mut self,
+        epoch: Epoch,
+        image: GateImage,
+    ) -> PortResult<()> {
         if epoch < self.epoch {
             return Err(PortError::Fenced);
         }
@@ -197,7 +201,8 @@ impl Stock {
         self.over.push_back(id);
         while self.over.len() > self.over_max {
             if let Some(oldest) = self.over.pop_front() {
-                let over = self.holds.get(&oldest).is_some_and(|hold| hold.phase != HoldPhase::Held);
+                let over =
+                    self.holds.get(&oldest).is_some_and(|hold| hold.phase != HoldPhase::Held);
                 if over {
                     self.holds.remove(&oldest);
                 }

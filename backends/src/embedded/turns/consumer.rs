@@ -125,12 +125,14 @@ impl TurnDeliveries for Deliveries {
             news.as_mut().enable();
             let ripe = match self.0.take(most.max(1)) {
                 Ok(deliveries) => return Ok(deliveries),
-                Err(look_in) => async move {
-                    match look_in {
-                        Some(time) => sleep(time).await,
-                        None => std::future::pending().await,
+                Err(look_in) => {
+                    async move {
+                        match look_in {
+                            Some(time) => sleep(time).await,
+                            None => std::future::pending().await,
+                        }
                     }
-                },
+                }
             };
             tokio::select! {
                 () = news => {}
