@@ -3,6 +3,7 @@
 
 mod board;
 mod client;
+mod embedded;
 mod ending;
 mod entries;
 mod events;

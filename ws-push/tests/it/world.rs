@@ -52,9 +52,36 @@ pub(crate) struct World {
     pub(crate) keyring: Arc<Keyring>,
     random: Random,
     reports: u64,
-    pub(crate) stop: CancellationToken,
+    node: Node,
+}
+
+/// A push service behind an HTTP server on a free port.
+pub(crate) struct Node {
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
     push: JoinSet<()>,
     _server: JoinSet<()>,
+}
+
+impl Node {
+    pub(crate) async fn start(config: Config, ports: PushPorts) -> Self {
+        let push = Push::build(config, ports);
+        let router = Router::new(vec![push.routes()], RouterSettings::default()).unwrap();
+        let server = Server::bind(server_config(), Arc::new(router)).await.unwrap();
+        let address = server.local_addr();
+        let stop = CancellationToken::new();
+        let (mut serving, mut pushing) = (JoinSet::new(), JoinSet::new());
+        serving.spawn(server.run(CancellationToken::new()));
+        pushing.spawn(push.run(stop.clone()));
+        Self { address, stop, push: pushing, _server: serving }
+    }
+
+    /// Tells the service to stop and waits until it has.
+    pub(crate) async fn drain(&mut self) {
+        self.stop.cancel();
+        let drained = timeout(DEADLINE, self.push.join_next()).await.expect("it drains in time");
+        drained.expect("it is drained once").expect("it drains without a panic");
+    }
 }
 
 impl World {
@@ -82,16 +109,9 @@ impl World {
             clock: Arc::new(clock.clone()),
             random: Arc::new(Random::seeded(1)),
         };
-        let push = Push::build(config, ports);
-        let router = Router::new(vec![push.routes()], RouterSettings::default()).unwrap();
-        let server = Server::bind(server_config(), Arc::new(router)).await.unwrap();
-        let address = server.local_addr();
-        let stop = CancellationToken::new();
-        let (mut serving, mut pushing) = (JoinSet::new(), JoinSet::new());
-        serving.spawn(server.run(CancellationToken::new()));
-        pushing.spawn(push.run(stop.clone()));
+        let node = Node::start(config, ports).await;
         let world = Self {
-            address,
+            address: node.address,
             stores,
             board,
             directory,
@@ -99,9 +119,7 @@ impl World {
             keyring,
             random: Random::seeded(2),
             reports: 0,
-            stop,
-            push: pushing,
-            _server: serving,
+            node,
         };
         eventually("the service listens to the bulletin", || world.board.listeners() > 0).await;
         world
@@ -176,15 +194,7 @@ impl World {
 
     /// Tells the service to stop and waits until it has.
     pub(crate) async fn drain(&mut self) {
-        self.stop.cancel();
-        let drained = timeout(DEADLINE, self.push.join_next()).await.expect("it drains in time");
-        drained.expect("it is drained once").expect("it drains without a panic");
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.stop.cancel();
+        self.node.drain().await;
     }
 }
 
