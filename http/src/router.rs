@@ -37,7 +37,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a router is told besides its routes.
 #[derive(Clone, Debug, Default)]
 pub struct RouterSettings {
-    /// Networks whose `X-Forwarded-For` is believed.
+    /// Networks whose `X-Forwarded-For` is believed. IPv4 peers are compared as IPv4, whatever the listener.
     pub trusted_proxies: Vec<IpNet>,
     /// Origins (`https://shop.example`) whose pages may call with credentials.
     pub allowed_origins: Vec<String>,

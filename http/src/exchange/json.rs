@@ -18,11 +18,13 @@ impl Exchange {
     /// The body as JSON: 415 `unsupported_media_type` unless it says `application/json`, 400 `bad_request` naming the
     /// field, line and column when it does not fit `T`, and whatever [`Exchange::body`] refuses.
     pub async fn json<T: DeserializeOwned>(&mut self, bytes_max: usize) -> Result<T, Problem> {
-        self.json_or_empty(bytes_max).await?.ok_or_else(|| {
-            Problem::bad_request(
-                "The body is empty. Send a JSON value with `Content-Type: application/json`.",
-            )
-        })
+        let is_json = self.says_json();
+        let bytes = self.body(bytes_max).await?;
+        match (is_json, bytes.is_empty()) {
+            (false, _) => Err(not_json()),
+            (true, true) => Err(Problem::bad_request("The body is empty. Send a JSON value.")),
+            (true, false) => parse(&bytes),
+        }
     }
 
     /// As [`Exchange::json`], for a body that may be left out: `None` when it is empty.

@@ -79,6 +79,7 @@ async fn json_that_does_not_fit_is_refused_by_name() {
     assert_eq!(problem["field"], "color");
     house.ask(&post("/wish", JSON, "{")).await.problem(400, "bad_request");
     house.ask(&post("/wish", JSON, "")).await.problem(400, "bad_request");
+    house.ask(&post("/wish", "", "")).await.problem(415, "unsupported_media_type");
     for media_type in
         ["", "content-type: text/plain\r\n", "content-type: application/x-www-form-urlencoded\r\n"]
     {
