@@ -177,6 +177,14 @@ impl House {
         self.outlet.release(turns).await.unwrap();
     }
 
+    /// The gate loses everything and is rebuilt from the ledger.
+    pub(crate) async fn forget_gate(&self) {
+        let gate = &self.ports.gate;
+        gate.forget(&self.sale).await.unwrap();
+        let image = self.ports.ledger.gate_image(&self.sale).await.unwrap();
+        gate.rebuild(&self.sale, self.epoch, image).await.unwrap();
+    }
+
     /// Until no turn is in the queue.
     pub(crate) async fn drained(&self) {
         until("every turn is acknowledged", async || {

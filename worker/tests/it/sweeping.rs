@@ -178,20 +178,22 @@ async fn money_found_after_a_cancel_waits_for_its_refund() {
 
 #[tokio::test]
 async fn stock_is_not_given_away_before_the_provider_has_spoken() {
-    let house = House::open(3).await;
-    let order = one_order(&house).await;
-    begin_payment(&house, order).await;
-    house.clock.advance(WINDOW);
-    let provider = Told::saying(None);
-    let worker = worker(&house, Arc::clone(&provider), Config::default());
-    until("the provider was asked twice", async || provider.asked.load(Ordering::SeqCst) >= 2)
-        .await;
-    assert_eq!(house.find(order).await.state, OrderState::Closing);
-    assert_eq!(house.balance().await.held, 1);
-    *provider.status.lock().unwrap() = Some(ProviderStatus::Closed);
-    house.order_in(order, OrderState::Closed).await;
-    house.assert_balanced().await;
-    worker.stop().await;
+    for silence in [None, Some(ProviderStatus::Pending)] {
+        let house = House::open(3).await;
+        let order = one_order(&house).await;
+        begin_payment(&house, order).await;
+        house.clock.advance(WINDOW);
+        let provider = Told::saying(silence);
+        let worker = worker(&house, Arc::clone(&provider), Config::default());
+        until("the provider was asked twice", async || provider.asked.load(Ordering::SeqCst) >= 2)
+            .await;
+        assert_eq!(house.find(order).await.state, OrderState::Closing);
+        assert_eq!(house.balance().await.held, 1);
+        *provider.status.lock().unwrap() = Some(ProviderStatus::Closed);
+        house.order_in(order, OrderState::Closed).await;
+        house.assert_balanced().await;
+        worker.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use sluice_core::{
     entry::{EntryState, Outcome},
     ids::{Seq, Version},
     line::LineEntry,
-    order::OrderState,
+    order::{ClosingCause, OrderState},
     policy::PolicyPatch,
     ports::{OutcomeReason, PlaceState, Settlement},
 };
@@ -106,6 +106,29 @@ async fn what_the_ledger_refuses_gives_its_goods_back_and_wakes_the_dispatcher()
     let record = house.records(&[second]).await.remove(0);
     assert_eq!((record.outcome, record.reason), (Outcome::Refused, OutcomeReason::Duplicate));
     assert_eq!(house.balance().await.available, 9);
+    house.assert_balanced().await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_turn_that_comes_again_after_the_gate_forgot_takes_no_stock() {
+    let house = House::open(3).await;
+    let entries = house.entries(4);
+    let worker = Running::start(house.worker());
+    house.release(&entries).await;
+    house.drained().await;
+    worker.stop().await;
+    let ledger = &house.ports.ledger;
+    let closed = house.records(&entries).await[0].order.unwrap().order;
+    ledger.begin_closing(closed, ClosingCause::Cancelled).await.unwrap();
+    ledger.close_unpaid(closed).await.unwrap();
+    house.forget_gate().await;
+
+    // One holds its stock, one gave it back, one was too late.
+    house.release_again(&[entries[1].clone(), entries[0].clone(), entries[3].clone()]).await;
+    let worker = Running::start(house.worker());
+    house.drained().await;
+    assert_eq!(house.balance().await.available, 1);
     house.assert_balanced().await;
     worker.stop().await;
 }
