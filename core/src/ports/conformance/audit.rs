@@ -54,8 +54,10 @@ async fn chain(ledger: &dyn Ledger) -> Vec<AuditRow> {
     rows.reverse();
     for (n, row) in rows.iter().enumerate() {
         assert_eq!(row.id, n as u64 + 1, "from 1, without gaps");
-        let hexadecimal = row.hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        assert!(row.hash.len() == 64 && hexadecimal, "SHA-256 in hexadecimal: {}", row.hash);
+        assert_eq!(row.hash, row.content_hash(), "row {} is as it was written", row.id);
+    }
+    if let Some(first) = rows.first() {
+        assert_eq!(first.previous, AuditRow::FIRST_PREVIOUS);
     }
     for pair in rows.windows(2) {
         assert_eq!(pair[1].previous, pair[0].hash, "row {} holds on to the one before", pair[1].id);
