@@ -1,8 +1,19 @@
 //! Making, listing and showing sales, from the API and from the configuration.
 
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
 use serde_json::{Value, json};
-use sluice_core::{ids::SaleId, ports::Notice, sale::NewSale};
-use sluice_operator::ConfiguredError;
+use sluice_core::{
+    ids::SaleId,
+    line::LineEntry,
+    ports::{Drain, Notice, PortError, PortResult, Ports, WaitingQueue},
+    sale::NewSale,
+};
+use sluice_operator::{ConfiguredError, Limits};
 
 use crate::house::{House, heard, sale_body};
 
@@ -30,8 +41,6 @@ async fn a_sale_is_made_shown_and_announced() {
     let Notice::Sale { sale } = heard(&mut bulletin).await else { panic!("not a sale") };
     assert_eq!(sale.id.as_str(), "drop");
     assert!(house.directory.sale(&sale.id).is_some(), "this process has not heard of it");
-    // Its queue is there: somebody may wait in it.
-    house.ports.waiting.declare(&sale.id).await.unwrap();
 
     let shown = house.get("/v1/sales/drop").await;
     assert_eq!(shown.header("etag"), "\"1\"");
@@ -156,4 +165,78 @@ async fn a_configured_sale_out_of_range_is_named() {
         house.operator.create_configured(vec![configured("drop", u64::MAX)]).await.unwrap_err();
     let ConfiguredError::OutOfRange { sale, source } = error else { panic!("{error:?}") };
     assert_eq!((sale.as_str(), source.field.as_str()), ("drop", "skus.stock"));
+}
+
+/// A waiting queue that remembers what was declared, and can be away.
+#[derive(Debug)]
+struct Declarations {
+    inner: Arc<dyn WaitingQueue>,
+    away: AtomicBool,
+    made: Mutex<Vec<SaleId>>,
+}
+
+#[async_trait]
+impl WaitingQueue for Declarations {
+    async fn declare(&self, sale: &SaleId) -> PortResult<()> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(PortError::unavailable("away"));
+        }
+        self.inner.declare(sale).await?;
+        self.made.lock().unwrap().push(sale.clone());
+        Ok(())
+    }
+
+    async fn offer(&self, sale: &SaleId, entries: Vec<LineEntry>) -> PortResult<()> {
+        self.inner.offer(sale, entries).await
+    }
+
+    async fn drain(&self, sale: &SaleId) -> PortResult<Drain> {
+        self.inner.drain(sale).await
+    }
+
+    async fn remove(&self, sale: &SaleId) -> PortResult<()> {
+        self.inner.remove(sale).await
+    }
+}
+
+/// A house, and its waiting queue, which is away if asked.
+async fn house_with_declarations(away: bool) -> (House, Arc<Declarations>) {
+    let mut kept = None;
+    let house = House::open_with(Limits::default(), |ports| {
+        let waiting = Arc::new(Declarations {
+            inner: Arc::clone(&ports.waiting),
+            away: AtomicBool::new(away),
+            made: Mutex::default(),
+        });
+        kept = Some(Arc::clone(&waiting));
+        Ports { waiting, ..ports }
+    });
+    let house = house.await;
+    (house, kept.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sale_is_not_shown_before_its_queue_is_there() {
+    let (house, queues) = house_with_declarations(true).await;
+    let id = SaleId::new("drop").unwrap();
+    house.post("/v1/sales", sale_body("drop")).await.refuses(503, "unavailable");
+    assert!(house.directory.sale(&id).is_none(), "buyers were let in");
+    queues.away.store(false, Ordering::SeqCst);
+    // The ledger knew it already; the repeat sees to the rest.
+    house.post("/v1/sales", sale_body("drop")).await.refuses(409, "sale_exists");
+    assert_eq!(*queues.made.lock().unwrap(), std::slice::from_ref(&id));
+    assert!(house.directory.sale(&id).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_declares_the_queue_of_every_sale() {
+    let (house, queues) = house_with_declarations(true).await;
+    house.post("/v1/sales", sale_body("drop")).await.refuses(503, "unavailable");
+    let away = house.operator.create_configured(vec![configured("demo", 7)]).await.unwrap_err();
+    assert!(matches!(away, ConfiguredError::Store(_)), "{away:?}");
+    queues.away.store(false, Ordering::SeqCst);
+    house.operator.create_configured(vec![configured("demo", 7)]).await.unwrap();
+    let mut made = queues.made.lock().unwrap().clone();
+    made.sort();
+    assert_eq!(made.iter().map(SaleId::as_str).collect::<Vec<_>>(), ["demo", "drop"]);
 }
