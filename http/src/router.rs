@@ -85,8 +85,11 @@ impl Router {
     /// Answers one request. An unknown path is 404 `not_found`, a known one with another method 405
     /// `method_not_allowed` with `Allow`; a handler that panics is 500 `internal`.
     pub async fn handle(&self, request: Request, socket: SocketAddr) -> Response {
-        self.answer(request, Arrival { socket, at: Instant::now(), body_timeout: BODY_TIMEOUT })
-            .await
+        let arrival = Arrival { socket, at: Instant::now(), body_timeout: BODY_TIMEOUT };
+        match self.answer(request, arrival).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 
     /// As [`Router::handle`], as a future that is small and borrows nothing: the request is moved once, into its handler.

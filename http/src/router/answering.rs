@@ -5,6 +5,7 @@
 
 use std::{
     any::Any,
+    convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use super::{cors::Permission, table::Endpoint, tell};
 use crate::{Exchange, Problem, Response};
 
-/// Resolves to the answer. Polled again after that, it never ends.
+/// Resolves to the answer, as hyper wants it: a result that is never an error. Polled again after that, it never ends.
 pub(crate) struct Answering(State);
 
 enum State {
@@ -58,12 +59,12 @@ impl Answering {
 }
 
 impl Future for Answering {
-    type Output = Response;
+    type Output = Result<Response, Infallible>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             State::Done(response) => {
-                response.take().map_or(Poll::Pending, |response| Poll::Ready(*response))
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(*response)))
             }
             State::Handled(handled) => {
                 let polled = catch_unwind(AssertUnwindSafe(|| handled.handling.as_mut().poll(cx)));
@@ -74,7 +75,7 @@ impl Future for Answering {
                 let permission = std::mem::take(&mut handled.permission);
                 let response = finish(&handled.endpoint, handled.arrived_at, permission, outcome);
                 self.0 = State::Done(None);
-                Poll::Ready(response)
+                Poll::Ready(Ok(response))
             }
         }
     }

@@ -1,8 +1,7 @@
 //! The life of one connection: (TLS handshake,) requests, and, when the server is told to stop, a graceful end.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use metrics::Gauge;
@@ -59,7 +58,7 @@ impl Serving {
         let (router, body_timeout) = (Arc::clone(&self.router), self.body_timeout);
         let service = service_fn(move |request| {
             let arrival = Arrival { socket: peer, at: Instant::now(), body_timeout };
-            router.answer(request, arrival).map(Ok::<_, Infallible>)
+            router.answer(request, arrival)
         });
         let mut connection =
             pin!(self.http.serve_connection(TokioIo::new(socket), service).with_upgrades());
