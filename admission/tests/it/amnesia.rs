@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -22,12 +22,26 @@ use crate::stage::{Script, Stage, text};
 #[derive(Debug)]
 struct Amnesiac {
     inner: Arc<dyn Line>,
-    forgets: Arc<AtomicBool>,
+    memory: Arc<Memory>,
+}
+
+/// What the test sets, and what the line was asked.
+#[derive(Debug, Default)]
+struct Memory {
+    forgets: AtomicBool,
+    /// Joins that brought a place to be registered again.
+    proven: AtomicUsize,
+}
+
+impl Memory {
+    fn lose(&self) {
+        self.forgets.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Amnesiac {
     fn forgets(&self) -> bool {
-        self.forgets.load(Ordering::SeqCst)
+        self.memory.forgets.load(Ordering::SeqCst)
     }
 }
 
@@ -56,6 +70,8 @@ impl Line for Amnesiac {
         self.inner.extend(sale, epoch, to).await
     }
     async fn join(&self, sale: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>> {
+        let proven = joins.iter().filter(|join| join.proven.is_some()).count();
+        self.memory.proven.fetch_add(proven, Ordering::SeqCst);
         self.inner.join(sale, cap, joins).await
     }
     async fn confirm(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
@@ -88,44 +104,46 @@ impl Line for Amnesiac {
 }
 
 /// A stage whose line forgets once the switch is set.
-async fn forgetful() -> (Stage, Arc<AtomicBool>) {
-    let forgets = Arc::new(AtomicBool::new(false));
-    let switch = Arc::clone(&forgets);
+async fn forgetful() -> (Stage, Arc<Memory>) {
+    let memory = Arc::new(Memory::default());
+    let shared = Arc::clone(&memory);
     let wrap = move |ports: &mut Ports| {
-        ports.line = Arc::new(Amnesiac { inner: Arc::clone(&ports.line), forgets: switch });
+        ports.line = Arc::new(Amnesiac { inner: Arc::clone(&ports.line), memory: shared });
     };
-    (Stage::play(Script { wrap: Box::new(wrap), ..Script::default() }).await, forgets)
+    (Stage::play(Script { wrap: Box::new(wrap), ..Script::default() }).await, memory)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_brings_back_a_place_with_its_number() {
-    let (stage, forgets) = forgetful().await;
+    let (stage, memory) = forgetful().await;
     stage.join("bob").await;
     let mine = stage.join("ada").await;
-    forgets.store(true, Ordering::SeqCst);
+    memory.lose();
     // Another buyer, so that only the token can tell.
     let again = stage.joining("eve").bearer(text(&mine["token"])).send().await.expect(200, "");
     assert_eq!((&again["entry"], &again["seq"]), (&mine["entry"], &mine["seq"]));
+    assert_eq!(memory.proven.load(Ordering::SeqCst), 1);
     assert_eq!(stage.join("eve").await["seq"], 3, "and eve is still free to join");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_that_ended_does_not_come_back() {
-    let (stage, forgets) = forgetful().await;
+    let (stage, memory) = forgetful().await;
     let mine = stage.join("ada").await;
     stage.about(Method::DELETE, &mine, "").send().await.expect(204, "");
-    forgets.store(true, Ordering::SeqCst);
+    memory.lose();
     let again = stage.joining("ada").bearer(text(&mine["token"])).send().await.expect(202, "");
     assert_ne!(again["entry"], mine["entry"]);
+    assert_eq!(memory.proven.load(Ordering::SeqCst), 0, "nobody asked the line to take it back");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_order_is_found_by_its_token_after_the_sale_has_closed() {
-    let (mut stage, forgets) = forgetful().await;
+    let (mut stage, memory) = forgetful().await;
     let (mine, waiting) = (stage.join("ada").await, stage.join("bob").await);
     let order = stage.reserve(&mine).await;
     stage.report(1, true);
-    forgets.store(true, Ordering::SeqCst);
+    memory.lose();
     let found = stage.joining("ada").bearer(text(&mine["token"])).send().await.expect(200, "");
     assert_eq!(found["order"], order.to_string());
     let found = stage.joining("bob").bearer(text(&waiting["token"])).send().await.expect(200, "");
@@ -135,13 +153,13 @@ async fn a_live_order_is_found_by_its_token_after_the_sale_has_closed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_is_given_up_all_the_same() {
-    let (stage, forgets) = forgetful().await;
+    let (stage, memory) = forgetful().await;
     let mine = stage.join("ada").await;
-    forgets.store(true, Ordering::SeqCst);
+    memory.lose();
     stage.about(Method::DELETE, &mine, "").send().await.expect(204, "");
     let id = text(&mine["entry"]).parse().unwrap();
     let record = stage.ports.ledger.entries(&[id]).await.unwrap();
     assert_eq!(record[0].as_ref().unwrap().outcome.as_str(), "left");
-    forgets.store(false, Ordering::SeqCst);
+    memory.forgets.store(false, Ordering::SeqCst);
     assert_ne!(stage.join("ada").await["entry"], mine["entry"], "the buyer is free of it");
 }

@@ -72,13 +72,19 @@ async fn fat_bodies_and_foreign_kinds() {
     let padded =
         format!(r#"{{"items":[{{"sku":"standard","quantity":1}}]{}}}"#, " ".repeat(16 * 1024 - 47));
     assert!(padded.len() <= 16 * 1024);
-    let form = join().header("content-type", "application/x-www-form-urlencoded");
-    form.send().await.expect(400, "bad_request");
-    let mut plain = join().text(padded.clone());
-    plain = plain.header("content-type", "text/plain");
-    plain.send().await.expect(415, "unsupported_media_type");
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/json5", ""] {
+        let ask = join().body(kind, padded.clone());
+        ask.send().await.expect(415, "unsupported_media_type");
+    }
+    join().send().await.expect(415, "unsupported_media_type");
+    join()
+        .text(padded.clone())
+        .header("content-type", "text/plain")
+        .send()
+        .await
+        .expect(415, "unsupported_media_type");
     assert!(stage.queued().await.is_empty());
-    join().text(padded).send().await.expect(202, "");
+    join().body("application/json; charset=utf-8", padded).send().await.expect(202, "");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

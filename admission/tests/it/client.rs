@@ -58,9 +58,13 @@ impl Ask {
         self.text(value.to_string())
     }
 
-    pub(crate) fn text(mut self, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn text(self, body: impl Into<Bytes>) -> Self {
+        self.body("application/json", body)
+    }
+
+    pub(crate) fn body(mut self, kind: &str, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.header("content-type", "application/json")
+        self.header("content-type", kind)
     }
 
     pub(crate) async fn send(self) -> Reply {

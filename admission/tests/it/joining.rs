@@ -267,6 +267,21 @@ async fn an_unknown_join_is_found_by_the_retry_and_durable_before_it_is_answered
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_found_in_a_closed_sale_is_made_durable_first() {
+    let wrap = |ports: &mut sluice_core::ports::Ports| {
+        let inner = Arc::clone(&ports.waiting);
+        ports.waiting = Arc::new(Failing { inner, failures: AtomicU32::new(1), takes: false });
+    };
+    let stage = Stage::play(Script { wrap: Box::new(wrap), ..Script::default() }).await;
+    stage.joining("ada").send().await.expect(503, "unavailable");
+    assert!(stage.queued().await.is_empty());
+    stage.change(SaleChange::Freeze).await;
+    let found = stage.joining("ada").send().await.expect(200, "");
+    let queued: Vec<_> = stage.queued().await.into_iter().map(|id| id.to_string()).collect();
+    assert_eq!(queued, [text(&found["entry"])]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_line_that_was_warmed_again_gives_later_numbers_and_finds_the_earlier_places() {
     let stage = Stage::open().await;
     let mine = stage.join("ada").await;

@@ -1,13 +1,19 @@
 //! Leaving: the place is given up for good; after `reserved` the order is cancelled; what is paid stays.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use http::Method;
 use serde_json::json;
 use sluice_core::{
     order::{ClosingCause, OrderState},
-    ports::{Heard, NewPayment, Notice, PaymentState, PaymentUpdate},
+    ports::{
+        Bulletin, Heard, NewPayment, Notice, PaymentState, PaymentUpdate, PortError, PortResult,
+        Ports, Subscription,
+    },
 };
 
-use crate::stage::{Stage, text};
+use crate::stage::{Script, Stage, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_is_given_up_for_good() {
@@ -79,4 +85,29 @@ async fn a_called_entry_may_still_leave_and_the_first_outcome_wins() {
     let record = stage.ports.ledger.entries(&[id]).await.unwrap();
     assert_eq!(record[0].as_ref().unwrap().outcome.as_str(), "left");
     assert_eq!(record[0].as_ref().unwrap().order, None);
+}
+
+/// A bulletin that neither tells nor hears.
+#[derive(Debug)]
+struct Mute;
+
+#[async_trait]
+impl Bulletin for Mute {
+    async fn publish(&self, _: Notice) -> PortResult<()> {
+        Err(PortError::unavailable("mute"))
+    }
+    async fn subscribe(&self) -> PortResult<Box<dyn Subscription>> {
+        Err(PortError::unavailable("deaf"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaving_needs_no_bulletin() {
+    let wrap = |ports: &mut Ports| ports.bulletin = Arc::new(Mute);
+    let stage = Stage::play(Script { wrap: Box::new(wrap), ..Script::default() }).await;
+    let mine = stage.join("ada").await;
+    stage.about(Method::DELETE, &mine, "").send().await.expect(204, "");
+    assert_eq!(stage.poll(&mine).await["state"], "left", "this node knows what it did");
+    let untold = stage.ports.ledger.untold(10).await.unwrap();
+    assert_eq!(untold.len(), 1, "the relay will tell the others");
 }

@@ -104,9 +104,10 @@ async fn an_unchanged_entry_is_304_until_it_changes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiting_entry_of_a_banned_header_is_refused_for_good() {
-    let stage = Stage::open().await;
-    let (mine, called) = (stage.join("ada").await, stage.join("bob").await);
-    stage.call(&called).await;
+    let mut stage = Stage::open().await;
+    let (served, mine) = (stage.join("bob").await, stage.join("ada").await);
+    stage.reserve(&served).await;
+    stage.report(1, false);
     let rule = BanRule::Header { name: "x-bot".into(), value: "yes".into() };
     stage.ports.ledger.add_ban(rule, None, &author()).await.unwrap();
     stage.directory.learn_bans(stage.ports.ledger.bans().await.unwrap());
@@ -114,6 +115,9 @@ async fn a_waiting_entry_of_a_banned_header_is_refused_for_good() {
     stage.about(Method::GET, &mine, "").header("x-bot", "yes").send().await.expect(403, "banned");
     let refused = stage.poll(&mine).await;
     assert_eq!((&refused["state"], &refused["reason"]), (&json!("refused"), &json!("banned")));
+    let outcome =
+        stage.about(Method::GET, &served, "").header("x-bot", "yes").send().await.expect(200, "");
+    assert_eq!(outcome["state"], "reserved", "who has an order keeps it");
     let id = text(&mine["entry"]).parse().unwrap();
     let record = stage.ports.ledger.entries(&[id]).await.unwrap();
     assert_eq!(record[0].as_ref().unwrap().outcome.as_str(), "refused");
