@@ -10,8 +10,8 @@ pub struct Config {
     pub holder: String,
     /// How long a lease holds without renewal; renewed each third of it. Beyond it another dispatcher takes over.
     pub lease_ttl: Duration,
-    /// How often credit is accrued while somebody can be called. Shorter than `law::TICK_MAX`, so that an ordinary
-    /// scheduling delay costs nothing.
+    /// How often credit is accrued while somebody can be called. Well below `law::TICK_MAX`: what a scheduling delay adds
+    /// beyond that is lost for good.
     pub tick: Duration,
     /// How often an empty line, or one that stands, looks around.
     pub idle_tick: Duration,
@@ -71,7 +71,7 @@ impl Config {
         Self {
             holder: holder.into(),
             lease_ttl: Duration::from_secs(2),
-            tick: Duration::from_millis(4),
+            tick: Duration::from_millis(3),
             idle_tick: Duration::from_millis(250),
             reorder_wait: Duration::from_millis(250),
             window_entries_max: 65_536,

@@ -109,7 +109,7 @@ impl DrainLoop {
             Ok(Some(held)) => Phase::Warming(held),
             Ok(None) => {
                 // Not all at the same moment, and soon enough that a lease given back is not left lying.
-                sleep(config.lease_ttl.mul_f64((0.5 + ports.random.unit()) / 6.0)).await;
+                sleep(config.lease_ttl.mul_f64((0.5 + ports.random.unit()) / 4.0)).await;
                 Phase::Standby
             }
             Err(error) => Phase::Failed(error),

@@ -1,7 +1,7 @@
 //! The dispatcher: one drain loop per sale, which lets its line move exactly as fast as the rate law allows.
 //!
-//! [`Dispatcher`] finds the sales and keeps a loop for each ([`drain_loop`]): take the lease, warm the line under its
-//! epoch, become the one that drains the waiting queue, then speak for the line ([`speech`]) until something ends that.
+//! [`Dispatcher`] finds the sales and keeps a loop for each (`drain_loop`): take the lease, warm the line under its
+//! epoch, become the one that drains the waiting queue, then speak for the line (`speech`) until something ends that.
 //! The decisions are pure and in files of their own: `reorder` and `window` (who is here, in which order, what is owed
 //! to the queue), `stock` and `release` (who goes now), `pace` (when), `pressure` (how much slower), `ending` (who can
 //! no longer be served), `waits` (what is told of it).

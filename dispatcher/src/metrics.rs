@@ -130,3 +130,67 @@ impl LineMetrics {
         gauge!(name, "sale" => self.sale.clone()).set(value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use metrics::{
+        Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    };
+
+    use super::*;
+
+    /// Writes down what is described.
+    #[derive(Debug, Default)]
+    struct Names(Arc<Mutex<Vec<String>>>);
+
+    impl Names {
+        fn note(&self, kind: &str, name: &KeyName) {
+            self.0.lock().unwrap().push(format!("{kind} {}", name.as_str()));
+        }
+    }
+
+    impl Recorder for Names {
+        fn describe_counter(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+            self.note("counter", &name);
+        }
+        fn describe_gauge(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+            self.note("gauge", &name);
+        }
+        fn describe_histogram(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+            self.note("histogram", &name);
+        }
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::noop()
+        }
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::noop()
+        }
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn the_names_are_a_contract() {
+        let names = Names::default();
+        metrics::with_local_recorder(&names, describe);
+        assert_eq!(
+            *names.0.lock().unwrap(),
+            [
+                "gauge sluice_line_waiting",
+                "gauge sluice_line_serving",
+                "gauge sluice_line_parked",
+                "counter sluice_line_gaps_total",
+                "counter sluice_line_twins_total",
+                "counter sluice_line_passed_total",
+                "counter sluice_line_takeovers_total",
+                "counter sluice_turns_total",
+                "gauge sluice_rate_wanted_per_second",
+                "histogram sluice_wait_seconds",
+                "gauge sluice_stock_remaining",
+            ]
+        );
+    }
+}

@@ -52,7 +52,12 @@ struct Waiting {
     entry: LineEntry,
     tag: u64,
     rank: Rank,
+    arrival: Arrival,
 }
+
+/// Counts those who came: what was asked of a store before somebody came says nothing about them.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Arrival(u64);
 
 /// An entry taken in hand to be called.
 #[derive(Clone, Debug)]
@@ -75,7 +80,9 @@ pub(crate) struct Window {
     recalled_units: u64,
     /// Waiting entries that are not parked: they hold the cursor.
     unparked: BTreeSet<Place>,
+    /// Entries in hand, with their messages.
     hand: BTreeMap<Place, u64>,
+    last_arrival: Arrival,
     /// Everybody who waits or is in hand.
     present: HashSet<EntryId>,
     finished: Recent,
@@ -95,6 +102,7 @@ impl Window {
             recalled_units: 0,
             unparked: BTreeSet::new(),
             hand: BTreeMap::new(),
+            last_arrival: Arrival::default(),
             present: HashSet::new(),
             finished: Recent::new(entries_max),
             unacked: Unacked::default(),
@@ -103,7 +111,7 @@ impl Window {
 
     /// Whether another message may be taken in. One message may overshoot.
     pub(crate) fn has_room(&self) -> bool {
-        self.present.len() + self.reorder.ahead() < self.entries_max
+        self.present.len().max(self.reorder.ahead()) < self.entries_max
     }
 
     /// Takes a message in and returns how many of its entries were twins: here already, or finished not long ago.
@@ -127,7 +135,14 @@ impl Window {
         let place = place(&entry);
         self.kinds.entry(entry.basket.clone()).or_default().insert(place);
         self.unparked.insert(place);
-        self.waiting.insert(place, Waiting { entry, tag, rank: Rank::InLine });
+        self.last_arrival.0 += 1;
+        let (rank, arrival) = (Rank::InLine, self.last_arrival);
+        self.waiting.insert(place, Waiting { entry, tag, rank, arrival });
+    }
+
+    /// Who came last.
+    pub(crate) fn last_arrival(&self) -> Arrival {
+        self.last_arrival
     }
 
     /// Gives up on numbers that were missing for too long; returns how many.
@@ -182,7 +197,7 @@ impl Window {
 
     /// Takes a waiting entry in hand.
     pub(crate) fn take_in_hand(&mut self, place: Place) -> Option<Candidate> {
-        let Waiting { entry, tag, rank } = self.waiting.remove(&place)?;
+        let Waiting { entry, tag, rank, arrival: _ } = self.waiting.remove(&place)?;
         match rank {
             Rank::InLine | Rank::Parked => self.forget_kind(&entry.basket, place),
             Rank::Recalled => {
@@ -206,10 +221,17 @@ impl Window {
         self.take_places(places)
     }
 
-    /// Takes in hand everybody whose basket `chosen` names, lowest first; recalled ones stay.
-    pub(crate) fn take_kinds(&mut self, chosen: impl Fn(&Basket) -> bool) -> Vec<LineEntry> {
+    /// Takes in hand everybody who came up to `last` and whose basket `chosen` names, lowest first; recalled ones stay.
+    pub(crate) fn take_kinds(
+        &mut self,
+        last: Arrival,
+        chosen: impl Fn(&Basket) -> bool,
+    ) -> Vec<LineEntry> {
+        let came =
+            |place: &&Place| self.waiting.get(place).is_some_and(|waiting| waiting.arrival <= last);
         let kinds = self.kinds.iter().filter(|(basket, _)| chosen(basket));
-        let mut places: Vec<Place> = kinds.flat_map(|(_, places)| places).copied().collect();
+        let mut places: Vec<Place> =
+            kinds.flat_map(|(_, places)| places).filter(came).copied().collect();
         places.sort_unstable();
         self.take_places(places)
     }

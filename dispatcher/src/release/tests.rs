@@ -1,3 +1,5 @@
+//! The rules of `release`, each as a test.
+
 use proptest::prelude::*;
 use sluice_core::{
     ids::Seq,

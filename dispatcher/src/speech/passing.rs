@@ -17,7 +17,7 @@ use crate::{
     ending,
     ports::within,
     takeover,
-    window::{Place, place},
+    window::{Arrival, Place, place},
 };
 
 /// How long the gate and the ledger may disagree that goods are gone before the gate is set right.
@@ -33,6 +33,8 @@ pub(super) struct Ending {
     /// The ledger has confirmed that nothing is available and nothing held. Cleared by whatever says otherwise.
     pub(super) sold_out: bool,
     asked_at: Option<Instant>,
+    /// Who was here when the ledger was asked: its answer is about nobody else.
+    asked_for: Arrival,
     /// Since when the gate has been saying `gone` and the ledger not.
     disagree_since: Option<Instant>,
     /// Whether the stock or the line has changed since it was last looked at.
@@ -80,6 +82,7 @@ impl Speech<'_> {
         let due = self.ending.asked_at.is_none_or(|asked| now.duration_since(asked) >= every);
         if due && !self.under_way.stock {
             self.ending.asked_at = Some(now);
+            self.ending.asked_for = self.window.last_arrival();
             self.under_way.stock = true;
             let Hands { shared, sale, .. } = self.hands();
             let job = async move {
@@ -99,7 +102,7 @@ impl Speech<'_> {
         }
         if self.is_open() {
             let stock = &self.stock;
-            let ended = self.window.take_kinds(|basket| {
+            let ended = self.window.take_kinds(self.ending.asked_for, |basket| {
                 !stock.may_come_to_fit(basket) && ending::is_gone(basket, balances)
             });
             for entry in ended {

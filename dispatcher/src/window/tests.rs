@@ -1,3 +1,5 @@
+//! The rules of `window`, each as a test.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -77,6 +79,17 @@ fn the_window_has_a_limit() {
     call_and_finish(&mut window);
     call_and_finish(&mut window);
     assert!(window.has_room());
+}
+
+#[test]
+fn whoever_came_after_the_question_is_not_ended_by_the_answer() {
+    let (mut window, now) = (Window::new(&Cursor::default(), 100), Instant::now());
+    window.take_in(message(1, &[1, 2]), now);
+    let asked_for = window.last_arrival();
+    window.take_in(message(2, &[3]), now);
+    let ended = window.take_kinds(asked_for, |_| true);
+    assert_eq!(ended.iter().map(|entry| entry.seq.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(window.waiting(), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use sluice_core::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::world::{Workers, World};
+use super::{workers::Workers, world::World};
 
 /// A law that does not make anybody wait for long.
 fn brisk() -> serde_json::Value {

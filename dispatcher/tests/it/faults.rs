@@ -10,7 +10,7 @@ use sluice_core::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::world::{Workers, World};
+use super::{workers::Workers, world::World};
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_repeats_turns_and_loses_none() {

@@ -16,4 +16,6 @@ mod tap;
 #[cfg(test)]
 mod telling;
 #[cfg(test)]
+mod workers;
+#[cfg(test)]
 mod world;

@@ -11,7 +11,10 @@ use sluice_core::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::world::{Workers, World, basket};
+use super::{
+    workers::Workers,
+    world::{World, basket},
+};
 
 async fn open() -> World {
     let mut world = World::with(&[("a", 1_000_000)], json!({})).await;

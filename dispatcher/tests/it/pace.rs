@@ -10,10 +10,7 @@ use sluice_core::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{
-    tap::Release,
-    world::{Workers, World},
-};
+use super::{tap::Release, workers::Workers, world::World};
 
 pub(super) const LAW: RateLaw =
     RateLaw { fraction: 0.02, ceiling: 2000.0, tail: 0.0, multiplier: 1.0 };
@@ -36,6 +33,23 @@ pub(super) fn worst_excess(law: RateLaw, stock: u64, releases: &[Release]) -> f6
 /// One tick's worth and the fraction.
 pub(super) fn tick(law: RateLaw, stock: u64) -> f64 {
     law.rate(stock) * 0.010 + 1.0 + 1e-6
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_judge_of_the_pace_sees_a_burst() {
+    let mut world = World::with(&[("a", 100_000)], json!({})).await;
+    let _running = world.dispatcher("one").await;
+    world.crowd(500, &[("a", 1)]).await;
+    world.until_released(500).await;
+    let mut releases = world.log.releases();
+    let honest = worst_excess(LAW, 100_000, &releases);
+    assert!(honest <= tick(LAW, 100_000), "{honest}");
+    // The same turns, a tenth of them a quarter second late and all at once.
+    let late = releases[50].at + Duration::from_millis(250);
+    for release in &mut releases {
+        release.at = release.at.max(late);
+    }
+    assert!(worst_excess(LAW, 100_000, &releases) > tick(LAW, 100_000) * 2.0);
 }
 
 #[tokio::test(start_paused = true)]

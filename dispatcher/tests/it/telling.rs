@@ -9,7 +9,7 @@ use sluice_core::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::world::{Workers, World};
+use super::{workers::Workers, world::World};
 
 #[tokio::test(start_paused = true)]
 async fn reports_come_at_their_pace_and_count_up() {

@@ -11,14 +11,13 @@ use sluice_core::{
     basket::{Basket, Item},
     clock::{Clock, TokioClock, UnixMillis},
     entry::Outcome,
-    ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, SaleId, Seq, SkuId},
+    ids::{BuyerId, EntryId, OrderId, SaleId, Seq, SkuId},
     line::LineEntry,
     order::ClosingCause,
     policy::PolicyPatch,
     ports::{
-        Author, Bulletin, Changed, EntryRecord, GateSaid, Heard, HoldPhase, HoldReply, HoldRequest,
-        HoldUpdate, Join, JoinReply, LineReport, Notice, PaymentState, PaymentStep, PaymentUpdate,
-        Ports, Reserved, Restock, StepReply, Want,
+        Author, Bulletin, Changed, Heard, Join, JoinReply, LineReport, Notice, Ports, Restock,
+        StepReply,
     },
     random::Random,
     sale::{NewSale, SaleChange},
@@ -30,7 +29,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::tap::{Log, Tap};
+use super::{
+    tap::{Log, Tap},
+    workers::{Workers, pay, work},
+};
 
 /// Longest virtual time anything is waited for.
 const PATIENCE: Duration = Duration::from_mins(20);
@@ -67,17 +69,6 @@ impl Running {
     pub(crate) fn has_ended(&self) -> bool {
         self.task.is_finished()
     }
-}
-
-/// What order workers do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Workers {
-    /// They take turns off the queue and never ask for goods: what was called stays in flight.
-    Swallow,
-    /// They hold the goods; nobody pays.
-    Hold,
-    /// They hold the goods, and the buyer pays at once.
-    Sell,
 }
 
 pub(crate) fn basket(items: &[(&str, u32)]) -> Basket {
@@ -263,28 +254,7 @@ impl World {
     /// Begins order workers.
     pub(crate) fn workers(&mut self, workers: Workers) {
         let (ports, random) = (self.ports.clone(), Arc::clone(&self.random));
-        let clock = Arc::clone(&self.clock);
-        self.tasks.spawn(async move {
-            let mut intake = ports.turns.consume(1_000).await.unwrap();
-            loop {
-                let deliveries = intake.deliveries.next(256).await.unwrap();
-                for delivery in &deliveries {
-                    let sale = delivery.turn.sale.clone();
-                    let entry = delivery.turn.line_entry.clone();
-                    if workers == Workers::Swallow {
-                        continue;
-                    }
-                    let record = hold(&ports, &random, clock.now(), &sale, entry).await;
-                    if workers == Workers::Sell
-                        && let Some(order) = record.order
-                    {
-                        pay(&ports, &random, clock.now(), order.order).await;
-                    }
-                }
-                let tags: Vec<u64> = deliveries.iter().map(|delivery| delivery.tag).collect();
-                intake.outlet.ack(&tags).await.unwrap();
-            }
-        });
+        self.tasks.spawn(work(workers, ports, random, Arc::clone(&self.clock)));
     }
 
     pub(crate) async fn pay(&self, entry: &LineEntry) {
@@ -415,62 +385,4 @@ impl Ears {
         }
         states
     }
-}
-
-/// What a worker does with a turn: gate, ledger, gate, line.
-async fn hold(
-    ports: &Ports,
-    random: &Random,
-    now: UnixMillis,
-    sale: &SaleId,
-    line_entry: LineEntry,
-) -> EntryRecord {
-    let hold = HoldId::of_entry(line_entry.entry, 0);
-    let basket = line_entry.basket.clone();
-    let entry = line_entry.entry;
-    let want = Want { hold, entry, basket: basket.clone() };
-    let gate = loop {
-        match ports.gate.reserve(sale, std::slice::from_ref(&want)).await {
-            Ok(said) if said[0] == Reserved::Held => break GateSaid::Held,
-            Ok(_) => break GateSaid::Short,
-            Err(_) => sleep(Duration::from_millis(20)).await,
-        }
-    };
-    let order = OrderId::generate(now, random);
-    let request = HoldRequest { line_entry, hold, order, gate };
-    let reply = ports.ledger.hold(sale, vec![request]).await.unwrap().remove(0);
-    let (record, held) = match reply {
-        HoldReply::Settled { record, movement } => (record, movement.map(|n| (hold, n))),
-        HoldReply::Known { record, .. } => (record, None),
-        HoldReply::GateWrong => panic!("the gate is wrong"),
-    };
-    if let Some((hold, movement)) = held {
-        let update = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket };
-        let _ = ports.gate.set(sale, &[update]).await;
-    } else if gate == GateSaid::Held && record.order.is_none() {
-        let update = HoldUpdate { hold, movement: 0, phase: HoldPhase::Released, basket };
-        let _ = ports.gate.set(sale, &[update]).await;
-    }
-    let settlement =
-        sluice_core::ports::Settlement { outcome: record.outcome, live: record.is_live() };
-    let _ = ports.line.settle(sale, &[(record.entry, settlement)]).await;
-    record
-}
-
-async fn pay(ports: &Ports, random: &Random, now: UnixMillis, order: OrderId) {
-    let ledger = &ports.ledger;
-    let payment = PaymentId::generate(now, random);
-    ledger.begin_payment(order, payment, "simulated").await.unwrap();
-    let payment = ledger.payment(payment).await.unwrap().unwrap();
-    let update = PaymentUpdate {
-        payment: payment.id,
-        order,
-        version: 1,
-        state: PaymentState::Succeeded,
-        amount: payment.amount,
-        currency: payment.currency,
-    };
-    let step = ledger.apply_payment(update).await.unwrap();
-    let PaymentStep::Applied { order, gate } = step else { panic!("{step:?}") };
-    let _ = ports.gate.set(&order.sale, &[gate.unwrap()]).await;
 }
