@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sluice-operator", &["sluice-core", "sluice-http"]),
 ];
 
-pub(crate) fn metadata(arguments: &[&str]) -> Value {
+fn metadata(arguments: &[&str]) -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--offline", "--locked"])
         .args(arguments)
