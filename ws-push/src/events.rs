@@ -76,9 +76,10 @@ async fn run(
     events: mpsc::Sender<Bytes>,
     _permit: OwnedSemaphorePermit,
 ) {
+    let cut = service.cut.child_token();
     tokio::select! {
         biased;
-        () = service.cut.cancelled() => {}
+        () = cut.cancelled() => {}
         () = tell(&service, seat, taken, &events) => {}
     }
 }

@@ -22,7 +22,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     close::Close,
-    config::Config,
+    config::{Config, millis},
     look::{Finding, Pace},
     room::Room,
     watcher::Watcher,
@@ -51,10 +51,11 @@ pub(crate) struct Hub {
     parts: Parts,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shard {
     entries: HashMap<EntryId, Watched>,
-    swept_at: Option<Instant>,
+    /// When its connections are swept next.
+    sweep_at: Instant,
 }
 
 /// An entry that is watched by at least one connection.
@@ -102,7 +103,12 @@ impl Debug for Hub {
 
 impl Hub {
     pub(crate) fn new(parts: Parts) -> Self {
-        let shards = (0..parts.config.shards.max(1)).map(|_| Mutex::default()).collect();
+        // The sweeps are spread: who joined in one second would else be renewed in one moment.
+        let count = u32::try_from(parts.config.shards.max(1)).unwrap_or(u32::MAX);
+        let apart = millis(parts.config.sweep_interval_ms) / count;
+        let now = Instant::now();
+        let shard = |n| Mutex::new(Shard { entries: HashMap::new(), sweep_at: now + apart * n });
+        let shards = (0..count).map(shard).collect();
         Self { shards, pace: Pace::new(&parts.config), parts }
     }
 

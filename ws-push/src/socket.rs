@@ -67,7 +67,8 @@ async fn run(
     pass: Result<Box<Pass>, Close>,
     permit: OwnedSemaphorePermit,
 ) {
-    let cut = service.cut.clone();
+    // A token of its own: its lock is taken at every wake-up, and must not be everybody's.
+    let cut = service.cut.child_token();
     tokio::select! {
         biased;
         () = cut.cancelled() => {}

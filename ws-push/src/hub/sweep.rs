@@ -27,9 +27,9 @@ impl Hub {
         let now = Instant::now();
         let lost_after = millis(config.lookup_timeout_ms) * LOST_AFTER;
         let mut shard = lock(&self.shards[shard % self.shards.len()]);
-        let sweep = shard.swept_at.is_none_or(|at| now >= at + millis(config.sweep_interval_ms));
+        let sweep = now >= shard.sweep_at;
         if sweep {
-            shard.swept_at = Some(now);
+            shard.sweep_at = now + millis(config.sweep_interval_ms);
         }
         let mut servings = Servings::default();
         for (entry, watched) in &mut shard.entries {

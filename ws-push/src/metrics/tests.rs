@@ -1,3 +1,5 @@
+//! The rules of `metrics`, each as a test.
+
 use std::sync::{Mutex, PoisonError};
 
 use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};

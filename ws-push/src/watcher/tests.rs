@@ -1,3 +1,5 @@
+//! The rules of `watcher`, each as a test.
+
 use super::*;
 use std::time::Duration;
 

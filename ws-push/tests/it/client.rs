@@ -93,21 +93,27 @@ impl Client {
 
     /// The next frame of this kind; others are passed over.
     pub(crate) async fn next_of(&mut self, kind: &str) -> Value {
-        loop {
-            let (frame, _) = self.frame().await;
-            if frame["type"] == kind {
-                return frame;
+        let wanted = async {
+            loop {
+                let (frame, _) = self.frame().await;
+                if frame["type"] == kind {
+                    return frame;
+                }
             }
-        }
+        };
+        timeout(DEADLINE, wanted).await.unwrap_or_else(|_| panic!("no `{kind}` frame came"))
     }
 
     /// The close code; frames before it are passed over.
     pub(crate) async fn close_code(&mut self) -> u16 {
-        loop {
-            if let Next::Closed(frame) = self.next().await {
-                return frame.code.into();
+        let closed = async {
+            loop {
+                if let Next::Closed(frame) = self.next().await {
+                    return frame.code.into();
+                }
             }
-        }
+        };
+        timeout(DEADLINE, closed).await.expect("it is closed")
     }
 
     pub(crate) async fn say(&mut self, text: &str) {
