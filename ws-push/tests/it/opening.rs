@@ -255,3 +255,29 @@ async fn a_flood_of_bad_proofs_shuts_nobody_out() {
     assert_eq!(refused.err(), Some(401), "beyond the limit they are told in HTTP");
     assert_eq!(world.connect(&world.claims(5)).await.frame().await.0["type"], "entry");
 }
+
+/// With TLS, or behind another server, the socket below is not plain TCP of ours: it is used as it is.
+#[tokio::test]
+async fn another_servers_connection_works_too() {
+    let world = World::start(quick()).await;
+    let router = Arc::clone(&world.node.router);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(async move {
+        let (stream, peer) = listener.accept().await.unwrap();
+        let service = hyper::service::service_fn(move |request| {
+            let router = Arc::clone(&router);
+            async move { Ok::<_, std::convert::Infallible>(router.handle(request, peer).await) }
+        });
+        let stream = hyper_util::rt::TokioIo::new(stream);
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(stream, service);
+        connection.with_upgrades().await.unwrap();
+    });
+    let claims = world.claims(5);
+    let mut client = Client::open(address, "demo", "", &bearer(&world.token(&claims))).await;
+    assert_eq!(client.frame().await.0["type"], "entry");
+    world.board.tell(&[(claims.entry, sluice_core::entry::EntryState::Called, 2)]);
+    assert_eq!(client.next_of("entry").await["state"], "called");
+}

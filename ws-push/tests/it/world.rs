@@ -52,12 +52,13 @@ pub(crate) struct World {
     pub(crate) keyring: Arc<Keyring>,
     random: Random,
     reports: u64,
-    node: Node,
+    pub(crate) node: Node,
 }
 
 /// A push service behind an HTTP server on a free port.
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
+    pub(crate) router: Arc<Router>,
     stop: CancellationToken,
     push: JoinSet<()>,
     _server: JoinSet<()>,
@@ -67,13 +68,14 @@ impl Node {
     pub(crate) async fn start(config: Config, ports: PushPorts) -> Self {
         let push = Push::build(config, ports);
         let router = Router::new(vec![push.routes()], RouterSettings::default()).unwrap();
-        let server = Server::bind(server_config(), Arc::new(router)).await.unwrap();
+        let router = Arc::new(router);
+        let server = Server::bind(server_config(), Arc::clone(&router)).await.unwrap();
         let address = server.local_addr();
         let stop = CancellationToken::new();
         let (mut serving, mut pushing) = (JoinSet::new(), JoinSet::new());
         serving.spawn(server.run(CancellationToken::new()));
         pushing.spawn(push.run(stop.clone()));
-        Self { address, stop, push: pushing, _server: serving }
+        Self { address, router, stop, push: pushing, _server: serving }
     }
 
     /// Tells the service to stop and waits until it has.
