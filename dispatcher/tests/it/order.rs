@@ -71,10 +71,12 @@ async fn many_burned_numbers_cost_one_wait() {
 #[tokio::test(start_paused = true)]
 async fn twins_are_released_once_and_acknowledged() {
     let mut world = World::with(&[("a", 1_000_000)], json!({})).await;
+    world.log.repeat();
     let running = world.dispatcher("one").await;
     let places = world.crowd(10, &[("a", 1)]).await;
     world.offer(&places).await;
     world.until_released(10).await;
+    sleep(Duration::from_secs(1)).await;
     world.offer(&places[..5]).await;
     let last = world.join(&[("a", 1)]).await;
     world.until_released(11).await;

@@ -1,6 +1,8 @@
-//! A tap on the waiting queue: sees every release as it begins, and can delay it, lose its answer, or hold it.
+//! A tap on the waiting queue: sees every release as it begins, and can delay it, lose its answer, or hold it; and it can
+//! deliver every message again, at once and a while later.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -13,9 +15,9 @@ use sluice_core::{
     event::Turn,
     ids::{EntryId, SaleId},
     line::LineEntry,
-    ports::{Drain, DrainOutlet, PortError, PortResult, WaitingQueue},
+    ports::{Drain, DrainIntake, DrainOutlet, PortError, PortResult, WaitingMessage, WaitingQueue},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// One turn as it left.
 #[derive(Clone, Debug)]
@@ -43,6 +45,7 @@ pub(crate) struct Log {
     /// The release that is this many ahead is refused, and nothing stored.
     refuse_in: AtomicU64,
     hold: AtomicBool,
+    repeat: AtomicBool,
 }
 
 impl Log {
@@ -79,6 +82,11 @@ impl Log {
         self.refuse_in.store(releases, Ordering::SeqCst);
     }
 
+    /// Delivers every message three times.
+    pub(crate) fn repeat(&self) {
+        self.repeat.store(true, Ordering::SeqCst);
+    }
+
     /// Holds every release back until told otherwise.
     pub(crate) fn hold(&self, hold: bool) {
         self.hold.store(hold, Ordering::SeqCst);
@@ -108,11 +116,66 @@ impl WaitingQueue for Tap {
 
     async fn drain(&self, sale: &SaleId) -> PortResult<Drain> {
         let Drain { intake, outlet } = self.queue.drain(sale).await?;
-        Ok(Drain { intake, outlet: Arc::new(Outlet { outlet, log: Arc::clone(&self.log) }) })
+        let log = Arc::clone(&self.log);
+        let outlet = Arc::new(Outlet { outlet, log: Arc::clone(&log) });
+        Ok(Drain { intake: Box::new(Intake { intake, log, again: VecDeque::new() }), outlet })
     }
 
     async fn remove(&self, sale: &SaleId) -> PortResult<()> {
         self.queue.remove(sale).await
+    }
+}
+
+/// Tags of repeated messages begin here; they are not the queue's own.
+const REPEATED: u64 = 1 << 40;
+/// When a message comes the last time.
+const LATE: Duration = Duration::from_millis(300);
+
+#[derive(Debug)]
+struct Intake {
+    intake: Box<dyn DrainIntake>,
+    log: Arc<Log>,
+    /// What is to be delivered again, and when.
+    again: VecDeque<(Instant, WaitingMessage)>,
+}
+
+impl Intake {
+    fn note(&mut self, message: WaitingMessage) -> WaitingMessage {
+        if self.log.repeat.load(Ordering::SeqCst) {
+            for (n, after) in [(1, Duration::ZERO), (2, LATE)] {
+                let copy = WaitingMessage { tag: message.tag + n * REPEATED, ..message.clone() };
+                self.again.push_back((Instant::now() + after, copy));
+            }
+            self.again.make_contiguous().sort_by_key(|(due, _)| *due);
+        }
+        message
+    }
+}
+
+#[async_trait]
+impl DrainIntake for Intake {
+    async fn next(&mut self) -> PortResult<WaitingMessage> {
+        let due = self.again.front().map(|(due, _)| *due);
+        let repeated = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        let fresh = tokio::select! {
+            biased;
+            () = repeated => None,
+            fresh = self.intake.next() => Some(fresh?),
+        };
+        match fresh {
+            Some(message) => Ok(self.note(message)),
+            None => Ok(self.again.pop_front().unwrap().1),
+        }
+    }
+
+    fn try_next(&mut self) -> PortResult<Option<WaitingMessage>> {
+        let fresh = self.intake.try_next()?;
+        Ok(fresh.map(|message| self.note(message)))
     }
 }
 
@@ -148,6 +211,7 @@ impl DrainOutlet for Outlet {
     }
 
     async fn ack(&self, tags: &[u64]) -> PortResult<()> {
-        self.outlet.ack(tags).await
+        let own: Vec<u64> = tags.iter().copied().filter(|tag| *tag < REPEATED).collect();
+        self.outlet.ack(&own).await
     }
 }
