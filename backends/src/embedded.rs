@@ -193,13 +193,14 @@ fn ports(
         limits,
     )?;
     let line = line::MemoryLine::new(Arc::clone(&memory), Arc::clone(store), Arc::clone(clock));
+    let ledger = ledger::SqlLedger::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&turns));
     Ok(Ports {
         line: Arc::new(line),
         waiting: Arc::new(journal),
         turns: Arc::new(turns::TurnPort(turns)),
         bulletin: Arc::new(bulletin::Broadcast::new(settings.bulletin_notices_max)),
         gate: Arc::new(gate::MemoryGate::new(memory)),
-        ledger: Arc::new(ledger::SqlLedger::new(Arc::clone(store), Arc::clone(clock))),
+        ledger: Arc::new(ledger),
     })
 }
 

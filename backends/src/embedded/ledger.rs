@@ -9,7 +9,7 @@ use sluice_core::{
     ports::PortResult,
 };
 
-use super::store::Store;
+use super::{store::Store, turns::Turns};
 
 mod audit;
 mod bans;
@@ -27,11 +27,13 @@ mod steps;
 pub(super) struct SqlLedger {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
+    /// Told when a deleted sale takes its buried turns along.
+    turns: Arc<Turns>,
 }
 
 impl SqlLedger {
-    pub(super) fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+    pub(super) fn new(store: Arc<Store>, clock: Arc<dyn Clock>, turns: Arc<Turns>) -> Self {
+        Self { store, clock, turns }
     }
 
     /// One transaction, at the time it is given.

@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::store::{Failure, remedy};
+use super::store::remedy;
 
 /// Marks the file as ours: `PRAGMA application_id`.
 const APPLICATION: i32 = 0x536c_7563;
@@ -45,12 +45,15 @@ pub enum OpenError {
         .file.display()
     )]
     Newer { file: PathBuf, found: i32, known: i32 },
+    #[error(
+        "{} cannot be made; check that the folder exists and that this user may write to it",
+        .file.display()
+    )]
+    Make { file: PathBuf, source: io::Error },
     #[error("{} could not be opened: {}", .file.display(), remedy(.source))]
     Sqlite { file: PathBuf, source: rusqlite::Error },
     #[error("the threads of the store could not be started; raise this user's limit of processes")]
     Threads { source: io::Error },
-    #[error("the store stopped while it was opened: {failure}")]
-    Stopped { failure: Failure },
 }
 
 /// Keeps a second process out for as long as it lives.
@@ -84,6 +87,7 @@ pub(super) enum Durability {
 
 /// The connection that writes. Call it first: it makes the file and the schema.
 pub(super) fn writer(file: &Path, durability: Durability) -> Result<Connection, OpenError> {
+    make_private(file).map_err(|source| OpenError::Make { file: file.to_owned(), source })?;
     let connection =
         connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let named = |source| OpenError::Sqlite { file: file.to_owned(), source };
@@ -94,6 +98,18 @@ pub(super) fn writer(file: &Path, durability: Durability) -> Result<Connection, 
     };
     connection.pragma_update(None, "synchronous", synchronous).map_err(named)?;
     Ok(connection)
+}
+
+/// Makes the file if it is not there, for this user only: it names buyers. SQLite gives its log the same rights.
+fn make_private(file: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// A connection that only reads.

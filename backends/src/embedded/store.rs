@@ -75,16 +75,31 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(file: PathBuf) -> Self {
+        Self { file, life: watch::Sender::new(Life::Running), halted: AtomicBool::new(false) }
+    }
+
+    /// Stops the store for good.
     fn fail(&self, source: rusqlite::Error) {
-        metrics::set_up(Up::No);
-        let failure = Failure::new(self.file.clone(), source);
-        self.life.send_if_modified(|life| {
+        self.leave(Life::Failed(Failure::new(self.file.clone(), source)));
+    }
+
+    /// Notes that the store was closed or halted, unless it has failed before.
+    fn end(&self) {
+        self.leave(Life::Closed);
+    }
+
+    fn leave(&self, next: Life) {
+        let left = self.life.send_if_modified(|life| {
             let running = matches!(life, Life::Running);
             if running {
-                *life = Life::Failed(failure);
+                *life = next;
             }
             running
         });
+        if left {
+            metrics::set_up(Up::No);
+        }
     }
 
     fn is_running(&self) -> bool {
@@ -234,7 +249,7 @@ impl Store {
                 if let Some(connection) = locked(connection).take() {
                     group::checkpoint(&connection);
                 }
-                self.end();
+                self.shared.end();
             }
             Engine::Threads { orders, reads, readers } => {
                 if orders.send(Order::Close).await.is_ok() {
@@ -261,18 +276,7 @@ impl Store {
                 }
             }
         }
-        self.end();
-    }
-
-    fn end(&self) {
-        self.shared.life.send_if_modified(|life| {
-            let running = matches!(life, Life::Running);
-            if running {
-                *life = Life::Closed;
-                metrics::set_up(Up::No);
-            }
-            running
-        });
+        self.shared.end();
     }
 
     fn write_here(
@@ -297,11 +301,5 @@ impl Store {
                 .map_err(|_| PortError::unavailable(Late))?,
         };
         answer.map_err(|_| PortError::unavailable(Stopped))
-    }
-}
-
-impl Shared {
-    fn new(file: PathBuf) -> Self {
-        Self { file, life: watch::Sender::new(Life::Running), halted: AtomicBool::new(false) }
     }
 }

@@ -142,6 +142,12 @@ impl Turns {
         Ok(Self { store, clock, turns_max, stored, state, news })
     }
 
+    /// Buried turns were deleted with their sale.
+    pub(super) fn buried_gone(&self, count: u64) {
+        let mut state = locked(&self.state);
+        state.dead = state.dead.saturating_sub(count);
+    }
+
     /// Stores turns, in order, if `check` still allows it when the writer comes to it.
     pub(super) async fn release(
         self: &Arc<Self>,

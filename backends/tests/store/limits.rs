@@ -2,11 +2,12 @@
 
 use sluice_backends::embedded::EmbeddedSettings;
 use sluice_core::{
+    entry::Outcome,
     line::LineEntry,
-    ports::{Heard, Notice, PortError},
+    ports::{Deleted, Heard, NewOutcome, Notice, OutcomeReason, PortError, QueueDepths},
 };
 
-use crate::house::{House, make_sale, sale};
+use crate::house::{House, author, make_sale, sale};
 
 #[tokio::test]
 async fn a_full_waiting_queue_takes_nothing() {
@@ -117,4 +118,27 @@ async fn a_listener_that_falls_behind_is_told_what_it_missed() {
     }
     assert!(matches!(listener.next().await.unwrap(), Heard::Missed));
     assert!(matches!(listener.next().await.unwrap(), Heard::Notice(_)));
+}
+
+#[tokio::test]
+async fn buried_turns_go_with_their_sale() {
+    let house = House::new();
+    let embedded = house.open();
+    let ports = embedded.ports();
+    make_sale(&ports, 10).await;
+    let one = house.entry(1, "ada");
+    let drain = ports.waiting.drain(&sale()).await.unwrap();
+    drain.outlet.release(vec![house.turn(one.clone())]).await.unwrap();
+    let mut workers = ports.turns.consume(1).await.unwrap();
+    let held = workers.deliveries.next(1).await.unwrap();
+    workers.outlet.bury(held[0].tag, "it makes no sense").await.unwrap();
+    let busy = ports.ledger.delete_sale(&sale(), &author()).await.unwrap();
+    assert_eq!(busy, Deleted::Busy { open_orders: 0 }, "its entry has no outcome");
+    let (outcome, reason) = (Outcome::Refused, OutcomeReason::Plain);
+    let refused = NewOutcome { line_entry: one, outcome, reason };
+    ports.ledger.settle(&sale(), vec![refused]).await.unwrap();
+    assert_eq!(ports.turns.depths().await.unwrap(), QueueDepths { turns: 0, dead: 1 });
+    let deleted = ports.ledger.delete_sale(&sale(), &author()).await.unwrap();
+    assert_eq!(deleted, Deleted::Done);
+    assert_eq!(ports.turns.depths().await.unwrap(), QueueDepths::default());
 }

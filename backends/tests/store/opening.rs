@@ -84,3 +84,17 @@ async fn closing_writes_everything_into_the_one_file() {
     let sales = elsewhere.open().ports().ledger.sale(&sale()).await.unwrap();
     assert!(sales.is_some(), "the log was written back");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_and_its_log_are_for_this_user_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let house = House::new();
+    let embedded = house.open();
+    make_sale(&embedded.ports(), 10).await;
+    let log = house.folder.path().join("sluice.sqlite-wal");
+    for file in [house.file(), log] {
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", file.display());
+    }
+}

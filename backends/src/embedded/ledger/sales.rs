@@ -89,18 +89,19 @@ fn change(
     Ok(Changed::Done(Arc::new(after)))
 }
 
+/// What became of the deletion, and how many buried turns went with the sale.
 fn delete(
     connection: &Connection,
     now: UnixMillis,
     id: &SaleId,
     author: &Author,
-) -> rusqlite::Result<Deleted> {
-    let Some(before) = sale(connection, id)? else { return Ok(Deleted::NoSuchSale) };
+) -> rusqlite::Result<(Deleted, u64)> {
+    let Some(before) = sale(connection, id)? else { return Ok((Deleted::NoSuchSale, 0)) };
     let (open_orders, open_entries) = connection
         .prepare_cached(sql!("sales/busy"))?
         .query_row([id.as_str()], |row| Ok((whole(row, 0)?, whole(row, 1)?)))?;
     if open_orders + open_entries > 0 {
-        return Ok(Deleted::Busy { open_orders });
+        return Ok((Deleted::Busy { open_orders }, 0));
     }
     for statement in [
         sql!("sales/delete_simulated"),
@@ -108,15 +109,15 @@ fn delete(
         sql!("sales/delete_movements"),
         sql!("sales/delete_outcomes"),
         sql!("sales/delete_stock"),
-        sql!("sales/delete_turns"),
         sql!("sales/delete"),
     ] {
         connection.prepare_cached(statement)?.execute([id.as_str()])?;
     }
+    let buried = connection.prepare_cached(sql!("sales/delete_turns"))?.execute([id.as_str()])?;
     speaker::retire(connection, id)?;
     let row = row(author, "sale.delete", id, value(&before)?, Value::Null, "ok", None);
     audit::append(connection, now, row)?;
-    Ok(Deleted::Done)
+    Ok((Deleted::Done, buried as u64))
 }
 
 fn row(
@@ -202,10 +203,11 @@ impl SaleBook for SqlLedger {
 
     async fn delete_sale(&self, sale: &SaleId, author: &Author) -> PortResult<Deleted> {
         let (sale, author) = (sale.clone(), author.clone());
-        self.write("ledger.delete_sale", move |connection, now| {
-            delete(connection, now, &sale, &author)
-        })
-        .await
+        let (clock, turns) = (Arc::clone(&self.clock), Arc::clone(&self.turns));
+        let work = move |connection: &Connection| delete(connection, clock.now(), &sale, &author);
+        let then = move |(_, buried): &(Deleted, u64)| turns.buried_gone(*buried);
+        let (deleted, _) = self.store.write("ledger.delete_sale", work, then).await?;
+        Ok(deleted)
     }
 
     async fn audit(&self, before: Option<u64>, limit: u32) -> PortResult<Vec<AuditRow>> {

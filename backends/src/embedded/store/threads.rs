@@ -81,14 +81,7 @@ impl Drop for Ended {
         if std::thread::panicking() {
             self.0.fail(rusqlite::Error::UnwindingPanic);
         }
-        self.0.life.send_if_modified(|life| {
-            let running = matches!(life, super::Life::Running);
-            if running {
-                *life = super::Life::Closed;
-                metrics::set_up(Up::No);
-            }
-            running
-        });
+        self.0.end();
     }
 }
 

@@ -1,3 +1,5 @@
+//! The rules of `places`, each as a test.
+
 use sluice_core::{
     basket::{Basket, Item},
     entry::Outcome,

@@ -1,3 +1,5 @@
+//! The rules of `stock`, each as a test.
+
 use sluice_core::{
     basket::Item,
     clock::UnixMillis,
