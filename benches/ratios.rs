@@ -1,7 +1,12 @@
 //! The ratios we watch: sluice against a bare hyper server that answers the same bytes, the dispatcher against the law's
 //! integral, and what a push connection costs. One run, pairs in turn, medians printed. Nothing here asserts a time.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a measuring program")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a measuring program"
+)]
 
 #[path = "ratios/bare.rs"]
 mod bare;
@@ -25,7 +30,8 @@ const PUSH_CONNECTIONS: usize = 15_000;
 #[tokio::main]
 async fn main() {
     // `cargo bench` passes `--bench`; one other word picks one measurement.
-    let only: Option<String> = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let only: Option<String> =
+        std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     if std::env::var("SLUICE_BENCH_BARE").is_ok() {
         return bare::serve().await;
@@ -54,7 +60,10 @@ async fn size() {
     let subject = Subject::start("").await;
     println!("size    run: ready after {:.2} s (target < 1)", began.elapsed().as_secs_f64());
     tokio::time::sleep(Duration::from_secs(2)).await;
-    println!("size    run: {:.1} MB resident when idle (target < 60)", mega(subject.resident_bytes()));
+    println!(
+        "size    run: {:.1} MB resident when idle (target < 60)",
+        mega(subject.resident_bytes())
+    );
 }
 
 /// A poll of a waiting entry.
@@ -63,7 +72,9 @@ async fn status() {
     let joined = subject.join().await;
     let request = format!(
         "GET /v1/sales/{}/entries/{} HTTP/1.1\r\nhost: sluice\r\nauthorization: Bearer {}\r\n\r\n",
-        subject::SALE, joined.entry, joined.token
+        subject::SALE,
+        joined.entry,
+        joined.token
     );
     compare("status", 0.8, &subject, request.into_bytes()).await;
 }
@@ -77,26 +88,47 @@ async fn join() {
 /// Runs the same requests against sluice and against the bare server, in turn.
 async fn compare(name: &str, target: f64, subject: &Subject, request: Vec<u8>) {
     let reply: Reply = load::once(subject.public, &request).await;
-    assert!(reply.status < 300, "{name}: {} {}", reply.status, String::from_utf8_lossy(&reply.bytes));
+    assert!(
+        reply.status < 300,
+        "{name}: {} {}",
+        reply.status,
+        String::from_utf8_lossy(&reply.bytes)
+    );
     let bare = bare::Bare::start(&reply).await;
     let mut ratios = Vec::new();
     for pair in 0..=PAIRS {
-        let ours = Load { address: subject.public, request: request.clone(), connections: CONNECTIONS }.run(RUN).await;
-        let theirs = Load { address: bare.address, request: request.clone(), connections: CONNECTIONS }.run(RUN).await;
+        let ours =
+            Load { address: subject.public, request: request.clone(), connections: CONNECTIONS }
+                .run(RUN)
+                .await;
+        let theirs =
+            Load { address: bare.address, request: request.clone(), connections: CONNECTIONS }
+                .run(RUN)
+                .await;
         assert_eq!(ours.failed + theirs.failed, 0, "{name}: answers other than 2xx");
         if pair > 0 {
             // the first pair warms up
             ratios.push(ours.per_second / theirs.per_second);
-            println!("{name:<7} pair {pair}: {:.0}/s of bare hyper's {:.0}/s", ours.per_second, theirs.per_second);
+            println!(
+                "{name:<7} pair {pair}: {:.0}/s of bare hyper's {:.0}/s",
+                ours.per_second, theirs.per_second
+            );
         }
     }
-    println!("{name:<7} {:.2} of bare hyper, median of {PAIRS} (target >= {target})", median(&mut ratios));
+    println!(
+        "{name:<7} {:.2} of bare hyper, median of {PAIRS} (target >= {target})",
+        median(&mut ratios)
+    );
 }
 
 /// The turns released in ten seconds at the ceiling, against the law's integral.
 async fn rate() {
     let subject = Subject::start(subject::CEILING_SALE).await;
-    let joins = Load { address: subject.public, request: subject::join_request(), connections: CONNECTIONS };
+    let joins = Load {
+        address: subject.public,
+        request: subject::join_request(),
+        connections: CONNECTIONS,
+    };
     let mut joined = 0;
     while joined < 30_000 {
         joined += joins.run(Duration::from_millis(500)).await.answered;
@@ -106,7 +138,10 @@ async fn rate() {
     let (from, began) = (subject.turns().await, Instant::now());
     tokio::time::sleep(Duration::from_secs(10)).await;
     let (to, seconds) = (subject.turns().await, began.elapsed().as_secs_f64());
-    println!("rate    {:.4} of the law's integral at 2000/s over {seconds:.1} s (target 0.98 to 1.02)", (to - from) / (2000.0 * seconds));
+    println!(
+        "rate    {:.4} of the law's integral at 2000/s over {seconds:.1} s (target 0.98 to 1.02)",
+        (to - from) / (2000.0 * seconds)
+    );
 }
 
 fn median(values: &mut [f64]) -> f64 {

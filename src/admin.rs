@@ -25,17 +25,20 @@ impl Readiness {
 
 /// `/live` and `/ready`, for both addresses.
 pub(crate) fn health(readiness: Readiness) -> Routes {
-    Routes::new("process").get("/live", |_| async { Ok(text("live\n".into())) }).get("/ready", move |_| {
-        let ready = readiness.is_ready();
-        async move {
-            if ready {
-                Ok(text("ready\n".into()))
-            } else {
-                let detail = "the process is starting or draining";
-                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail))
+    Routes::new("process").get("/live", |_| async { Ok(text("live\n".into())) }).get(
+        "/ready",
+        move |_| {
+            let ready = readiness.is_ready();
+            async move {
+                if ready {
+                    Ok(text("ready\n".into()))
+                } else {
+                    let detail = "the process is starting or draining";
+                    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail))
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// `/metrics`, for the admin address.
@@ -47,7 +50,8 @@ pub(crate) fn metrics(handle: PrometheusHandle) -> Routes {
         async move {
             process.collect();
             // Rendering walks every series: not on a thread that serves buyers.
-            let rendered = tokio::task::spawn_blocking(move || handle.render()).await.unwrap_or_default();
+            let rendered =
+                tokio::task::spawn_blocking(move || handle.render()).await.unwrap_or_default();
             Ok(text(rendered))
         }
     })

@@ -24,17 +24,22 @@ impl Backend {
             BackendKind::Embedded => {
                 let folder = &config.embedded.data_dir;
                 fs::create_dir_all(folder)
-                    .with_context(|| format!("embedded.data_dir: cannot make the folder {}", folder.display()))
+                    .with_context(|| {
+                        format!("embedded.data_dir: cannot make the folder {}", folder.display())
+                    })
                     .map_err(Unreachable)?;
                 let file = folder.join("sluice.sqlite");
-                let embedded = Embedded::open(&file, clock, EmbeddedSettings::default())
-                    .map_err(|error| Unreachable(anyhow::Error::new(error).context("the embedded store")))?;
+                let embedded =
+                    Embedded::open(&file, clock, EmbeddedSettings::default()).map_err(|error| {
+                        Unreachable(anyhow::Error::new(error).context("the embedded store"))
+                    })?;
                 Ok(Self { embedded })
             }
             BackendKind::Distributed => Err(ConfigError {
                 place: "configuration".into(),
                 key: "backend.kind".into(),
-                complaint: "\"distributed\" is not available in this version; use \"embedded\"".into(),
+                complaint: "\"distributed\" is not available in this version; use \"embedded\""
+                    .into(),
             }
             .into()),
         }

@@ -132,9 +132,7 @@ pub(crate) enum SaleCommand {
     /// List every sale
     List,
     /// Show a sale and how it goes
-    Show {
-        sale: String,
-    },
+    Show { sale: String },
     /// Change the policy, such as `sluice sale tune drop fraction=0.05 ceiling_per_second=500`
     Tune {
         sale: String,
@@ -210,24 +208,39 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => return Err("write a number and a unit, such as 5s, 500ms or 2m".into()),
     };
-    let number: f64 = number.parse().map_err(|_| "write a number and a unit, such as 5s, 500ms or 2m")?;
+    let number: f64 =
+        number.parse().map_err(|_| "write a number and a unit, such as 5s, 500ms or 2m")?;
     let seconds = number * seconds_per_unit;
-    if seconds <= 86_400.0 { Ok(Duration::from_secs_f64(seconds)) } else { Err("at most 24h".into()) }
+    if seconds <= 86_400.0 {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("at most 24h".into())
+    }
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "must be a number from 0 to 1")?;
-    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("must be a number from 0 to 1".into()) }
+    if (0.0..=1.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err("must be a number from 0 to 1".into())
+    }
 }
 
 /// Reads the configuration that an option names, with the environment laid over it.
-#[expect(clippy::disallowed_methods, reason = "the composition root reads the environment, here and nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the composition root reads the environment, here and nowhere else"
+)]
 pub(crate) fn configured(option: &ConfigOption) -> anyhow::Result<config::Config> {
     Ok(config::load(option.config.as_deref(), std::env::vars())?)
 }
 
 /// The admin token in the environment, for `sluice sale`.
-#[expect(clippy::disallowed_methods, reason = "the composition root reads the environment, here and nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the composition root reads the environment, here and nowhere else"
+)]
 pub(crate) fn token_in_environment() -> Option<String> {
     std::env::var("SLUICE_TOKEN").ok().filter(|token| !token.is_empty())
 }

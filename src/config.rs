@@ -241,17 +241,24 @@ mod optional_address {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[expect(clippy::ref_option, reason = "serde asks for a reference to the field")]
-    pub(super) fn serialize<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        address: &Option<SocketAddr>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match address {
             Some(address) => serializer.collect_str(address),
             None => serializer.serialize_str(""),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SocketAddr>, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| D::Error::custom("must be an address such as 127.0.0.1:8080, or \"\"")),
+            text => text.parse().map(Some).map_err(|_| {
+                D::Error::custom("must be an address such as 127.0.0.1:8080, or \"\"")
+            }),
         }
     }
 }

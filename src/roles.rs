@@ -121,7 +121,13 @@ impl Process {
         Ok(process)
     }
 
-    fn spawn(&mut self, shared: Shared, roles: Roles, servers: Vec<Server>, metrics: metrics_exporter_prometheus::PrometheusHandle) {
+    fn spawn(
+        &mut self,
+        shared: Shared,
+        roles: Roles,
+        servers: Vec<Server>,
+        metrics: metrics_exporter_prometheus::PrometheusHandle,
+    ) {
         let stop = || self.shutdown.clone();
         let tasks = &mut self.tasks;
         let sources = shared.sources();
@@ -178,9 +184,13 @@ impl Process {
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.readiness.set(false);
         self.shutdown.cancel();
-        let drained = timeout(self.drain_timeout, async { while self.tasks.join_next().await.is_some() {} }).await;
+        let drained =
+            timeout(self.drain_timeout, async { while self.tasks.join_next().await.is_some() {} })
+                .await;
         if drained.is_err() {
-            tracing::warn!("not everything was finished within the drain timeout; the rest repeats at the next start");
+            tracing::warn!(
+                "not everything was finished within the drain timeout; the rest repeats at the next start"
+            );
             self.tasks.shutdown().await;
         }
         if self.fault.is_none() {
@@ -223,7 +233,13 @@ struct Roles {
 }
 
 impl Roles {
-    fn build(config: &Config, shared: &Shared, listeners: &Listeners, token: Option<String>, files: u64) -> anyhow::Result<Self> {
+    fn build(
+        config: &Config,
+        shared: &Shared,
+        listeners: &Listeners,
+        token: Option<String>,
+        files: u64,
+    ) -> anyhow::Result<Self> {
         let ports = &shared.ports;
         let keyring = Arc::new(shared.secrets.keyring.clone());
         let (clock, random, urls) = (&shared.clock, &shared.random, &shared.urls);
@@ -298,7 +314,8 @@ impl Roles {
                 random: Arc::clone(random),
             },
         );
-        let operator_ports = OperatorPorts::new(ports, Arc::clone(&shared.directory), Arc::clone(clock));
+        let operator_ports =
+            OperatorPorts::new(ports, Arc::clone(&shared.directory), Arc::clone(clock));
         let operator = Operator::build(settings::operator(config, token), operator_ports)?;
         Ok(Self { admission, dispatcher, worker, simulated, push, operator })
     }
@@ -311,7 +328,10 @@ fn admin_token(config: &Config) -> anyhow::Result<Option<String>> {
     }
     let folder = &config.embedded.data_dir;
     let token = config::admin_token(folder)?;
-    tracing::info!("no admin tokens are configured: the generated one is in {}", config::admin_token_file(folder).display());
+    tracing::info!(
+        "no admin tokens are configured: the generated one is in {}",
+        config::admin_token_file(folder).display()
+    );
     Ok(Some(token))
 }
 
@@ -326,8 +346,12 @@ struct Listeners {
 
 impl Listeners {
     fn bind(config: &Config) -> anyhow::Result<Self> {
-        let bind = |key: &str, address: SocketAddr| Listener::bind(address).with_context(|| format!("{key} = \"{address}\""));
-        let optional = |key: &str, address: Option<SocketAddr>| address.map(|address| bind(key, address)).transpose();
+        let bind = |key: &str, address: SocketAddr| {
+            Listener::bind(address).with_context(|| format!("{key} = \"{address}\""))
+        };
+        let optional = |key: &str, address: Option<SocketAddr>| {
+            address.map(|address| bind(key, address)).transpose()
+        };
         Ok(Self {
             public: bind("admission.listen", config.admission.listen)?,
             push: optional("ws_push.listen", config.ws_push.listen)?,
@@ -385,8 +409,15 @@ impl Listeners {
         }
         add(self.public, public)?;
         let hosts = admin_hosts(config, self.admin.local_addr());
-        let settings = RouterSettings { trusted_proxies: Vec::new(), allowed_origins: Vec::new(), allowed_hosts: Some(hosts) };
-        let router = Router::new(vec![roles.operator.routes(), health(), admin::metrics(metrics)], settings)?;
+        let settings = RouterSettings {
+            trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
+            allowed_hosts: Some(hosts),
+        };
+        let router = Router::new(
+            vec![roles.operator.routes(), health(), admin::metrics(metrics)],
+            settings,
+        )?;
         servers.push(Server::on(self.admin, settings::admin_server(config), Arc::new(router))?);
         Ok(servers)
     }

@@ -90,17 +90,23 @@ fn new_sale(create: &CreateSale) -> anyhow::Result<Value> {
     for text in &create.skus {
         let parts: Vec<&str> = text.split(':').collect();
         let [sku, stock, price] = parts[..] else {
-            bail!(Usage(format!("--sku {text}: write SKU:STOCK:PRICE, such as standard:10000:9900")));
+            bail!(Usage(format!(
+                "--sku {text}: write SKU:STOCK:PRICE, such as standard:10000:9900"
+            )));
         };
         let number = |what: &str, text: &str| {
-            text.parse::<u64>().map_err(|_| Usage(format!("--sku {sku}: the {what} must be a whole number, not `{text}`")))
+            text.parse::<u64>().map_err(|_| {
+                Usage(format!("--sku {sku}: the {what} must be a whole number, not `{text}`"))
+            })
         };
         skus.push(json!({
             "sku": sku, "stock": number("stock", stock)?, "amount_fen": number("price", price)?, "currency": create.currency,
         }));
     }
     let mut sale = json!({ "id": create.sale, "skus": skus, "policy": pairs(&create.policy)? });
-    for (key, value) in [("title", &create.title), ("opens_at", &create.opens_at), ("closes_at", &create.closes_at)] {
+    for (key, value) in
+        [("title", &create.title), ("opens_at", &create.opens_at), ("closes_at", &create.closes_at)]
+    {
         if let Some(value) = value {
             sale[key] = json!(value);
         }
@@ -137,9 +143,9 @@ fn put(object: &mut Map<String, Value>, key: &str, value: Value) {
 
 fn notice(texts: &[String]) -> anyhow::Result<Map<String, Value>> {
     let pair = |text: &String| {
-        let (language, words) = text
-            .split_once('=')
-            .ok_or_else(|| Usage(format!("`{text}`: write LANGUAGE=TEXT, such as en=\"Back in ten minutes\"")))?;
+        let (language, words) = text.split_once('=').ok_or_else(|| {
+            Usage(format!("`{text}`: write LANGUAGE=TEXT, such as en=\"Back in ten minutes\""))
+        })?;
         Ok((language.to_owned(), json!(words)))
     };
     texts.iter().map(pair).collect()
@@ -156,12 +162,15 @@ impl Api {
     fn of(options: &SaleOptions) -> anyhow::Result<Self> {
         let config = cli::configured(&ConfigOption { config: options.config.clone() })?;
         let base = options.admin.clone().unwrap_or_else(|| {
-            let scheme = if config.admin.tls_cert.as_os_str().is_empty() { "http" } else { "https" };
+            let scheme =
+                if config.admin.tls_cert.as_os_str().is_empty() { "http" } else { "https" };
             format!("{scheme}://{}", config.admin.listen)
         });
         let file = options.token_file.clone();
         let token = match (file, cli::token_in_environment()) {
-            (Some(file), _) => fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?,
+            (Some(file), _) => {
+                fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?
+            }
             (None, Some(token)) => token,
             (None, None) => {
                 let file = config::admin_token_file(&config.embedded.data_dir);
@@ -193,7 +202,10 @@ impl Api {
         if answer.status().is_success() {
             return Ok(value);
         }
-        let detail = value["detail"].as_str().or(value["title"].as_str()).unwrap_or("no explanation was given");
+        let detail = value["detail"]
+            .as_str()
+            .or(value["title"].as_str())
+            .unwrap_or("no explanation was given");
         bail!("{}: {} ({})", self.base, detail, answer.status());
     }
 }
@@ -206,27 +218,45 @@ mod tests {
     use crate::cli::{Cli, Command};
 
     fn call(line: &str) -> anyhow::Result<Call> {
-        let Command::Sale(options) = Cli::try_parse_from(line.split(' ')).unwrap().command else { panic!("{line}") };
+        let Command::Sale(options) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
+            panic!("{line}")
+        };
         call_of(&options.command)
     }
 
     #[test]
     fn commands_are_calls_of_the_operator_api() {
-        let tune = call("sluice sale tune drop fraction=0.05 limits.per_ip.burst=50 --if-version 7").unwrap();
+        let tune =
+            call("sluice sale tune drop fraction=0.05 limits.per_ip.burst=50 --if-version 7")
+                .unwrap();
         assert_eq!(tune.method, Method::PATCH);
         assert_eq!(tune.path, "/v1/sales/drop/policy");
-        assert_eq!(tune.body, Some(json!({ "fraction": 0.05, "limits": { "per_ip": { "burst": 50 } } })));
+        assert_eq!(
+            tune.body,
+            Some(json!({ "fraction": 0.05, "limits": { "per_ip": { "burst": 50 } } }))
+        );
         assert_eq!(tune.if_version, Some(7));
-        let create = call("sluice sale create drop --sku a:10:9900 --policy tail_per_second=1").unwrap();
+        let create =
+            call("sluice sale create drop --sku a:10:9900 --policy tail_per_second=1").unwrap();
         let sku = json!({ "sku": "a", "stock": 10, "amount_fen": 9900, "currency": "CNY" });
-        assert_eq!(create.body, Some(json!({ "id": "drop", "skus": [sku], "policy": { "tail_per_second": 1 } })));
+        assert_eq!(
+            create.body,
+            Some(json!({ "id": "drop", "skus": [sku], "policy": { "tail_per_second": 1 } }))
+        );
         assert_eq!(call("sluice sale notice drop").unwrap().body, Some(json!({ "text": null })));
-        assert_eq!(call("sluice sale notice drop en=Soon").unwrap().body, Some(json!({ "text": { "en": "Soon" } })));
+        assert_eq!(
+            call("sluice sale notice drop en=Soon").unwrap().body,
+            Some(json!({ "text": { "en": "Soon" } }))
+        );
     }
 
     #[test]
     fn mistakes_say_how_to_write_it() {
-        for line in ["sluice sale tune drop fast", "sluice sale create drop --sku a:x:1", "sluice sale create drop --sku a"] {
+        for line in [
+            "sluice sale tune drop fast",
+            "sluice sale create drop --sku a:x:1",
+            "sluice sale create drop --sku a",
+        ] {
             let error = call(line).unwrap_err();
             assert!(error.is::<Usage>(), "{error}");
         }

@@ -58,7 +58,11 @@ pub(crate) fn command(options: &SwarmOptions) -> anyhow::Result<()> {
 }
 
 /// Prints the report, writes it if asked to, and fails if a promise was broken.
-pub(crate) fn finish(plan: &Plan, seen: &crowd::Seen, file: Option<&std::path::Path>) -> anyhow::Result<()> {
+pub(crate) fn finish(
+    plan: &Plan,
+    seen: &crowd::Seen,
+    file: Option<&std::path::Path>,
+) -> anyhow::Result<()> {
     let verdicts = judge::judge(plan, seen);
     let report = report::Report::new(plan, seen, &verdicts);
     report.print(&mut std::io::stdout().lock())?;
@@ -76,7 +80,12 @@ pub(crate) fn push_share(shoppers: u32, wanted: f64, ends: u64) -> f64 {
     let room = sluice_core::law::exact(files.saturating_sub(FILES_RESERVED) / ends);
     let share = wanted.min(room / f64::from(shoppers.max(1)));
     if share < wanted {
-        tracing::warn!(files, wanted, share, "fewer shoppers push than asked for: raise the limit of open files (ulimit -n)");
+        tracing::warn!(
+            files,
+            wanted,
+            share,
+            "fewer shoppers push than asked for: raise the limit of open files (ulimit -n)"
+        );
     }
     share
 }

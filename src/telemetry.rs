@@ -14,8 +14,10 @@ use crate::config::{ConfigError, Log, LogFormat};
 const SHORT_SECONDS: &[f64] =
     &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.12, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Bounds of waits in line, in seconds.
-const LONG_SECONDS: &[f64] =
-    &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1800.0, 3600.0];
+const LONG_SECONDS: &[f64] = &[
+    0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1800.0,
+    3600.0,
+];
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Installs the log: text for people on a terminal, JSON for machines otherwise. To standard error.
@@ -31,7 +33,11 @@ pub(crate) fn install_log(log: &Log) -> anyhow::Result<()> {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let installed = if json { builder.json().flatten_event(true).try_init() } else { builder.compact().try_init() };
+    let installed = if json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.compact().try_init()
+    };
     installed.map_err(|error| anyhow::anyhow!("installing the log: {error}"))
 }
 
@@ -39,7 +45,9 @@ pub(crate) fn install_log(log: &Log) -> anyhow::Result<()> {
 pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("sluice_wait_seconds".into()), LONG_SECONDS)
-        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SHORT_SECONDS))
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SHORT_SECONDS)
+        })
         .and_then(|builder| builder.set_buckets(&[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0]))
         .and_then(PrometheusBuilder::install_recorder)
         .context("installing the metrics recorder")

@@ -65,7 +65,11 @@ impl Load {
         let seconds = began.elapsed().as_secs_f64();
         stop.store(true, Relaxed);
         while connections.join_next().await.is_some() {}
-        Ran { answered: answered.load(Relaxed), failed: failed.load(Relaxed), per_second: exact(n) / seconds }
+        Ran {
+            answered: answered.load(Relaxed),
+            failed: failed.load(Relaxed),
+            per_second: exact(n) / seconds,
+        }
     }
 }
 
@@ -102,7 +106,9 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
 
 fn content_length(head: &[u8]) -> usize {
     let text = std::str::from_utf8(head).unwrap();
-    let line = text.lines().find(|line| line.len() > 15 && line[..15].eq_ignore_ascii_case("content-length:"));
+    let line = text
+        .lines()
+        .find(|line| line.len() > 15 && line[..15].eq_ignore_ascii_case("content-length:"));
     line.map_or(0, |line| line[15..].trim().parse().unwrap())
 }
 

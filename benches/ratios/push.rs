@@ -37,11 +37,15 @@ pub(crate) async fn measure(wanted: usize) {
             let source = [127, 2, 0, u8::try_from(n % 200).unwrap() + 1];
             socket.bind((source, 0).into()).unwrap();
             let stream = socket.connect(address).await.unwrap();
-            let mut request = format!("ws://{address}/v1/sales/{}/push", subject::SALE).into_client_request().unwrap();
-            let protocols = HeaderValue::from_str(&format!("sluice.v1, bearer.{}", place.token)).unwrap();
+            let mut request = format!("ws://{address}/v1/sales/{}/push", subject::SALE)
+                .into_client_request()
+                .unwrap();
+            let protocols =
+                HeaderValue::from_str(&format!("sluice.v1, bearer.{}", place.token)).unwrap();
             request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocols);
             let config = WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0);
-            let (mut socket, _) = client_async_with_config(request, stream, Some(config)).await.unwrap();
+            let (mut socket, _) =
+                client_async_with_config(request, stream, Some(config)).await.unwrap();
             timeout(Duration::from_secs(30), socket.next()).await.unwrap().unwrap().unwrap();
             socket
         });

@@ -54,7 +54,12 @@ impl Subject {
         );
         let file = data.path().join("bench.toml");
         std::fs::write(&file, config).unwrap();
-        let child = Command::new(BINARY).args(["run", "--config"]).arg(&file).stderr(Stdio::null()).spawn().unwrap();
+        let child = Command::new(BINARY)
+            .args(["run", "--config"])
+            .arg(&file)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let subject = Self { public, admin, child, _data: data };
         subject.until_ready().await;
         if sales == CEILING_SALE {
@@ -66,7 +71,13 @@ impl Subject {
     async fn until_ready(&self) {
         loop {
             if tokio::net::TcpStream::connect(self.admin).await.is_ok()
-                && load::once(self.admin, format!("GET /ready HTTP/1.1\r\nhost: {}\r\n\r\n", self.admin).as_bytes()).await.status == 200
+                && load::once(
+                    self.admin,
+                    format!("GET /ready HTTP/1.1\r\nhost: {}\r\n\r\n", self.admin).as_bytes(),
+                )
+                .await
+                .status
+                    == 200
             {
                 return;
             }
@@ -88,7 +99,8 @@ impl Subject {
     pub(crate) async fn join(&self) -> Joined {
         let reply = load::once(self.public, &join_request()).await;
         let object: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
-        let text = |key: &str| object[key].as_str().unwrap_or_else(|| panic!("{object}")).to_owned();
+        let text =
+            |key: &str| object[key].as_str().unwrap_or_else(|| panic!("{object}")).to_owned();
         Joined { entry: text("entry"), token: text("token") }
     }
 

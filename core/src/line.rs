@@ -1,8 +1,8 @@
 //! The line: numbers, holes, the cursor, and the position a buyer is shown.
 //!
-//! `position = (seq − holes below seq) − (serving − holes below serving)`, at least 1. The first bracket is fixed when
-//! the number is given out and travels in the queue token; the second only grows. So a position never rises, whichever
-//! node computes it, as long as the highest `serving` a client has seen is taken into account.
+//! `position = seq − serving − holes between them`, at least 1. The number and the holes below it are fixed when it is
+//! given out and travel in the queue token; `serving` only grows. So a position never rises, whichever node computes it,
+//! as long as the highest `serving` a client has seen is taken into account.
 
 use std::net::IpAddr;
 
@@ -97,11 +97,19 @@ impl Cursor {
     }
 
     /// The position of a waiting entry: 1 is next. `seen` is the highest `serving` its client has been shown.
+    ///
+    /// A node that has just begun may not know of a hole that the token counts in `holes_below`. A stretch that does not
+    /// fit between the cursor and the entry lies below the cursor, and does not matter.
     #[must_use]
     pub fn position(&self, seq: Seq, holes_below: u64, seen: Option<Seq>) -> u64 {
         let serving = seen.unwrap_or_default().max(self.serving);
-        let own = seq.0.saturating_sub(holes_below);
-        own.saturating_sub(self.rank(serving)).max(1)
+        if seq <= serving {
+            return 1;
+        }
+        let known_below = self.holes.upto(seq);
+        let ahead = (seq.0 - serving.0).saturating_sub(known_below - self.holes.upto(serving));
+        let unknown = holes_below.saturating_sub(known_below);
+        if unknown < ahead { ahead - unknown } else { ahead.max(1) }
     }
 
     /// How many entries wait between the cursor and `last`, the highest number given out.
@@ -133,6 +141,19 @@ mod tests {
         assert_eq!(cursor.position(Seq(101), below, None), 1);
         assert_eq!(cursor.position(Seq(105), below, None), 5);
         assert_eq!(cursor.waiting(Seq(105)), 5);
+    }
+
+    #[test]
+    fn a_node_that_knows_no_holes_yet_shows_no_other_position() {
+        let mut knowing = Cursor { serving: Seq(100_009), ..Cursor::default() };
+        knowing.holes.push(hole(1, 100_000));
+        let beginning = Cursor::default();
+        for seen in [100_009, 100_010] {
+            let position =
+                |cursor: &Cursor| cursor.position(Seq(100_012), 100_000, Some(Seq(seen)));
+            assert_eq!(position(&beginning), position(&knowing));
+        }
+        assert_eq!(beginning.position(Seq(100_012), 100_000, None), 12);
     }
 
     #[test]

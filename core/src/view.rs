@@ -99,6 +99,8 @@ impl Directory {
 pub struct SaleView {
     sale: ArcSwap<Sale>,
     line: ArcSwapOption<Heard>,
+    /// Where the line stood in the ledger: what is known before the first report.
+    start: ArcSwap<Cursor>,
     changed: watch::Sender<Change>,
 }
 
@@ -123,6 +125,7 @@ impl SaleView {
         Self {
             sale: ArcSwap::new(sale),
             line: ArcSwapOption::empty(),
+            start: ArcSwap::default(),
             changed: watch::Sender::new(Change::News(0)),
         }
     }
@@ -136,7 +139,11 @@ impl SaleView {
     /// Everything needed to answer a request, taken at one moment.
     #[must_use]
     pub fn read(&self) -> Reading {
-        Reading { sale: arc_swap::Guard::into_inner(self.sale.load()), line: self.line.load_full() }
+        Reading {
+            sale: arc_swap::Guard::into_inner(self.sale.load()),
+            line: self.line.load_full(),
+            start: self.start.load_full(),
+        }
     }
 
     /// Wakes on every change.
@@ -155,6 +162,12 @@ impl SaleView {
         if self.sale.load().version < sale.version {
             self.sale.store(sale);
             self.wake();
+        }
+    }
+
+    fn learn_start(&self, cursor: Cursor) {
+        if self.start.load().serving <= cursor.serving {
+            self.start.store(Arc::new(cursor));
         }
     }
 
@@ -197,6 +210,7 @@ impl SaleView {
 pub struct Reading {
     pub sale: Arc<Sale>,
     line: Option<Arc<Heard>>,
+    start: Arc<Cursor>,
 }
 
 impl Reading {
@@ -214,8 +228,7 @@ impl Reading {
 
     #[must_use]
     pub fn cursor(&self) -> &Cursor {
-        static START: std::sync::LazyLock<Cursor> = std::sync::LazyLock::new(Cursor::default);
-        self.report().map_or(&START, |report| &report.cursor)
+        self.report().map_or(&*self.start, |report| &report.cursor)
     }
 
     /// What the public is told at `now`.

@@ -13,7 +13,11 @@ type Finding = Result<(), (String, String)>;
 pub(super) fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
     let checks = [backend, listeners, identity, limits, secrets, admin, urls, sales];
     for check in checks {
-        check(config).map_err(|(key, complaint)| ConfigError { place: places.of(&key), key, complaint })?;
+        check(config).map_err(|(key, complaint)| ConfigError {
+            place: places.of(&key),
+            key,
+            complaint,
+        })?;
     }
     Ok(())
 }
@@ -24,10 +28,16 @@ fn complain(key: impl Into<String>, complaint: impl Into<String>) -> Finding {
 
 fn backend(config: &Config) -> Finding {
     if config.backend.kind == BackendKind::Distributed {
-        return complain("backend.kind", "\"distributed\" is not available in this version; use \"embedded\"");
+        return complain(
+            "backend.kind",
+            "\"distributed\" is not available in this version; use \"embedded\"",
+        );
     }
     if config.worker.mode == WorkerMode::External {
-        return complain("worker.mode", "\"external\" is not available in this version; use \"builtin\"");
+        return complain(
+            "worker.mode",
+            "\"external\" is not available in this version; use \"builtin\"",
+        );
     }
     if config.embedded.data_dir.as_os_str().is_empty() {
         return complain("embedded.data_dir", "must name a folder");
@@ -64,10 +74,14 @@ fn listeners(config: &Config) -> Finding {
         return complain("admission.header_bytes_max", "must be 4096 to 65536 bytes");
     }
     let mut taken = vec![("admission.listen", Some(admission.listen))];
-    for (key, address) in
-        [("ws_push.listen", config.ws_push.listen), ("worker.listen", config.worker.listen), ("admin.listen", Some(config.admin.listen))]
-    {
-        let twice = taken.iter().find(|(_, other)| address.is_some_and(|a| a.port() != 0) && *other == address);
+    for (key, address) in [
+        ("ws_push.listen", config.ws_push.listen),
+        ("worker.listen", config.worker.listen),
+        ("admin.listen", Some(config.admin.listen)),
+    ] {
+        let twice = taken
+            .iter()
+            .find(|(_, other)| address.is_some_and(|a| a.port() != 0) && *other == address);
         if let Some((other, _)) = twice {
             return complain(key, format!("is the same address as `{other}`; give each its own"));
         }
@@ -85,19 +99,33 @@ fn identity(config: &Config) -> Finding {
             "must list your proxies: with `identity.mode = \"header\"` anybody else could claim to be any buyer",
         ),
         IdentityMode::Header => {
-            let clean = identity.header.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            let clean = identity
+                .header
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
             if identity.header.is_empty() || !clean {
-                return complain("identity.header", "must be a lower-case header name such as x-sluice-buyer");
+                return complain(
+                    "identity.header",
+                    "must be a lower-case header name such as x-sluice-buyer",
+                );
             }
             Ok(())
         }
         IdentityMode::Jwt => {
             let given = [&identity.jwt_secret, &identity.jwks_file, &identity.jwks_url];
             if given.iter().filter(|text| !text.is_empty()).count() != 1 {
-                return complain("identity.jwt_secret", "set exactly one of jwt_secret, jwks_file and jwks_url");
+                return complain(
+                    "identity.jwt_secret",
+                    "set exactly one of jwt_secret, jwks_file and jwks_url",
+                );
             }
-            if !identity.jwt_secret.is_empty() && identity.jwt_secret.len() < token::SECRET_BYTES_MIN {
-                return complain("identity.jwt_secret", format!("must have at least {} bytes", token::SECRET_BYTES_MIN));
+            if !identity.jwt_secret.is_empty()
+                && identity.jwt_secret.len() < token::SECRET_BYTES_MIN
+            {
+                return complain(
+                    "identity.jwt_secret",
+                    format!("must have at least {} bytes", token::SECRET_BYTES_MIN),
+                );
             }
             if !identity.jwks_url.is_empty()
                 && let Err(error) = sluice_http::client::check_outbound(&identity.jwks_url)
@@ -111,12 +139,17 @@ fn identity(config: &Config) -> Finding {
 
 fn limits(config: &Config) -> Finding {
     let limits = &config.limits;
-    for (key, limit) in
-        [("per_buyer", limits.per_buyer), ("per_device", limits.per_device), ("per_ip", limits.per_ip)]
-    {
+    for (key, limit) in [
+        ("per_buyer", limits.per_buyer),
+        ("per_device", limits.per_device),
+        ("per_ip", limits.per_ip),
+    ] {
         let range = 1..=1_000_000;
         if !range.contains(&limit.per_second) || !range.contains(&limit.burst) {
-            return complain(format!("limits.{key}"), "per_second and burst must each be 1 to 1000000");
+            return complain(
+                format!("limits.{key}"),
+                "per_second and burst must each be 1 to 1000000",
+            );
         }
     }
     Ok(())
@@ -157,15 +190,28 @@ fn admin(config: &Config) -> Finding {
         }
         match (&token.token, &token.token_sha256) {
             (Some(text), None) if text.len() < ADMIN_TOKEN_CHARS_MIN => {
-                return complain(key, format!("`{}`: must have at least {ADMIN_TOKEN_CHARS_MIN} characters", token.name));
+                return complain(
+                    key,
+                    format!(
+                        "`{}`: must have at least {ADMIN_TOKEN_CHARS_MIN} characters",
+                        token.name
+                    ),
+                );
             }
             (Some(_), None) => {}
-            (None, Some(hash)) if hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {}
+            (None, Some(hash))
+                if hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {}
             (None, Some(_)) => {
-                return complain(key, format!("`{}`: token_sha256 must be 64 hexadecimal characters", token.name));
+                return complain(
+                    key,
+                    format!("`{}`: token_sha256 must be 64 hexadecimal characters", token.name),
+                );
             }
             (Some(_), Some(_)) | (None, None) => {
-                return complain(key, format!("`{}`: give either token or token_sha256", token.name));
+                return complain(
+                    key,
+                    format!("`{}`: give either token or token_sha256", token.name),
+                );
             }
         }
     }
@@ -180,13 +226,19 @@ fn urls(config: &Config) -> Finding {
     ] {
         let web = url.starts_with("https://") || url.starts_with("http://");
         if !url.is_empty() && (!web || url.ends_with('/')) {
-            return complain(key, "must be \"\" or an address such as https://queue.example.com, without a slash at the end");
+            return complain(
+                key,
+                "must be \"\" or an address such as https://queue.example.com, without a slash at the end",
+            );
         }
     }
     for origin in &config.admission.allowed_origins {
         let web = origin.starts_with("https://") || origin.starts_with("http://");
         if !web || origin.ends_with('/') || origin.matches('/').count() != 2 {
-            return complain("admission.allowed_origins", format!("`{origin}` must be an origin such as https://shop.example.com"));
+            return complain(
+                "admission.allowed_origins",
+                format!("`{origin}` must be an origin such as https://shop.example.com"),
+            );
         }
     }
     Ok(())

@@ -65,8 +65,12 @@ fn reaches(table: &Table, path: &[&str]) -> bool {
 }
 
 /// Reads the defaults, `file` if given, and `variables` (the environment), and checks the whole.
-pub(crate) fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
-    let defaults: Table = DEFAULTS.parse().map_err(|error: toml::de::Error| whole("defaults", &error))?;
+pub(crate) fn load(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let defaults: Table =
+        DEFAULTS.parse().map_err(|error: toml::de::Error| whole("defaults", &error))?;
     let mut merged = defaults.clone();
     let mut places = Places::default();
     if let Some(path) = file {
@@ -82,14 +86,18 @@ pub(crate) fn load(file: Option<&Path>, variables: impl Iterator<Item = (String,
     }
     places.variables = from_variables(&defaults, variables)?;
     lay_over(&mut merged, places.variables.clone());
-    let config: Config =
-        serde_path_to_error::deserialize(Value::Table(merged)).map_err(|error| from_serde(&places, &error))?;
+    let config: Config = serde_path_to_error::deserialize(Value::Table(merged))
+        .map_err(|error| from_serde(&places, &error))?;
     check::check(&config, &places)?;
     Ok(config)
 }
 
 fn whole(place: &str, error: &toml::de::Error) -> ConfigError {
-    ConfigError { place: place.to_owned(), key: String::new(), complaint: format!("is not TOML: {}", error.to_string().trim()) }
+    ConfigError {
+        place: place.to_owned(),
+        key: String::new(),
+        complaint: format!("is not TOML: {}", error.to_string().trim()),
+    }
 }
 
 fn from_serde(places: &Places, error: &serde_path_to_error::Error<toml::de::Error>) -> ConfigError {
@@ -99,7 +107,8 @@ fn from_serde(places: &Places, error: &serde_path_to_error::Error<toml::de::Erro
         key.clear();
     }
     // The path of an unknown key ends at its parent: name the key itself.
-    if let Some(unknown) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
+    if let Some(unknown) =
+        message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
         && !key.ends_with(unknown)
     {
         key = if key.is_empty() { unknown.to_owned() } else { format!("{key}.{unknown}") };
@@ -121,10 +130,15 @@ fn lay_over(base: &mut Table, over: Table) {
 
 /// `SLUICE_<SECTION>__<KEY>` as a table. A value is TOML if it reads as TOML (numbers, lists), except where the default
 /// is a text.
-fn from_variables(defaults: &Table, variables: impl Iterator<Item = (String, String)>) -> Result<Table, ConfigError> {
+fn from_variables(
+    defaults: &Table,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<Table, ConfigError> {
     let mut all = Table::new();
     for (name, text) in variables {
-        let Some(key) = name.strip_prefix(PREFIX).filter(|key| key.contains("__")) else { continue };
+        let Some(key) = name.strip_prefix(PREFIX).filter(|key| key.contains("__")) else {
+            continue;
+        };
         let path: Vec<String> = key.split("__").map(str::to_lowercase).collect();
         if path.iter().any(String::is_empty) {
             let complaint = "is not a key; write SLUICE_<SECTION>__<KEY>".to_owned();
@@ -172,7 +186,8 @@ mod tests {
     fn with(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let mut written = tempfile::NamedTempFile::new().unwrap();
         written.write_all(file.as_bytes()).unwrap();
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         load(Some(written.path()), variables)
     }
 
@@ -180,14 +195,20 @@ mod tests {
     fn the_defaults_are_complete_and_sound() {
         let config = load(None, std::iter::empty()).unwrap();
         assert_eq!(config.admission.listen.port(), 8080);
-        assert_eq!(config.limits.per_ip, sluice_core::policy::RateLimit { per_second: 100, burst: 500 });
+        assert_eq!(
+            config.limits.per_ip,
+            sluice_core::policy::RateLimit { per_second: 100, burst: 500 }
+        );
     }
 
     #[test]
     fn the_file_then_the_environment() {
         let file = "[admission]\nlisten = \"127.0.0.1:1\"\nconnections_max = 7\n[limits]\nper_ip = { per_second = 9, burst = 9 }";
-        let variables =
-            [("SLUICE_ADMISSION__LISTEN", "127.0.0.1:2"), ("SLUICE_LIMITS__PER_IP__BURST", "11"), ("SLUICE_HOME", "x")];
+        let variables = [
+            ("SLUICE_ADMISSION__LISTEN", "127.0.0.1:2"),
+            ("SLUICE_LIMITS__PER_IP__BURST", "11"),
+            ("SLUICE_HOME", "x"),
+        ];
         let config = with(file, &variables).unwrap();
         assert_eq!(config.admission.listen.port(), 2);
         assert_eq!(config.admission.connections_max, 7);
@@ -196,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_variable_may_hold_a_list() {
-        let config = with("", &[("SLUICE_ADMISSION__TRUSTED_PROXIES", "[\"10.0.0.0/8\"]")]).unwrap();
+        let config =
+            with("", &[("SLUICE_ADMISSION__TRUSTED_PROXIES", "[\"10.0.0.0/8\"]")]).unwrap();
         assert_eq!(config.admission.trusted_proxies.len(), 1);
     }
 
@@ -206,14 +228,36 @@ mod tests {
         let cases: &[(&str, &[(&str, &str)], &str, &str)] = &[
             ("[admission]\nlistne = 1", &[], "admission.listne", "unknown field"),
             ("[admission]\nlisten = 8080", &[], "admission.listen", "invalid type"),
-            ("[admission]\nconnections_max = \"many\"", &[], "admission.connections_max", "invalid type"),
+            (
+                "[admission]\nconnections_max = \"many\"",
+                &[],
+                "admission.connections_max",
+                "invalid type",
+            ),
             ("nonsense = 1", &[], "nonsense", "unknown field"),
-            ("", &[("SLUICE_ADMISSION__CONNECTIONS_MAX", "many")], "admission.connections_max", "invalid type"),
+            (
+                "",
+                &[("SLUICE_ADMISSION__CONNECTIONS_MAX", "many")],
+                "admission.connections_max",
+                "invalid type",
+            ),
             ("[identity]\nmode = \"header\"", &[], "admission.trusted_proxies", "header"),
             ("[identity]\nmode = \"jwt\"", &[], "identity.jwt_secret", "jwks"),
             ("[admin]\nlisten = \"0.0.0.0:8081\"", &[], "admin.listen", "insecure"),
-            (&format!("[admin]\ntokens = [{{ name = \"a\", role = \"admin\", token = \"{token}\" }}]"), &[], "admin.tokens", "32"),
-            ("[secrets]\nqueue_token_keys = [{ id = \"k\", secret = \"short\" }]", &[], "secrets.queue_token_keys", "32"),
+            (
+                &format!(
+                    "[admin]\ntokens = [{{ name = \"a\", role = \"admin\", token = \"{token}\" }}]"
+                ),
+                &[],
+                "admin.tokens",
+                "32",
+            ),
+            (
+                "[secrets]\nqueue_token_keys = [{ id = \"k\", secret = \"short\" }]",
+                &[],
+                "secrets.queue_token_keys",
+                "32",
+            ),
             ("[secrets]\npayment_webhook = [\"nope\"]", &[], "secrets.payment_webhook", "whsec_"),
             ("[limits]\nper_ip = { per_second = 0, burst = 1 }", &[], "limits.per_ip", "1 to"),
             ("[backend]\nkind = \"distributed\"", &[], "backend.kind", "embedded"),
@@ -238,7 +282,8 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         let secret = "a-very-long-secret-that-nobody-may-see";
-        let file = format!("[secrets]\nqueue_token_keys = [{{ id = \"k\", secret = \"{secret}\" }}]");
+        let file =
+            format!("[secrets]\nqueue_token_keys = [{{ id = \"k\", secret = \"{secret}\" }}]");
         let shown = toml::to_string(&with(&file, &[]).unwrap().masked()).unwrap();
         assert!(!shown.contains(secret));
         assert!(shown.contains("***"));

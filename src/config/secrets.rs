@@ -35,7 +35,8 @@ impl Secrets {
     /// Takes the configured secrets, and generates those that are missing beside the data.
     pub(crate) fn ready(config: &Config) -> anyhow::Result<Self> {
         let configured = &config.secrets;
-        let (mut queue, mut webhook) = (configured.queue_token_keys.clone(), configured.payment_webhook.clone());
+        let (mut queue, mut webhook) =
+            (configured.queue_token_keys.clone(), configured.payment_webhook.clone());
         if queue.is_empty() || webhook.is_empty() {
             let generated = generated(&config.embedded.data_dir)?;
             if queue.is_empty() {
@@ -62,14 +63,19 @@ fn generated(data_dir: &Path) -> anyhow::Result<Generated> {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let fresh = Generated {
-                queue_token_keys: vec![QueueTokenKey { id: "k1".into(), secret: random_base64(32)? }],
+                queue_token_keys: vec![QueueTokenKey {
+                    id: "k1".into(),
+                    secret: random_base64(32)?,
+                }],
                 payment_webhook: vec![format!("whsec_{}", random_base64(32)?)],
             };
             write_private(&path, &toml::to_string(&fresh)?)?
         }
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };
-    toml::from_str(&text).with_context(|| format!("{} is damaged; restore it, or delete it to invalidate every token", path.display()))
+    toml::from_str(&text).with_context(|| {
+        format!("{} is damaged; restore it, or delete it to invalidate every token", path.display())
+    })
 }
 
 /// Where the generated admin token lies.

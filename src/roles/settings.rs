@@ -17,7 +17,8 @@ const ADMIN_CONNECTIONS_MAX: usize = 256;
 
 /// Whether browsers reach us over plain HTTP on this machine: then cookies cannot ask for TLS.
 fn is_plain(config: &Config) -> bool {
-    config.admission.listen.ip().is_loopback() && !config.admission.public_url.starts_with("https://")
+    config.admission.listen.ip().is_loopback()
+        && !config.admission.public_url.starts_with("https://")
 }
 
 pub(super) fn admission(config: &Config) -> admission::Config {
@@ -37,7 +38,11 @@ pub(super) fn admission(config: &Config) -> admission::Config {
                 audience: text(&identity.jwt_audience),
             }),
         },
-        cookies: if is_plain(config) { admission::Cookies::Plain } else { admission::Cookies::Host },
+        cookies: if is_plain(config) {
+            admission::Cookies::Plain
+        } else {
+            admission::Cookies::Host
+        },
         allowed_origins: config.admission.allowed_origins.clone(),
         limits: DefaultLimits {
             per_buyer: config.limits.per_buyer,
@@ -57,8 +62,15 @@ pub(super) fn dispatcher() -> sluice_dispatcher::Config {
 
 /// The provider calls back over the loopback network, on the worker's own address.
 pub(super) fn simulated(config: &Config, worker: SocketAddr) -> sluice_worker::SimulatedSettings {
-    let host = if worker.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), worker.port()) } else { worker };
-    sluice_worker::SimulatedSettings::new(format!("http://{host}"), config.worker.public_url.clone())
+    let host = if worker.ip().is_unspecified() {
+        SocketAddr::new([127, 0, 0, 1].into(), worker.port())
+    } else {
+        worker
+    };
+    sluice_worker::SimulatedSettings::new(
+        format!("http://{host}"),
+        config.worker.public_url.clone(),
+    )
 }
 
 pub(super) fn push(config: &Config, files: u64) -> push::Config {
@@ -92,7 +104,10 @@ pub(super) fn operator(config: &Config, generated: Option<String>) -> operator::
         role: Role::Admin,
         secret: AdminSecret::Token(token),
     });
-    operator::Config { tokens: configured.chain(generated).collect(), ..operator::Config::default() }
+    operator::Config {
+        tokens: configured.chain(generated).collect(),
+        ..operator::Config::default()
+    }
 }
 
 pub(super) fn server(config: &Config, files: u64) -> ServerConfig {

@@ -17,7 +17,13 @@ pub(super) fn print(out: &mut impl Write, command: &SaleCommand, answer: &Value)
         | SaleCommand::Close(_)
         | SaleCommand::Notice { .. }
         | SaleCommand::Stock { .. } => {
-            writeln!(out, "{} is {} (version {})", text(&answer["id"]), text(&answer["state"]), text(&answer["version"]))
+            writeln!(
+                out,
+                "{} is {} (version {})",
+                text(&answer["id"]),
+                text(&answer["state"]),
+                text(&answer["version"])
+            )
         }
     }
 }
@@ -26,8 +32,14 @@ fn list(out: &mut impl Write, answer: &Value) -> io::Result<()> {
     let sales = answer["sales"].as_array().or(answer.as_array());
     writeln!(out, "{:<24} {:<10} {:>8} {:>12}  TITLE", "SALE", "STATE", "VERSION", "STOCK")?;
     for sale in sales.into_iter().flatten() {
-        let stock: u64 = sale["skus"].as_array().into_iter().flatten().filter_map(|sku| sku["stock"].as_u64()).sum();
-        let (id, state, version) = (text(&sale["id"]), text(&sale["state"]), text(&sale["version"]));
+        let stock: u64 = sale["skus"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|sku| sku["stock"].as_u64())
+            .sum();
+        let (id, state, version) =
+            (text(&sale["id"]), text(&sale["state"]), text(&sale["version"]));
         writeln!(out, "{id:<24} {state:<10} {version:>8} {stock:>12}  {}", text(&sale["title"]))?;
     }
     Ok(())
@@ -42,7 +54,9 @@ fn show(out: &mut impl Write, sale: &str, answer: &Value) -> io::Result<()> {
 fn figures(out: &mut impl Write, path: &str, value: &Value) -> io::Result<()> {
     let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match value {
-        Value::Object(object) => object.iter().try_for_each(|(key, value)| figures(out, &inner(key), value)),
+        Value::Object(object) => {
+            object.iter().try_for_each(|(key, value)| figures(out, &inner(key), value))
+        }
         Value::Array(list) => list.iter().enumerate().try_for_each(|(n, value)| {
             let named = ["sku", "state"].iter().find_map(|key| value[*key].as_str());
             figures(out, &inner(named.unwrap_or(&n.to_string())), value)

@@ -57,7 +57,8 @@ impl Target {
 
     async fn address(&self) -> anyhow::Result<SocketAddr> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let mut found = lookup_host((host, self.port)).await.with_context(|| format!("looking up {host}"))?;
+        let mut found =
+            lookup_host((host, self.port)).await.with_context(|| format!("looking up {host}"))?;
         found.next().with_context(|| format!("{host} has no address"))
     }
 }
@@ -120,7 +121,8 @@ impl Client {
         for target in targets {
             resolved.push((target.clone(), target.address().await?));
         }
-        let loopback = resolved.iter().all(|(_, address)| address.ip().is_loopback() && address.is_ipv4());
+        let loopback =
+            resolved.iter().all(|(_, address)| address.ip().is_loopback() && address.is_ipv4());
         let n_sources = (shoppers / SHOPPERS_PER_SOURCE).clamp(1, 60_000);
         let sources = (0..n_sources).map(|n| Source {
             bind: loopback.then(|| loopback_source(n)),
@@ -173,18 +175,27 @@ impl Client {
                 answer => answer?,
             };
             let (head, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| anyhow::anyhow!(error))?;
+            let body = Limited::new(body, ANSWER_BYTES_MAX)
+                .collect()
+                .await
+                .map_err(|error| anyhow::anyhow!(error))?;
             if !sender.is_closed() {
                 lock(&source.idle).entry(n).or_default().push(sender);
             }
-            return Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() });
+            return Ok(Answer {
+                status: head.status,
+                headers: head.headers,
+                body: body.to_bytes(),
+            });
         }
     }
 
     /// A fresh connection of a shopper, for pushes.
     pub(crate) async fn dial(&self, shopper: u32) -> anyhow::Result<Box<dyn Wire>> {
         let (n, _) = self.target(shopper);
-        timeout(ANSWER_WITHIN, self.open(n, self.source(shopper))).await.context("no connection in time")?
+        timeout(ANSWER_WITHIN, self.open(n, self.source(shopper)))
+            .await
+            .context("no connection in time")?
     }
 
     fn source(&self, shopper: u32) -> &Source {
@@ -199,9 +210,12 @@ impl Client {
         let uri: Uri = path.parse().context("a link that is not a URL")?;
         let wanted = (uri.host().unwrap_or_default(), uri.port_u16());
         let known = self.targets.iter().position(|(target, _)| {
-            target.host == wanted.0 && Some(target.port) == wanted.1.or(Some(if target.tls { 443 } else { 80 }))
+            target.host == wanted.0
+                && Some(target.port) == wanted.1.or(Some(if target.tls { 443 } else { 80 }))
         });
-        let n = known.with_context(|| format!("a link to {}, which is not among the targets: add --target", wanted.0))?;
+        let n = known.with_context(|| {
+            format!("a link to {}, which is not among the targets: add --target", wanted.0)
+        })?;
         Ok((n, path))
     }
 

@@ -78,7 +78,12 @@ pub(crate) async fn run(plan: &Plan, progress: Arc<Progress>) -> anyhow::Result<
     });
     let samples = Arc::new(Mutex::new(Vec::new()));
     let mut around = JoinSet::new();
-    around.spawn(observer::watch(watcher, plan.sale.clone(), Arc::clone(&progress), Arc::clone(&samples)));
+    around.spawn(observer::watch(
+        watcher,
+        plan.sale.clone(),
+        Arc::clone(&progress),
+        Arc::clone(&samples),
+    ));
     around.spawn(call_off_when_still(Arc::clone(&crowd), plan.patience + plan.arrive_over));
     let records = send(plan, &crowd).await;
     // One more look, so that the end is in the samples.
@@ -101,7 +106,8 @@ pub(crate) async fn run(plan: &Plan, progress: Arc<Progress>) -> anyhow::Result<
 /// Lets everybody in at their time, and collects what they saw.
 async fn send(plan: &Plan, crowd: &Arc<Crowd>) -> Vec<Record> {
     let random = Random::seeded(plan.seed ^ 0x5eed);
-    let mut arrivals: Vec<Duration> = (0..plan.shoppers).map(|_| plan.arrive_over.mul_f64(random.unit())).collect();
+    let mut arrivals: Vec<Duration> =
+        (0..plan.shoppers).map(|_| plan.arrive_over.mul_f64(random.unit())).collect();
     arrivals.sort_unstable();
     let mut visits = JoinSet::new();
     for (n, after) in (0..plan.shoppers).zip(arrivals) {
@@ -109,7 +115,8 @@ async fn send(plan: &Plan, crowd: &Arc<Crowd>) -> Vec<Record> {
         if Instant::now() < due {
             sleep_until(due).await;
         }
-        let habits = Habits { n, pushes: random.unit() < plan.push, pays: random.unit() < plan.pay };
+        let habits =
+            Habits { n, pushes: random.unit() < plan.push, pays: random.unit() < plan.pay };
         visits.spawn(shopper::visit(Arc::clone(crowd), habits));
     }
     let mut records = Vec::with_capacity(plan.shoppers as usize);

@@ -52,7 +52,12 @@ async fn draw(progress: Arc<Progress>, shoppers: u32, stop: CancellationToken) {
     let on_terminal = io::stdout().is_terminal();
     let mut tick = interval(FRAME);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut picture = Picture { began: Instant::now(), called: VecDeque::new(), rates: VecDeque::new(), stock: None };
+    let mut picture = Picture {
+        began: Instant::now(),
+        called: VecDeque::new(),
+        rates: VecDeque::new(),
+        stock: None,
+    };
     let mut frames = 0;
     loop {
         let last = tokio::select! {
@@ -62,7 +67,8 @@ async fn draw(progress: Arc<Progress>, shoppers: u32, stop: CancellationToken) {
         picture.measure(&progress);
         let drawn = if on_terminal {
             let text = picture.frame(&progress, shoppers);
-            let back = if frames > 0 { format!("\x1b[{}A", text.lines().count()) } else { String::new() };
+            let back =
+                if frames > 0 { format!("\x1b[{}A", text.lines().count()) } else { String::new() };
             show(&format!("{back}{}", text.replace('\n', "\x1b[K\n")))
         } else if frames % FRAMES_PER_LINE == 0 || last {
             show(&picture.line(&progress))
@@ -110,7 +116,9 @@ impl Picture {
 
     /// Calls per second that shoppers heard of, over the last three seconds.
     fn rate(&self) -> f64 {
-        let (Some(first), Some(last)) = (self.called.front(), self.called.back()) else { return 0.0 };
+        let (Some(first), Some(last)) = (self.called.front(), self.called.back()) else {
+            return 0.0;
+        };
         let seconds = last.0.duration_since(first.0).as_secs_f64();
         if seconds > 0.0 { exact(last.1 - first.1) / seconds } else { 0.0 }
     }
@@ -119,13 +127,21 @@ impl Picture {
         let elapsed = self.began.elapsed().as_secs();
         let n = |counter: &std::sync::atomic::AtomicU64| grouped(counter.load(Relaxed));
         let (waiting, serving, remaining, wanted, state) = match progress.sample() {
-            Some(sample) => (sample.waiting, sample.serving, sample.remaining, sample.rate_per_second, sample.state),
+            Some(sample) => (
+                sample.waiting,
+                sample.serving,
+                sample.remaining,
+                sample.rate_per_second,
+                sample.state,
+            ),
             None => (0, 0, 0, 0.0, "…".to_owned()),
         };
         let stock = self.stock.unwrap_or(remaining).max(remaining);
         let mut waits = progress.waits_ms();
         waits.sort_unstable();
-        let wait = |percent: usize| waits.get(waits.len() * percent / 100).map_or(0.0, |ms| f64::from(*ms) / 1000.0);
+        let wait = |percent: usize| {
+            waits.get(waits.len() * percent / 100).map_or(0.0, |ms| f64::from(*ms) / 1000.0)
+        };
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = write!(
@@ -190,7 +206,8 @@ impl Picture {
             .chunks(per_cell)
             .map(|chunk| {
                 let mean = chunk.iter().sum::<f64>() / exact(chunk.len() as u64);
-                let level = (1..=8).take_while(|level| mean >= most * f64::from(*level) / 8.0).count();
+                let level =
+                    (1..=8).take_while(|level| mean >= most * f64::from(*level) / 8.0).count();
                 EIGHTHS[level]
             })
             .collect();

@@ -41,9 +41,18 @@ pub(crate) fn judge(plan: &Plan, seen: &Seen) -> Vec<Verdict> {
     ]
 }
 
-fn verdict(promise: &'static str, seen: &Seen, checked: String, mut broken: Vec<String>) -> Verdict {
+fn verdict(
+    promise: &'static str,
+    seen: &Seen,
+    checked: String,
+    mut broken: Vec<String>,
+) -> Verdict {
     let told = seen.records.iter().flat_map(|record| {
-        record.contradictions.iter().filter(|(name, _)| *name == promise).map(|(_, what)| format!("shopper {}: {what}", record.shopper))
+        record
+            .contradictions
+            .iter()
+            .filter(|(name, _)| *name == promise)
+            .map(|(_, what)| format!("shopper {}: {what}", record.shopper))
     });
     broken.extend(told);
     let held = broken.is_empty();
@@ -60,11 +69,17 @@ fn entries(seen: &Seen) -> impl Iterator<Item = &Record> {
 }
 
 fn no_oversell(plan: &Plan, seen: &Seen) -> Verdict {
-    let stock = seen.before.skus.iter().find(|(sku, _)| *sku == seen.sku).map_or(0, |(_, units)| *units);
+    let stock =
+        seen.before.skus.iter().find(|(sku, _)| *sku == seen.sku).map_or(0, |(_, units)| *units);
     // With abandoned orders the same unit may be reserved again: then only what was paid counts.
-    let counted: Vec<&Record> = if plan.pay < 1.0 { reserved(seen).filter(|record| record.paid).collect() } else { reserved(seen).collect() };
+    let counted: Vec<&Record> = if plan.pay < 1.0 {
+        reserved(seen).filter(|record| record.paid).collect()
+    } else {
+        reserved(seen).collect()
+    };
     let units = counted.len() as u64 * u64::from(plan.quantity);
-    let broken = if units > stock { vec![format!("{units} units went out of {stock}")] } else { Vec::new() };
+    let broken =
+        if units > stock { vec![format!("{units} units went out of {stock}")] } else { Vec::new() };
     verdict("no-oversell", seen, format!("{units} of {stock} units went out"), broken)
 }
 
@@ -79,11 +94,23 @@ fn no_lost_place(plan: &Plan, seen: &Seen) -> Verdict {
     for record in entries(seen) {
         let entry = record.entry.as_deref().unwrap_or_default();
         if let Some(other) = owners.insert(entry, record.shopper) {
-            broken.push(format!("entry {entry} was given to shoppers {other} and {}", record.shopper));
+            broken.push(format!(
+                "entry {entry} was given to shoppers {other} and {}",
+                record.shopper
+            ));
         }
     }
-    let rest = if settled < joined { format!(", {} still waited when the crowd was called off", joined - settled) } else { String::new() };
-    verdict("no-lost-place", seen, format!("{settled} of {joined} places have one outcome{rest}"), broken)
+    let rest = if settled < joined {
+        format!(", {} still waited when the crowd was called off", joined - settled)
+    } else {
+        String::new()
+    };
+    verdict(
+        "no-lost-place",
+        seen,
+        format!("{settled} of {joined} places have one outcome{rest}"),
+        broken,
+    )
 }
 
 fn no_double_order(seen: &Seen) -> Verdict {
@@ -92,7 +119,8 @@ fn no_double_order(seen: &Seen) -> Verdict {
     for record in &seen.records {
         let Some(order) = record.order.as_deref() else { continue };
         if let Some(other) = owners.insert(order, record.shopper) {
-            broken.push(format!("order {order} belongs to shoppers {other} and {}", record.shopper));
+            broken
+                .push(format!("order {order} belongs to shoppers {other} and {}", record.shopper));
         }
     }
     verdict("no-double-order", seen, format!("{} orders, each of one entry", owners.len()), broken)
@@ -102,7 +130,7 @@ fn no_double_order(seen: &Seen) -> Verdict {
 /// nothing was left.
 fn in_order(seen: &Seen) -> Verdict {
     let mut joins: Vec<(f64, f64, u64)> = entries(seen)
-        .filter_map(|record| Some((record.join_sent?, record.join_answered?, record.seq?)))
+        .filter_map(|record| Some((record.join_first_sent?, record.join_answered?, record.seq?)))
         .collect();
     let mut broken = Vec::new();
     let mut numbers: Vec<u64> = joins.iter().map(|(_, _, seq)| *seq).collect();
@@ -110,7 +138,8 @@ fn in_order(seen: &Seen) -> Verdict {
     if let Some(twice) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
         broken.push(format!("number {} was given twice", twice[0]));
     }
-    let mut answered: Vec<(f64, u64)> = joins.iter().map(|(_, answered, seq)| (*answered, *seq)).collect();
+    let mut answered: Vec<(f64, u64)> =
+        joins.iter().map(|(_, answered, seq)| (*answered, *seq)).collect();
     answered.sort_by(|a, b| a.0.total_cmp(&b.0));
     joins.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut next, mut highest) = (0, 0);
@@ -125,20 +154,34 @@ fn in_order(seen: &Seen) -> Verdict {
     }
     let last_served = reserved(seen).filter_map(|record| record.seq).max().unwrap_or(0);
     let passed = seen.records.iter().filter(|record| {
-        record.outcome.as_deref() == Some("sold_out") && record.seq.is_some_and(|seq| seq < last_served)
+        record.outcome.as_deref() == Some("sold_out")
+            && record.seq.is_some_and(|seq| seq < last_served)
     });
-    broken.extend(passed.map(|record| format!("number {} heard sold_out while {last_served} was served", record.seq.unwrap_or(0))));
-    verdict("in-order", seen, format!("{} joins, numbered as they came and served in that order", joins.len()), broken)
+    broken.extend(passed.map(|record| {
+        format!("number {} heard sold_out while {last_served} was served", record.seq.unwrap_or(0))
+    }));
+    verdict(
+        "in-order",
+        seen,
+        format!("{} joins, numbered as they came and served in that order", joins.len()),
+        broken,
+    )
 }
 
 fn never_backwards(seen: &Seen) -> Verdict {
     let mut broken = Vec::new();
     for pair in seen.samples.windows(2) {
         if pair[1].serving < pair[0].serving {
-            broken.push(format!("serving went from {} back to {}", pair[0].serving, pair[1].serving));
+            broken
+                .push(format!("serving went from {} back to {}", pair[0].serving, pair[1].serving));
         }
     }
-    verdict("never-backwards", seen, format!("{} shoppers and {} public looks", seen.records.len(), seen.samples.len()), broken)
+    verdict(
+        "never-backwards",
+        seen,
+        format!("{} shoppers and {} public looks", seen.records.len(), seen.samples.len()),
+        broken,
+    )
 }
 
 /// In every window, no more were called than the public rate allows. Looks are a quarter of a second old at most, so the
@@ -152,15 +195,22 @@ fn on_rate(_plan: &Plan, seen: &Seen) -> Verdict {
         let fastest = window.iter().map(|sample| sample.rate_per_second).fold(0.0, f64::max);
         let integral: f64 = window
             .windows(2)
-            .map(|pair| pair[0].rate_per_second.max(pair[1].rate_per_second) * pair[1].at.since(pair[0].at).as_secs_f64())
+            .map(|pair| {
+                pair[0].rate_per_second.max(pair[1].rate_per_second)
+                    * pair[1].at.since(pair[0].at).as_secs_f64()
+            })
             .sum();
         let called = exact(last.serving.saturating_sub(first.serving));
         let allowed = integral * 1.02 + fastest * 0.6 + 2.0;
         if called > allowed {
-            broken.push(format!("{called} were called by {} where the law allows {allowed:.0}", last.at));
+            broken.push(format!(
+                "{called} were called by {} where the law allows {allowed:.0}",
+                last.at
+            ));
         }
     }
-    let checked = format!("{} windows of about five seconds", moving.len().saturating_sub(WINDOW - 1));
+    let checked =
+        format!("{} windows of about five seconds", moving.len().saturating_sub(WINDOW - 1));
     verdict("on-rate", seen, checked, broken)
 }
 
@@ -171,29 +221,59 @@ fn no_swallowed_money(seen: &Seen) -> Verdict {
         n_paid += 1;
         match record.order_state.as_deref() {
             Some("fulfilled" | "refunding" | "refunded") => {}
-            state => broken.push(format!("shopper {} paid and the order is {}", record.shopper, state.unwrap_or("unknown"))),
+            state => broken.push(format!(
+                "shopper {} paid and the order is {}",
+                record.shopper,
+                state.unwrap_or("unknown")
+            )),
         }
     }
-    verdict("no-swallowed-money", seen, format!("{n_paid} payments, each fulfilled or given back"), broken)
+    verdict(
+        "no-swallowed-money",
+        seen,
+        format!("{n_paid} payments, each fulfilled or given back"),
+        broken,
+    )
 }
 
 fn no_forged_place(seen: &Seen) -> Verdict {
-    let broken = (seen.forgeries_accepted > 0).then(|| format!("{} forged tokens were accepted", seen.forgeries_accepted));
-    verdict("no-forged-place", seen, format!("{} forged tokens, all refused", seen.forgeries), broken.into_iter().collect())
+    let broken = (seen.forgeries_accepted > 0)
+        .then(|| format!("{} forged tokens were accepted", seen.forgeries_accepted));
+    verdict(
+        "no-forged-place",
+        seen,
+        format!("{} forged tokens, all refused", seen.forgeries),
+        broken.into_iter().collect(),
+    )
 }
 
 fn bounded(seen: &Seen) -> Verdict {
-    let unfinished = seen.records.iter().filter(|record| record.ending == Ending::Unfinished && record.entry.is_none()).count();
-    let broken = (unfinished > 0).then(|| format!("{unfinished} shoppers never got an answer to their join"));
-    verdict("bounded", seen, "every refusal was named and had an end".to_owned(), broken.into_iter().collect())
+    let unfinished = seen
+        .records
+        .iter()
+        .filter(|record| record.ending == Ending::Unfinished && record.entry.is_none())
+        .count();
+    let broken = (unfinished > 0)
+        .then(|| format!("{unfinished} shoppers never got an answer to their join"));
+    verdict(
+        "bounded",
+        seen,
+        "every refusal was named and had an end".to_owned(),
+        broken.into_iter().collect(),
+    )
 }
 
 /// Tries places with tokens that are not theirs: another shopper's, and a changed one. Returns tried and accepted.
 pub(crate) async fn try_forgeries(crowd: &Crowd, records: &[Record]) -> (u32, u32) {
-    let entries: Vec<&Record> = records.iter().filter(|record| record.entry.is_some()).take(FORGERIES).collect();
+    let entries: Vec<&Record> =
+        records.iter().filter(|record| record.entry.is_some()).take(FORGERIES).collect();
     let (mut tried, mut accepted) = (0, 0);
     for record in entries {
-        let path = format!("/v1/sales/{}/entries/{}", crowd.sale, record.entry.as_deref().unwrap_or_default());
+        let path = format!(
+            "/v1/sales/{}/entries/{}",
+            crowd.sale,
+            record.entry.as_deref().unwrap_or_default()
+        );
         for token in ["", "AAAA", "AQACazFkZWZpbml0ZWx5LW5vdC1hLXRva2VuLW9mLXRoaXMtc2FsZQ"] {
             let mut headers = HeaderMap::new();
             if let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}")) {

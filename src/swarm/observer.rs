@@ -51,13 +51,22 @@ pub(crate) async fn look(client: &Client, sale: &str) -> anyhow::Result<Sample> 
     let answer = client.ask(0, ask).await?;
     if !answer.status.is_success() {
         let detail = answer.json();
-        bail!("the sale `{sale}`: {} ({})", detail["detail"].as_str().unwrap_or("no explanation"), answer.status);
+        bail!(
+            "the sale `{sale}`: {} ({})",
+            detail["detail"].as_str().unwrap_or("no explanation"),
+            answer.status
+        );
     }
     Sample::read(&answer.json()).context("the sale information is not as the contract has it")
 }
 
 /// Looks until dropped; keeps every sample.
-pub(crate) async fn watch(client: Arc<Client>, sale: String, progress: Arc<Progress>, samples: Arc<std::sync::Mutex<Vec<Sample>>>) {
+pub(crate) async fn watch(
+    client: Arc<Client>,
+    sale: String,
+    progress: Arc<Progress>,
+    samples: Arc<std::sync::Mutex<Vec<Sample>>>,
+) {
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -32,7 +32,10 @@ impl Progress {
 
     /// A number that changes whenever anything happened to anybody.
     pub(crate) fn pulse(&self) -> u64 {
-        [&self.joined, &self.called, &self.reserved, &self.paid, &self.finished].iter().map(|n| n.load(Relaxed)).sum()
+        [&self.joined, &self.called, &self.reserved, &self.paid, &self.finished]
+            .iter()
+            .map(|n| n.load(Relaxed))
+            .sum()
     }
 
     pub(crate) fn observe(&self, sample: Sample) {

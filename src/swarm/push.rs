@@ -59,7 +59,11 @@ async fn connect(shopper: &Shopper) -> anyhow::Result<WebSocketStream<Box<dyn Wi
     let (_, target) = crowd.client.target(shopper.habits.n);
     let scheme = if target.tls { "wss" } else { "ws" };
     let authority = target.authority();
-    let url = format!("{scheme}://{authority}/v1/sales/{}/push?seen={}", crowd.sale, shopper.record.seen());
+    let url = format!(
+        "{scheme}://{authority}/v1/sales/{}/push?seen={}",
+        crowd.sale,
+        shopper.record.seen()
+    );
     let mut request = url.into_client_request()?;
     for (name, value) in shopper.headers() {
         if name != header::COOKIE {
@@ -69,8 +73,12 @@ async fn connect(shopper: &Shopper) -> anyhow::Result<WebSocketStream<Box<dyn Wi
     let protocols = HeaderValue::from_str(&format!("sluice.v1, bearer.{}", shopper.token))?;
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocols);
     let wire = crowd.client.dial(shopper.habits.n).await?;
-    let config = WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0).max_message_size(Some(65_536));
-    let (socket, _) = timeout(SILENCE_MAX, client_async_with_config(request, wire, Some(config))).await??;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(1024)
+        .write_buffer_size(0)
+        .max_message_size(Some(65_536));
+    let (socket, _) =
+        timeout(SILENCE_MAX, client_async_with_config(request, wire, Some(config))).await??;
     Ok(socket)
 }
 

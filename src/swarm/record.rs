@@ -23,6 +23,8 @@ pub(crate) enum Ending {
 pub(crate) struct Record {
     pub(crate) shopper: u32,
     pub(crate) ending: Ending,
+    /// When the first join was sent that may have been recorded.
+    pub(crate) join_first_sent: Option<Seconds>,
     /// When the join that was answered was sent, and when its answer was there.
     pub(crate) join_sent: Option<Seconds>,
     pub(crate) join_answered: Option<Seconds>,
@@ -60,14 +62,25 @@ impl Record {
 
     /// Takes in an entry object, and returns whether it was news.
     pub(crate) fn take_entry(&mut self, object: &Value, now: Seconds) -> bool {
-        let (Some(entry), Some(seq), Some(version), Some(state)) =
-            (object["entry"].as_str(), object["seq"].as_u64(), object["version"].as_u64(), object["state"].as_str())
-        else {
-            self.contradict("never-backwards", "an entry object without entry, seq, version or state".to_owned());
+        let (Some(entry), Some(seq), Some(version), Some(state)) = (
+            object["entry"].as_str(),
+            object["seq"].as_u64(),
+            object["version"].as_u64(),
+            object["state"].as_str(),
+        ) else {
+            self.contradict(
+                "never-backwards",
+                "an entry object without entry, seq, version or state".to_owned(),
+            );
             return false;
         };
-        if self.entry.as_deref().is_some_and(|known| known != entry) || self.seq.is_some_and(|known| known != seq) {
-            self.contradict("no-lost-place", format!("entry {entry} with seq {seq} is not the place that was given"));
+        if self.entry.as_deref().is_some_and(|known| known != entry)
+            || self.seq.is_some_and(|known| known != seq)
+        {
+            self.contradict(
+                "no-lost-place",
+                format!("entry {entry} with seq {seq} is not the place that was given"),
+            );
         }
         self.entry.get_or_insert_with(|| entry.to_owned());
         self.seq.get_or_insert(seq);

@@ -72,9 +72,13 @@ impl Report {
                 *refusals.entry(code.clone()).or_default() += u64::from(*n);
             }
         }
-        let reserved = records.iter().filter(|record| record.outcome.as_deref() == Some("reserved"));
-        let waits = reserved.filter_map(|record| Some(1000.0 * (record.outcome_at? - record.join_answered?)));
-        let joins = records.iter().filter_map(|record| Some(1000.0 * (record.join_answered? - record.join_sent?)));
+        let reserved =
+            records.iter().filter(|record| record.outcome.as_deref() == Some("reserved"));
+        let waits = reserved
+            .filter_map(|record| Some(1000.0 * (record.outcome_at? - record.join_answered?)));
+        let joins = records
+            .iter()
+            .filter_map(|record| Some(1000.0 * (record.join_answered? - record.join_sent?)));
         let paid = records.iter().filter(|record| record.paid).count();
         Self {
             sale: plan.sale.clone(),
@@ -106,21 +110,33 @@ impl Report {
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let Percentiles { p50, p95, p99, max } = self.waits_ms;
         let seconds = |ms: f64| ms / 1000.0;
-        writeln!(out, "\nThe sale `{}`, as {} shoppers saw it in {:.1} s", self.sale, self.shoppers, self.took_seconds)?;
+        writeln!(
+            out,
+            "\nThe sale `{}`, as {} shoppers saw it in {:.1} s",
+            self.sale, self.shoppers, self.took_seconds
+        )?;
         writeln!(out, "  joined        {:>8}   turned away {}", self.joined, self.turned_away)?;
-        writeln!(out, "  orders        {:>8}   paid {}   units sold {}", self.orders, self.paid, self.sold_units)?;
+        writeln!(
+            out,
+            "  orders        {:>8}   paid {}   units sold {}",
+            self.orders, self.paid, self.sold_units
+        )?;
         for (outcome, n) in &self.outcomes {
             writeln!(out, "  {outcome:<13} {n:>8}")?;
         }
         writeln!(
             out,
             "  wait in line  p50 {:.1} s   p95 {:.1} s   p99 {:.1} s   longest {:.1} s",
-            seconds(p50), seconds(p95), seconds(p99), seconds(max)
+            seconds(p50),
+            seconds(p95),
+            seconds(p99),
+            seconds(max)
         )?;
         let Percentiles { p50, p95, p99, .. } = self.joins_ms;
         writeln!(out, "  join answered p50 {p50:.0} ms   p95 {p95:.0} ms   p99 {p99:.0} ms")?;
         if !self.refusals.is_empty() {
-            let list: Vec<String> = self.refusals.iter().map(|(code, n)| format!("{code} {n}")).collect();
+            let list: Vec<String> =
+                self.refusals.iter().map(|(code, n)| format!("{code} {n}")).collect();
             writeln!(out, "  refusals      {}", list.join(", "))?;
         }
         if self.called_off {
@@ -154,7 +170,12 @@ fn timeline(seen: &Seen) -> Vec<Moment> {
 
 fn percentiles(mut values: Vec<f64>) -> Percentiles {
     values.sort_by(f64::total_cmp);
-    let at = |permille: usize| values.get((values.len() * permille / 1000).min(values.len().saturating_sub(1))).copied().unwrap_or(0.0);
+    let at = |permille: usize| {
+        values
+            .get((values.len() * permille / 1000).min(values.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(0.0)
+    };
     Percentiles { p50: at(500), p95: at(950), p99: at(990), max: at(1000) }
 }
 

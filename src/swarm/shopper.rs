@@ -113,12 +113,18 @@ impl Shopper {
             let sent = self.crowd.now();
             let body = Some(json!({ "items": self.crowd.items }));
             let Ok(answer) = self.ask(Method::POST, &path, body).await else {
+                // It may have been recorded all the same.
+                self.record.join_first_sent.get_or_insert(sent);
                 self.pause(None).await;
                 continue;
             };
+            if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+                self.record.join_first_sent.get_or_insert(sent);
+            }
             self.keep_cookies(&answer);
             if answer.status == StatusCode::ACCEPTED || answer.status == StatusCode::OK {
                 self.record.join_sent = Some(sent);
+                self.record.join_first_sent.get_or_insert(sent);
                 self.record.join_answered = Some(self.crowd.now());
                 self.take(&answer.json());
                 Progress::raise(&self.crowd.progress.joined);
@@ -145,7 +151,8 @@ impl Shopper {
                 Ok(answer) if answer.status == StatusCode::OK => {
                     let object = answer.json();
                     self.take(&object);
-                    poll_after = Duration::from_millis(object["poll_after_ms"].as_u64().unwrap_or(1_000));
+                    poll_after =
+                        Duration::from_millis(object["poll_after_ms"].as_u64().unwrap_or(1_000));
                 }
                 Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => self.renew().await,
                 Ok(answer) => {
@@ -168,7 +175,8 @@ impl Shopper {
             }
             Ok(answer) => {
                 let code = code_of(&answer);
-                self.record.contradict("no-lost-place", format!("the token was not renewed: {code}"));
+                self.record
+                    .contradict("no-lost-place", format!("the token was not renewed: {code}"));
                 self.pause(Some(&answer)).await;
             }
             Err(_) => self.pause(None).await,
@@ -182,9 +190,11 @@ impl Shopper {
             return;
         };
         sleep(Duration::from_millis(self.crowd.random.below(THINKS_MS))).await;
-        let payment = self.until_ok(Method::POST, &format!("/v1/orders/{order}/payment"), None).await;
+        let payment =
+            self.until_ok(Method::POST, &format!("/v1/orders/{order}/payment"), None).await;
         let Some(pay_url) = payment["pay_url"].as_str().map(str::to_owned) else { return };
-        let paid = self.until_ok(Method::POST, &pay_url, Some(json!({ "result": "succeed" }))).await;
+        let paid =
+            self.until_ok(Method::POST, &pay_url, Some(json!({ "result": "succeed" }))).await;
         if paid.is_null() {
             return;
         }
@@ -194,7 +204,8 @@ impl Shopper {
             let seen = self.until_ok(Method::GET, &format!("/v1/orders/{order}"), None).await;
             let state = seen["state"].as_str().unwrap_or("unknown").to_owned();
             self.record.order_state = Some(state.clone());
-            if matches!(state.as_str(), "fulfilled" | "closed" | "refunded" | "failed" | "unknown") {
+            if matches!(state.as_str(), "fulfilled" | "closed" | "refunded" | "failed" | "unknown")
+            {
                 if state == "fulfilled" {
                     Progress::raise(&self.crowd.progress.paid);
                 }
@@ -255,7 +266,10 @@ impl Shopper {
         let waits = matches!(answer.status.as_u16(), 408 | 423 | 425 | 429 | 503);
         if !waits {
             let what = format!("{} {code}", answer.status.as_u16());
-            self.record.contradict("bounded", format!("an answer that is no answer to this request: {what}"));
+            self.record.contradict(
+                "bounded",
+                format!("an answer that is no answer to this request: {what}"),
+            );
         }
         waits
     }
@@ -268,7 +282,9 @@ impl Shopper {
     /// Waits as long as the answer says, or a second, and up to half as long again.
     pub(crate) async fn pause(&self, answer: Option<&Answer>) {
         Progress::raise(&self.crowd.progress.retries);
-        let named = answer.and_then(|answer| answer.json()["retry_after_ms"].as_u64()).map(Duration::from_millis);
+        let named = answer
+            .and_then(|answer| answer.json()["retry_after_ms"].as_u64())
+            .map(Duration::from_millis);
         let pause = named.unwrap_or(PAUSE).min(PAUSE_MAX);
         sleep(pause.mul_f64(1.0 + self.crowd.random.unit() / 2.0)).await;
     }
@@ -307,7 +323,11 @@ fn code_of(answer: &Answer) -> String {
     answer.json()["code"].as_str().map_or_else(|| answer.status.as_u16().to_string(), str::to_owned)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a wait of less than 49 days")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a wait of less than 49 days"
+)]
 fn whole_ms(seconds: Seconds) -> u32 {
     (seconds * 1000.0).max(0.0) as u32
 }

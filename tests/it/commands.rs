@@ -23,9 +23,18 @@ fn mistakes_exit_64_before_a_port_is_bound() {
     for arguments in [&["run", "--config", path][..], &["config", "check", "--config", path]] {
         let output = sluice(arguments);
         assert_eq!(output.status.code(), Some(64), "{}", said(&output));
-        assert!(said(&output).contains(path) && said(&output).contains("admission.conections_max"), "{}", said(&output));
+        assert!(
+            said(&output).contains(path) && said(&output).contains("admission.conections_max"),
+            "{}",
+            said(&output)
+        );
     }
-    for arguments in [&["run", "--config", "/nowhere/sluice.toml"][..], &["frobnicate"], &["swarm", "--target", "x"], &[]] {
+    for arguments in [
+        &["run", "--config", "/nowhere/sluice.toml"][..],
+        &["frobnicate"],
+        &["swarm", "--target", "x"],
+        &[],
+    ] {
         assert_eq!(sluice(arguments).status.code(), Some(64), "{arguments:?}");
     }
     let output = sluice(&["config", "show"]);
@@ -37,9 +46,16 @@ fn mistakes_exit_64_before_a_port_is_bound() {
 #[test]
 fn a_store_that_cannot_be_opened_exits_69() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("sluice.sqlite"), "this is not a database, and never was one").unwrap();
+    std::fs::write(
+        folder.path().join("sluice.sqlite"),
+        "this is not a database, and never was one",
+    )
+    .unwrap();
     let file = folder.path().join("sluice.toml");
-    let config = format!("[embedded]\ndata_dir = {:?}\n[admission]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n", folder.path());
+    let config = format!(
+        "[embedded]\ndata_dir = {:?}\n[admission]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n",
+        folder.path()
+    );
     std::fs::write(&file, config).unwrap();
     let output = sluice(&["run", "--config", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(69), "{}", said(&output));
@@ -50,7 +66,10 @@ fn a_store_that_cannot_be_opened_exits_69() {
 async fn a_second_process_on_the_same_data_exits_69() {
     let house = House::start("").await;
     let config = house.config();
-    let output = tokio::task::spawn_blocking(move || sluice(&["run", "--config", config.to_str().unwrap()])).await.unwrap();
+    let output =
+        tokio::task::spawn_blocking(move || sluice(&["run", "--config", config.to_str().unwrap()]))
+            .await
+            .unwrap();
     assert_eq!(output.status.code(), Some(69), "{}", said(&output));
 }
 
@@ -61,7 +80,8 @@ async fn a_small_crowd_finds_every_promise_kept() {
     let report = house.data().join("report.json");
     let (target, path) = (format!("http://{}", house.public), report.to_str().unwrap().to_owned());
     let output = tokio::task::spawn_blocking(move || {
-        let crowd = ["--shoppers", "300", "--arrive-over", "2s", "--push", "0.4", "--report", &path];
+        let crowd =
+            ["--shoppers", "300", "--arrive-over", "2s", "--push", "0.4", "--report", &path];
         sluice(&[&["swarm", "--target", &target, "--sale", "drop"][..], &crowd].concat())
     });
     let output = output.await.unwrap();

@@ -20,7 +20,8 @@ async fn a_buyer_joins_waits_is_called_pays_and_gets_the_goods() {
     reserved["token"] = joined["token"].clone();
     let order = house.pay(&reserved).await;
     assert_eq!(order["amount_fen"], 9900);
-    let states: Vec<&str> = order["history"].as_array().unwrap().iter().map(|row| text(&row["state"])).collect();
+    let states: Vec<&str> =
+        order["history"].as_array().unwrap().iter().map(|row| text(&row["state"])).collect();
     assert_eq!(states, ["awaiting_payment", "paid", "fulfilling", "fulfilled"]);
     let stats = house.operate("GET", "/v1/sales/drop/stats", None).await;
     assert_eq!(stats.status, 200);
@@ -56,7 +57,8 @@ async fn a_change_of_rate_bites_at_once() {
     let place = house.join("drop").await;
     let still = house.poll(&place).await;
     assert_eq!(still.body["state"], "waiting");
-    let tuned = house.operate("PATCH", "/v1/sales/drop/policy", Some(json!({ "multiplier": 1 }))).await;
+    let tuned =
+        house.operate("PATCH", "/v1/sales/drop/policy", Some(json!({ "multiplier": 1 }))).await;
     assert_eq!(tuned.status, 200, "{}", tuned.body);
     house.until(&place, |entry| entry["state"] == "reserved").await;
 }
@@ -66,15 +68,23 @@ async fn push_tells_what_polling_tells() {
     let house = House::start("").await;
     house.sale("drop", 10, json!({ "multiplier": 0 })).await;
     let place = house.join("drop").await;
-    let mut request = format!("ws://{}/v1/sales/drop/push", house.public).into_client_request().unwrap();
+    let mut request =
+        format!("ws://{}/v1/sales/drop/push", house.public).into_client_request().unwrap();
     let protocols = format!("sluice.v1, bearer.{}", text(&place["token"]));
     request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
     let stream = tokio::net::TcpStream::connect(house.public).await.unwrap();
     let (mut socket, answer) = client_async(request, stream).await.unwrap();
     assert_eq!(answer.headers()["sec-websocket-protocol"], "sluice.v1");
-    let first: Value = serde_json::from_str(socket.next().await.unwrap().unwrap().to_text().unwrap()).unwrap();
+    let first: Value =
+        serde_json::from_str(socket.next().await.unwrap().unwrap().to_text().unwrap()).unwrap();
     assert_eq!((text(&first["type"]), text(&first["state"])), ("entry", "waiting"));
-    house.operate("PATCH", "/v1/sales/drop/policy", Some(json!({ "multiplier": 1, "tail_per_second": 10 }))).await;
+    house
+        .operate(
+            "PATCH",
+            "/v1/sales/drop/policy",
+            Some(json!({ "multiplier": 1, "tail_per_second": 10 })),
+        )
+        .await;
     let (began, mut versions, mut serving) = (Instant::now(), vec![1], 0);
     loop {
         assert!(began.elapsed() < LONG);
@@ -98,7 +108,8 @@ async fn push_tells_what_polling_tells() {
 async fn bad_input_is_named_and_changes_nothing() {
     let house = House::start("").await;
     house.sale("drop", 10, json!({ "multiplier": 0 })).await;
-    let join = |body: &str| house.try_ask("POST", "/v1/sales/drop/entries", &[], Some(body.to_owned()));
+    let join =
+        |body: &str| house.try_ask("POST", "/v1/sales/drop/entries", &[], Some(body.to_owned()));
     for (body, word) in [
         ("{", "EOF"),
         (r#"{"items":[]}"#, "items"),
@@ -116,14 +127,29 @@ async fn bad_input_is_named_and_changes_nothing() {
     }
     let long = format!(r#"{{"items":[{{"sku":"{}","quantity":1}}]}}"#, "a".repeat(10_000));
     join(&long).await.unwrap().is_problem(400, "bad_request");
-    let huge = format!(r#"{{"items":[{{"sku":"standard","quantity":1}}],"locale":"{}"}}"#, "a".repeat(20_000));
+    let huge = format!(
+        r#"{{"items":[{{"sku":"standard","quantity":1}}],"locale":"{}"}}"#,
+        "a".repeat(20_000)
+    );
     assert_eq!(join(&huge).await.unwrap().status, 413);
     let kind = [("content-type", "text/plain")];
-    assert_eq!(house.try_ask("POST", "/v1/sales/drop/entries", &kind, Some(one().to_string())).await.unwrap().status, 415);
+    assert_eq!(
+        house
+            .try_ask("POST", "/v1/sales/drop/entries", &kind, Some(one().to_string()))
+            .await
+            .unwrap()
+            .status,
+        415
+    );
     assert_eq!(house.ask("PUT", "/v1/sales/drop/entries", &[], None).await.status, 405);
     house.ask("GET", "/v1/sales/none", &[], None).await.is_problem(404, "no_such_sale");
     let info = house.ask("GET", "/v1/sales/drop", &[], None).await;
-    assert_eq!((info.body["waiting"].as_u64(), info.body["remaining"].as_u64()), (Some(0), Some(10)), "{}", info.body);
+    assert_eq!(
+        (info.body["waiting"].as_u64(), info.body["remaining"].as_u64()),
+        (Some(0), Some(10)),
+        "{}",
+        info.body
+    );
     assert_eq!(house.join("drop").await["seq"], 1, "nothing that was refused took a number");
 }
 
@@ -134,7 +160,10 @@ async fn places_belong_to_their_tokens() {
     let (mine, theirs) = (house.join("drop").await, house.join("drop").await);
     let path = text(&theirs["links"]["self"]);
     house.ask("GET", path, &[], None).await.is_problem(401, "bad_token");
-    house.ask("GET", path, &[("authorization", "Bearer AAAA")], None).await.is_problem(401, "bad_token");
+    house
+        .ask("GET", path, &[("authorization", "Bearer AAAA")], None)
+        .await
+        .is_problem(401, "bad_token");
     let foreign = house.ask("DELETE", path, &[("authorization", &bearer(&mine))], None).await;
     assert_eq!(foreign.status, 403, "{}", foreign.body);
     assert_eq!(house.poll(&theirs).await.body["state"], "waiting");
@@ -153,13 +182,22 @@ async fn one_buyer_has_one_place() {
     let mut statuses = [first.status.as_u16(), second.status.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 202]);
-    assert_eq!((&first.body["entry"], &first.body["seq"]), (&second.body["entry"], &second.body["seq"]));
-    house.ask("POST", "/v1/sales/drop/entries", &[], Some(one())).await.is_problem(401, "identity_required");
+    assert_eq!(
+        (&first.body["entry"], &first.body["seq"]),
+        (&second.body["entry"], &second.body["seq"])
+    );
+    house
+        .ask("POST", "/v1/sales/drop/entries", &[], Some(one()))
+        .await
+        .is_problem(401, "identity_required");
     let key = [("x-sluice-buyer", "bob"), ("idempotency-key", "k1")];
     assert_eq!(house.ask("POST", "/v1/sales/drop/entries", &key, Some(one())).await.status, 202);
     assert_eq!(house.ask("POST", "/v1/sales/drop/entries", &key, Some(one())).await.status, 200);
     let other = json!({ "items": [{ "sku": "standard", "quantity": 2 }] });
-    house.ask("POST", "/v1/sales/drop/entries", &key, Some(other)).await.is_problem(422, "idempotency_key_reused");
+    house
+        .ask("POST", "/v1/sales/drop/entries", &key, Some(other))
+        .await
+        .is_problem(422, "idempotency_key_reused");
 }
 
 #[tokio::test]
@@ -167,14 +205,17 @@ async fn a_drain_says_goodbye() {
     let mut house = House::start("").await;
     house.sale("drop", 10, json!({ "multiplier": 0 })).await;
     let place = house.join("drop").await;
-    let mut request = format!("ws://{}/v1/sales/drop/push", house.public).into_client_request().unwrap();
+    let mut request =
+        format!("ws://{}/v1/sales/drop/push", house.public).into_client_request().unwrap();
     let protocols = format!("sluice.v1, bearer.{}", text(&place["token"]));
     request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
     let stream = tokio::net::TcpStream::connect(house.public).await.unwrap();
     let (mut socket, _) = client_async(request, stream).await.unwrap();
     let listening = tokio::spawn(async move {
         let mut said = Vec::new();
-        while let Ok(Some(Ok(frame))) = tokio::time::timeout(Duration::from_secs(20), socket.next()).await {
+        while let Ok(Some(Ok(frame))) =
+            tokio::time::timeout(Duration::from_secs(20), socket.next()).await
+        {
             said.push(frame.to_text().unwrap_or_default().to_owned());
         }
         said

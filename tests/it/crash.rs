@@ -14,8 +14,11 @@ const STOCK: u64 = 150;
 
 #[tokio::test]
 async fn nothing_that_was_answered_is_lost() {
-    let mut house = House::start("[limits]\nper_ip = { per_second = 100000, burst = 100000 }").await;
-    house.sale("drop", STOCK, json!({ "tail_per_second": 40, "payment_window_seconds": 600 })).await;
+    let mut house =
+        House::start("[limits]\nper_ip = { per_second = 100000, burst = 100000 }").await;
+    house
+        .sale("drop", STOCK, json!({ "tail_per_second": 40, "payment_window_seconds": 600 }))
+        .await;
     let mut places: Vec<Value> = Vec::new();
     for kill in 0..KILLS {
         // Some join, some pay, and at an odd moment in the midst of it the process is gone.
@@ -35,7 +38,8 @@ async fn nothing_that_was_answered_is_lost() {
         house.run().await;
     }
     assert!(places.len() > 50, "the test must have joined some: {}", places.len());
-    let numbers: BTreeSet<u64> = places.iter().map(|place| place["seq"].as_u64().unwrap()).collect();
+    let numbers: BTreeSet<u64> =
+        places.iter().map(|place| place["seq"].as_u64().unwrap()).collect();
     assert_eq!(numbers.len(), places.len(), "a number was given twice");
 
     let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
@@ -67,7 +71,14 @@ async fn until_settled_or_standing(house: &House, place: &Value) -> Value {
         }
         let info = house.ask("GET", "/v1/sales/drop", &[], None).await.body;
         if info["remaining"] == 0 && answer.body["state"] == "waiting" {
-            house.ask("DELETE", text(&place["links"]["self"]), &[("authorization", &bearer(place))], None).await;
+            house
+                .ask(
+                    "DELETE",
+                    text(&place["links"]["self"]),
+                    &[("authorization", &bearer(place))],
+                    None,
+                )
+                .await;
         }
         assert!(began.elapsed() < LONG, "still {}", answer.body);
         tokio::time::sleep(Duration::from_millis(350)).await;
@@ -76,7 +87,14 @@ async fn until_settled_or_standing(house: &House, place: &Value) -> Value {
 
 /// `available`, `owed`, `held`, `sold` of the only SKU, wherever the statistics put them.
 fn find_balance(value: &Value) -> Option<[u64; 4]> {
-    let of = |value: &Value| Some([value["available"].as_u64()?, value["owed"].as_u64()?, value["held"].as_u64()?, value["sold"].as_u64()?]);
+    let of = |value: &Value| {
+        Some([
+            value["available"].as_u64()?,
+            value["owed"].as_u64()?,
+            value["held"].as_u64()?,
+            value["sold"].as_u64()?,
+        ])
+    };
     if let Some(found) = of(value) {
         return Some(found);
     }

@@ -25,13 +25,28 @@ const BANNED: &[&str] = &["openssl", "ring", "rsa"];
 #[test]
 fn every_dependency_keeps_the_policy() {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--workspace", "--edges", "normal,build,dev", "--prefix", "none", "--format", "{p}|{l}", "--offline", "--locked"])
+        .args([
+            "tree",
+            "--workspace",
+            "--edges",
+            "normal,build,dev",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}|{l}",
+            "--offline",
+            "--locked",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    let lines: BTreeSet<&str> = text.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();
+    let lines: BTreeSet<&str> = text
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)"))
+        .filter(|line| !line.is_empty())
+        .collect();
     assert!(lines.len() > 100, "the tree was not read");
     let mut broken = Vec::new();
     for line in lines {
@@ -57,7 +72,9 @@ fn is_allowed(expression: &str) -> bool {
     let allowed: BTreeSet<&str> = LICENCES.iter().copied().collect();
     let plain = expression.replace(['(', ')'], " ").replace('/', " OR ");
     plain.split(" AND ").all(|all| {
-        all.split(" OR ").any(|one| allowed.contains(one.trim().split_whitespace().collect::<Vec<_>>().join(" ").as_str()))
+        all.split(" OR ").any(|one| {
+            allowed.contains(one.trim().split_whitespace().collect::<Vec<_>>().join(" ").as_str())
+        })
     })
 }
 

@@ -39,7 +39,12 @@ impl Answer {
     /// Asserts a problem of the contract.
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, code: &str) {
-        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(
+            (self.status.as_u16(), self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.body
+        );
         assert_eq!(self.body["type"], json!(format!("urn:sluice:problem:{code}")));
         assert_eq!(self.headers["content-type"], "application/problem+json");
     }
@@ -78,11 +83,17 @@ impl House {
 
     /// Starts the process and waits until it is ready.
     pub(crate) async fn run(&mut self) {
-        let child = Command::new(BINARY).args(["run", "--config"]).arg(self.config()).stderr(Stdio::null()).spawn().unwrap();
+        let child = Command::new(BINARY)
+            .args(["run", "--config"])
+            .arg(self.config())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         self.child = Some(child);
         let began = Instant::now();
         while began.elapsed() < LONG {
-            let ready = Request::get(format!("http://{}/ready", self.admin)).body(Bytes::new()).unwrap();
+            let ready =
+                Request::get(format!("http://{}/ready", self.admin)).body(Bytes::new()).unwrap();
             if self.client.send(ready, 4096).await.is_ok_and(|answer| answer.status() == 200) {
                 return;
             }
@@ -107,8 +118,18 @@ impl House {
     }
 
     /// Asks; `None` when nothing answers.
-    pub(crate) async fn try_ask(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<String>) -> Option<Answer> {
-        let url = if url.starts_with('/') { format!("http://{}{url}", self.public) } else { url.to_owned() };
+    pub(crate) async fn try_ask(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Option<Answer> {
+        let url = if url.starts_with('/') {
+            format!("http://{}{url}", self.public)
+        } else {
+            url.to_owned()
+        };
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -123,20 +144,41 @@ impl House {
         Some(Answer { status: head.status, headers: head.headers, body })
     }
 
-    pub(crate) async fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
-        self.try_ask(method, url, headers, body.map(|body| body.to_string())).await.expect("an answer")
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        self.try_ask(method, url, headers, body.map(|body| body.to_string()))
+            .await
+            .expect("an answer")
     }
 
     /// Asks the operator API, as an admin.
     pub(crate) async fn operate(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let bearer = format!("Bearer {ADMIN_TOKEN}");
-        self.ask(method, &format!("http://{}{path}", self.admin), &[("authorization", &bearer)], body).await
+        self.ask(
+            method,
+            &format!("http://{}{path}", self.admin),
+            &[("authorization", &bearer)],
+            body,
+        )
+        .await
     }
 
     /// Makes a sale of one SKU, `standard`.
     pub(crate) async fn sale(&self, id: &str, stock: u64, policy: Value) {
-        let sku = json!({ "sku": "standard", "stock": stock, "amount_fen": 9900, "currency": "CNY" });
-        let answer = self.operate("POST", "/v1/sales", Some(json!({ "id": id, "skus": [sku], "policy": policy }))).await;
+        let sku =
+            json!({ "sku": "standard", "stock": stock, "amount_fen": 9900, "currency": "CNY" });
+        let answer = self
+            .operate(
+                "POST",
+                "/v1/sales",
+                Some(json!({ "id": id, "skus": [sku], "policy": policy })),
+            )
+            .await;
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
 
@@ -149,7 +191,8 @@ impl House {
 
     /// Polls an entry.
     pub(crate) async fn poll(&self, object: &Value) -> Answer {
-        self.ask("GET", text(&object["links"]["self"]), &[("authorization", &bearer(object))], None).await
+        self.ask("GET", text(&object["links"]["self"]), &[("authorization", &bearer(object))], None)
+            .await
     }
 
     /// Polls until the entry has a state that fits.
@@ -169,9 +212,13 @@ impl House {
     pub(crate) async fn pay(&self, object: &Value) -> Value {
         let order = text(&object["links"]["order"]).to_owned();
         let bearer = bearer(object);
-        let payment = self.ask("POST", &format!("{order}/payment"), &[("authorization", &bearer)], None).await;
+        let payment = self
+            .ask("POST", &format!("{order}/payment"), &[("authorization", &bearer)], None)
+            .await;
         assert_eq!(payment.status, 201, "{}", payment.body);
-        let paid = self.ask("POST", text(&payment.body["pay_url"]), &[], Some(json!({ "result": "succeed" }))).await;
+        let paid = self
+            .ask("POST", text(&payment.body["pay_url"]), &[], Some(json!({ "result": "succeed" })))
+            .await;
         assert_eq!(paid.status, 200, "{}", paid.body);
         let began = Instant::now();
         loop {

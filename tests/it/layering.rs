@@ -35,7 +35,10 @@ fn crates_depend_only_inwards() {
         if name == "sluice" {
             continue;
         }
-        let (_, allowed) = ALLOWED.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name} has no row"));
+        let (_, allowed) = ALLOWED
+            .iter()
+            .find(|(known, _)| *known == name)
+            .unwrap_or_else(|| panic!("{name} has no row"));
         let actual: BTreeSet<&str> = package["dependencies"]
             .as_array()
             .unwrap()
@@ -45,7 +48,10 @@ fn crates_depend_only_inwards() {
             .filter(|dependency| dependency.starts_with("sluice"))
             .collect();
         let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
-        assert!(actual.is_subset(&allowed), "{name} depends on {actual:?}, allowed are {allowed:?}");
+        assert!(
+            actual.is_subset(&allowed),
+            "{name} depends on {actual:?}, allowed are {allowed:?}"
+        );
     }
 }
 
@@ -72,7 +78,11 @@ fn files_are_pages() {
         if ["utils", "util", "common", "helpers", "manager", "misc"].contains(&stem) {
             misnamed.push(path.display().to_string());
         }
-        assert!(text.starts_with("//!") || text.starts_with("#!"), "{} does not say what it is", path.display());
+        assert!(
+            text.starts_with("//!") || text.starts_with("#!"),
+            "{} does not say what it is",
+            path.display()
+        );
     });
     assert!(long.is_empty(), "longer than a page should be: {long:?}");
     assert!(misnamed.is_empty(), "named after nothing: {misnamed:?}");

@@ -31,7 +31,10 @@ pub async fn pull(directory: &Directory, sources: &Sources) -> PortResult<()> {
         }
     }
     for sale in sales {
-        directory.learn_sale(sale);
+        let view = directory.learn_sale(sale);
+        if view.silent_for().is_none() {
+            view.learn_start(sources.ledger.cursor(&view.sale().id).await?);
+        }
     }
     directory.learn_bans(bans);
     Ok(())

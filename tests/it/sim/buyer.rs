@@ -84,14 +84,26 @@ pub(crate) struct Buyer {
     pub(crate) history: Arc<History>,
     pub(crate) random: Arc<Random>,
     pub(crate) story: Story,
+    /// The story so far, for the case that it never ends.
+    pub(crate) diary: Arc<Mutex<Story>>,
     pub(crate) token: String,
 }
 
 impl Buyer {
     /// The whole visit. Ends when there is an outcome and everything after it is done.
-    pub(crate) async fn visit(mut self) -> Story {
+    pub(crate) async fn visit(mut self) {
+        self.live().await;
+        self.story.done = true;
+        self.note();
+    }
+
+    fn note(&self) {
+        *self.diary.lock().unwrap_or_else(PoisonError::into_inner) = self.story.clone();
+    }
+
+    async fn live(&mut self) {
         if !self.join().await {
-            return self.story;
+            return;
         }
         if self.habit == Habit::Repeats {
             self.join().await;
@@ -113,12 +125,12 @@ impl Buyer {
                 Habit::Dawdles | Habit::Leaves => {}
             }
         }
-        self.story
     }
 
     async fn join(&mut self) -> bool {
+        // An attempt that got no answer may have been recorded: the first one counts.
+        let sent = self.history.now();
         loop {
-            let sent = self.history.now();
             let body = json!({ "items": [{ "sku": "standard", "quantity": 1 }] });
             match self.send("POST", "/v1/sales/sim/entries", Some(body)).await {
                 Some((200 | 202, object)) => {
@@ -129,6 +141,7 @@ impl Buyer {
                     // A join does not say what was seen before: its position may be an older one.
                     self.story.hear(&object, self.story.entry.is_empty());
                     self.take_token(&object);
+                    self.note();
                     return true;
                 }
                 Some((410, _)) => return false,
@@ -146,7 +159,9 @@ impl Buyer {
         match self.send("GET", &path, None).await {
             Some((200, object)) => self.take(&object),
             Some((401, _)) => {
-                if let Some((200, renewed)) = self.send("POST", &format!("{path}/token"), None).await {
+                if let Some((200, renewed)) =
+                    self.send("POST", &format!("{path}/token"), None).await
+                {
                     self.take_token(&renewed);
                 }
             }
@@ -173,7 +188,9 @@ impl Buyer {
             return;
         };
         let order = format!("/v1/orders/{order}");
-        let Some(payment) = self.until(&format!("{order}/payment"), "POST", None).await else { return };
+        let Some(payment) = self.until(&format!("{order}/payment"), "POST", None).await else {
+            return;
+        };
         let pay_url = payment["pay_url"].as_str().unwrap_or_default().to_owned();
         if self.until(&pay_url, "POST", Some(json!({ "result": "succeed" }))).await.is_none() {
             return;
@@ -196,7 +213,9 @@ impl Buyer {
         for _ in 0..500 {
             match self.send(method, path, body.clone()).await {
                 Some((200 | 201, object)) => return Some(object),
-                Some((409, _)) => return if path.contains("/payments/") { Some(Value::Null) } else { None },
+                Some((409, _)) => {
+                    return if path.starts_with("/provider/") { Some(Value::Null) } else { None };
+                }
                 Some((401, _)) => self.poll().await,
                 Some(_) | None => self.rest().await,
             }
@@ -225,6 +244,7 @@ impl Buyer {
     fn take(&mut self, object: &Value) {
         self.story.hear(object, true);
         self.take_token(object);
+        self.note();
     }
 
     fn take_token(&mut self, object: &Value) {

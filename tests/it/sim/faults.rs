@@ -97,7 +97,11 @@ impl Faults {
     }
 
     /// A call that changes something.
-    pub(crate) async fn effect<T>(&self, _name: &str, call: impl Future<Output = PortResult<T>>) -> PortResult<T> {
+    pub(crate) async fn effect<T>(
+        &self,
+        _name: &str,
+        call: impl Future<Output = PortResult<T>>,
+    ) -> PortResult<T> {
         let (crash, lost) = (self.chances.crash / 2.0, self.chances.lost / 2.0);
         if self.happens(crash) {
             self.crash().await;
@@ -114,7 +118,11 @@ impl Faults {
     }
 
     /// A call that only looks.
-    pub(crate) async fn read<T>(&self, _name: &str, call: impl Future<Output = PortResult<T>>) -> PortResult<T> {
+    pub(crate) async fn read<T>(
+        &self,
+        _name: &str,
+        call: impl Future<Output = PortResult<T>>,
+    ) -> PortResult<T> {
         if self.happens(self.chances.lost) {
             return Err(unavailable());
         }

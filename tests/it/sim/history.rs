@@ -22,27 +22,32 @@ pub(crate) struct Story {
     pub(crate) seq: u64,
     /// The highest cursor shown.
     pub(crate) serving: u64,
-    /// Every position, in the order they were shown.
-    pub(crate) positions: Vec<u64>,
+    /// Every position with the cursor it was shown with, in order.
+    pub(crate) positions: Vec<(u64, u64)>,
     pub(crate) versions: Vec<u64>,
     pub(crate) outcome: Option<String>,
     pub(crate) order: Option<String>,
     pub(crate) paid: bool,
     pub(crate) order_state: Option<String>,
     pub(crate) contradictions: Vec<String>,
+    /// Whether the buyer went home.
+    pub(crate) done: bool,
 }
 
 impl Story {
     /// Takes in an entry object; `told_seen` is whether the request said what had been seen before.
     pub(crate) fn hear(&mut self, object: &Value, told_seen: bool) {
-        let (entry, seq) = (object["entry"].as_str().unwrap_or_default(), object["seq"].as_u64().unwrap_or(0));
+        let (entry, seq) =
+            (object["entry"].as_str().unwrap_or_default(), object["seq"].as_u64().unwrap_or(0));
         if self.entry.is_empty() {
             (self.entry, self.seq) = (entry.to_owned(), seq);
         } else if (self.entry.as_str(), self.seq) != (entry, seq) {
-            self.contradictions.push(format!("place {} became {entry} with number {seq}", self.entry));
+            self.contradictions
+                .push(format!("place {} became {entry} with number {seq}", self.entry));
         }
         if told_seen {
-            self.positions.extend(object["position"].as_u64());
+            let serving = object["serving"].as_u64().unwrap_or(0);
+            self.positions.extend(object["position"].as_u64().map(|position| (position, serving)));
             self.versions.extend(object["version"].as_u64());
         }
         self.serving = self.serving.max(object["serving"].as_u64().unwrap_or(0));
@@ -92,21 +97,42 @@ impl History {
     }
 
     /// Everything that contradicts a promise, each by its name.
-    pub(crate) fn judge(&self, stories: &[Story], balances: &[StockBalance], ceiling: f64) -> Vec<String> {
+    pub(crate) fn judge(
+        &self,
+        stories: &[Story],
+        balances: &[StockBalance],
+        ceiling: f64,
+    ) -> Vec<String> {
         let mut broken = Vec::new();
         for story in stories {
             broken.extend(story.contradictions.iter().map(|what| format!("no-lost-place: {what}")));
-            if !story.positions.is_sorted_by(|a, b| a >= b) {
-                broken.push(format!("never-backwards: positions of {} were {:?}", story.entry, story.positions));
+            if !story.positions.is_sorted_by(|a, b| a.0 >= b.0) {
+                let shown = &story.positions;
+                broken.push(format!(
+                    "never-backwards: number {} was shown (position, serving) {shown:?}",
+                    story.seq
+                ));
+            }
+            if !story.done {
+                broken.push(format!("liveness: a buyer was never done: {story:?}"));
             }
             if !story.versions.is_sorted() {
-                broken.push(format!("never-backwards: versions of {} were {:?}", story.entry, story.versions));
+                broken.push(format!(
+                    "never-backwards: versions of {} were {:?}",
+                    story.entry, story.versions
+                ));
             }
             if story.join_answered.is_some() && story.outcome.is_none() {
-                broken.push(format!("no-lost-place: {} (number {}) never got an outcome", story.entry, story.seq));
+                broken.push(format!(
+                    "no-lost-place: {} (number {}) never got an outcome",
+                    story.entry, story.seq
+                ));
             }
             if story.paid && story.order_state.as_deref() != Some("fulfilled") {
-                broken.push(format!("no-swallowed-money: {} paid and is {:?}", story.entry, story.order_state));
+                broken.push(format!(
+                    "no-swallowed-money: {} paid and is {:?}",
+                    story.entry, story.order_state
+                ));
             }
         }
         broken.extend(no_double_order(stories));
@@ -119,12 +145,18 @@ impl History {
     /// If A was answered before B asked, A is released before B.
     fn in_order(&self, stories: &[Story]) -> Vec<String> {
         let releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
-        let rank: HashMap<&str, usize> = releases.0.iter().enumerate().map(|(n, (_, entry))| (entry.as_str(), n)).collect();
+        let rank: HashMap<&str, usize> =
+            releases.0.iter().enumerate().map(|(n, (_, entry))| (entry.as_str(), n)).collect();
         let mut joined: Vec<(Seconds, Seconds, usize, &str)> = stories
             .iter()
             .filter_map(|story| {
                 let answered = story.join_answered?;
-                Some((story.join_sent, answered, *rank.get(story.entry.as_str())?, story.entry.as_str()))
+                Some((
+                    story.join_sent,
+                    answered,
+                    *rank.get(story.entry.as_str())?,
+                    story.entry.as_str(),
+                ))
             })
             .collect();
         joined.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -189,10 +221,14 @@ fn no_oversell(stories: &[Story], balances: &[StockBalance]) -> Vec<String> {
             broken.push(format!("no-oversell: {balance:?} does not add up"));
         }
     }
-    let paid = stories.iter().filter(|story| story.order_state.as_deref() == Some("fulfilled")).count() as u64;
+    let paid =
+        stories.iter().filter(|story| story.order_state.as_deref() == Some("fulfilled")).count()
+            as u64;
     let sold: u64 = balances.iter().map(|balance| balance.sold).sum();
     if paid > total || paid != sold {
-        broken.push(format!("no-oversell: {paid} buyers have their goods, the books say {sold} of {total}"));
+        broken.push(format!(
+            "no-oversell: {paid} buyers have their goods, the books say {sold} of {total}"
+        ));
     }
     broken
 }

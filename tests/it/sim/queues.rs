@@ -133,7 +133,8 @@ impl DrainOutlet for FaultyOutlet {
 impl TurnQueue for Faulty<dyn TurnQueue> {
     async fn consume(&self, prefetch: usize) -> PortResult<TurnIntake> {
         let intake = self.faults.read("consume", self.inner.consume(prefetch)).await?;
-        let outlet = Arc::new(FaultyTurnOutlet { inner: intake.outlet, faults: Arc::clone(&self.faults) });
+        let outlet =
+            Arc::new(FaultyTurnOutlet { inner: intake.outlet, faults: Arc::clone(&self.faults) });
         Ok(TurnIntake { deliveries: intake.deliveries, outlet })
     }
 

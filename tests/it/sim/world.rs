@@ -4,10 +4,7 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::Ordering::SeqCst,
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
@@ -77,7 +74,9 @@ impl World {
                 clock: Arc::clone(&clock),
                 calls: Mutex::default(),
             }),
-            keyring: Arc::new(Keyring::new(&[Key { id: "k1".into(), secret: "x".repeat(32) }]).unwrap()),
+            keyring: Arc::new(
+                Keyring::new(&[Key { id: "k1".into(), secret: "x".repeat(32) }]).unwrap(),
+            ),
             history: Arc::new(History::begin()),
             door,
             faults,
@@ -178,7 +177,11 @@ impl World {
             allowed_origins: Vec::new(),
             allowed_hosts: None,
         };
-        let router = Router::new(vec![admission.routes(), worker.routes(), self.provider.routes()], settings).unwrap();
+        let router = Router::new(
+            vec![admission.routes(), worker.routes(), self.provider.routes()],
+            settings,
+        )
+        .unwrap();
         let never = CancellationToken::new();
         let stop = || never.clone();
         let (a, b, c, d) = (stop(), stop(), stop(), stop());
@@ -190,11 +193,20 @@ impl World {
         true
     }
 
-    fn admission(&self, ports: &Ports, directory: &Arc<Directory>, urls: &Arc<PublicUrls>) -> Arc<Admission> {
+    fn admission(
+        &self,
+        ports: &Ports,
+        directory: &Arc<Directory>,
+        urls: &Arc<PublicUrls>,
+    ) -> Arc<Admission> {
         let plenty = RateLimit { per_second: 1_000, burst: 1_000 };
         let config = AdmissionConfig {
             identity: IdentityConfig::Header { name: "x-sluice-buyer".into() },
-            limits: sluice_admission::DefaultLimits { per_buyer: plenty, per_device: plenty, per_ip: plenty },
+            limits: sluice_admission::DefaultLimits {
+                per_buyer: plenty,
+                per_device: plenty,
+                per_ip: plenty,
+            },
             ..AdmissionConfig::default()
         };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
@@ -226,7 +238,8 @@ impl World {
             urls: Arc::clone(urls),
             secrets: self.secrets.clone(),
         };
-        let provider: Arc<dyn PaymentProvider> = Arc::clone(&self.provider) as Arc<dyn PaymentProvider>;
+        let provider: Arc<dyn PaymentProvider> =
+            Arc::clone(&self.provider) as Arc<dyn PaymentProvider>;
         Worker::build(WorkerConfig::default(), ports, provider, Arc::new(Immediate))
     }
 
@@ -266,11 +279,15 @@ impl Provider {
     /// The pay page: anybody who knows the link may pay while the payment is open.
     fn routes(self: &Arc<Self>) -> sluice_http::Routes {
         let provider = Arc::clone(self);
-        sluice_http::Routes::new("provider").post("/v1/payments/sim/{payment}", move |exchange| {
+        sluice_http::Routes::new("provider").post("/provider/{payment}", move |exchange| {
             let provider = Arc::clone(&provider);
             async move {
                 let payment: PaymentId = exchange.param("payment").parse().unwrap();
-                Ok(sluice_http::empty(if provider.pay(payment) { http::StatusCode::OK } else { http::StatusCode::CONFLICT }))
+                Ok(sluice_http::empty(if provider.pay(payment) {
+                    http::StatusCode::OK
+                } else {
+                    http::StatusCode::CONFLICT
+                }))
             }
         })
     }
@@ -283,7 +300,10 @@ impl Provider {
         }
         *status = ProviderStatus::Succeeded;
         let (provider, request) = (Arc::clone(self), request.clone());
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move { provider.call_back(request).await });
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .spawn(async move { provider.call_back(request).await });
         true
     }
 
@@ -294,7 +314,8 @@ impl Provider {
         })
         .to_string();
         loop {
-            let signed = self.secrets.sign(&request.payment.to_string(), self.clock.now(), body.as_bytes());
+            let signed =
+                self.secrets.sign(&request.payment.to_string(), self.clock.now(), body.as_bytes());
             let call = Request::post("/v1/payments/sim/callback")
                 .header("host", "sim")
                 .header("content-type", "application/json")
@@ -319,8 +340,10 @@ impl PaymentProvider for Provider {
 
     async fn create(&self, request: &PaymentRequest) -> Result<ProviderPayment, ProviderError> {
         let mut payments = self.payments.lock().unwrap_or_else(PoisonError::into_inner);
-        payments.entry(request.payment).or_insert_with(|| (request.clone(), ProviderStatus::Pending));
-        Ok(ProviderPayment { pay_url: format!("/v1/payments/sim/{}", request.payment) })
+        payments
+            .entry(request.payment)
+            .or_insert_with(|| (request.clone(), ProviderStatus::Pending));
+        Ok(ProviderPayment { pay_url: format!("/provider/{}", request.payment) })
     }
 
     async fn close(&self, payment: PaymentId) -> Result<ProviderStatus, ProviderError> {

@@ -39,6 +39,7 @@ macro_rules! calls_conformance {
             the_end_of_an_order_frees_the_buyer,
             a_freed_buyer_is_not_bound_again,
             a_late_settlement_leaves_the_next_place_alone,
+            a_settled_twin_leaves_the_other_place_alone,
             a_token_of_a_settled_entry_gives_a_new_place,
             unknown_settlements_are_harmless,
             calls_and_joins_at_once_leave_one_place,
@@ -253,6 +254,20 @@ pub async fn a_late_settlement_leaves_the_next_place_alone(house: impl House<Por
         assert_eq!(kept.line_entry.entry, second.entry);
     }
     assert_eq!(call(&*line, &sale, &[second]).await, [Standing::Called]);
+}
+
+pub async fn a_settled_twin_leaves_the_other_place_alone(house: impl House<Port = Port>) {
+    let line = house.port();
+    let sale = warmed(&*line).await;
+    let first = place_of(&*line, &sale, "ada").await;
+    // A token from before the line forgot: for a while the buyer has two places.
+    let twin = entry(7, "ada");
+    let proven = Join { proven: Some(twin.clone()), ..join("ada") };
+    line.join(&sale, 10, vec![proven]).await.unwrap();
+    line.settle(&sale, &[(twin.entry, LEFT)]).await.unwrap();
+    let again = found_place(&join_all(&*line, &sale, &["ada"]).await[0]);
+    assert_eq!(again.line_entry.entry, first.entry, "the buyer is not free while it lives");
+    assert_eq!(call(&*line, &sale, &[first]).await, [Standing::Called]);
 }
 
 pub async fn a_token_of_a_settled_entry_gives_a_new_place(house: impl House<Port = Port>) {

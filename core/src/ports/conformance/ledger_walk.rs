@@ -3,7 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "test code that lives behind a feature")]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{House, assert_balanced, samples::*};
 use crate::{
@@ -173,10 +177,11 @@ impl Walk {
         assert_balanced(&*self.ledger, &self.sale).await;
         let a = balance(&*self.ledger, &self.sale, "a").await;
         assert_eq!(a.total, self.stock);
-        let mut held_and_sold = 0;
+        let (mut held_and_sold, mut buyers) = (0, BTreeSet::new());
         for (id, state) in &self.orders {
             let order = self.ledger.order(*id).await.unwrap().unwrap();
             assert_eq!(order.state, *state, "as it was answered");
+            assert!(!state.is_live() || buyers.insert(order.buyer.clone()), "one live order each");
             let sold =
                 matches!(state, OrderState::Paid | OrderState::Fulfilling | OrderState::Fulfilled);
             if state.is_unpaid_hold() || sold {
