@@ -9,6 +9,7 @@ use sluice_core::{
     clock::Clock,
     ports::Ports,
     random::Random,
+    token::Keyring,
     view::{
         Directory,
         follow::{self, Sources},
@@ -296,29 +297,35 @@ impl Roles {
             Arc::clone(&simulated) as Arc<dyn sluice_core::ports::PaymentProvider>,
             Arc::new(Immediate),
         );
-        let lookup = Lookup {
-            line: Arc::clone(&ports.line),
-            ledger: Arc::clone(&ports.ledger),
-            clock: Arc::clone(clock),
-            urls: Arc::clone(urls),
-        };
-        let push = Push::build(
-            settings::push(config, files),
-            PushPorts {
-                bulletin: Arc::clone(&ports.bulletin),
-                line: Arc::clone(&ports.line),
-                directory: Arc::clone(&shared.directory),
-                lookup,
-                keyring,
-                clock: Arc::clone(clock),
-                random: Arc::clone(random),
-            },
-        );
+        let push = push_role(config, shared, keyring, files);
         let operator_ports =
             OperatorPorts::new(ports, Arc::clone(&shared.directory), Arc::clone(clock));
         let operator = Operator::build(settings::operator(config, token), operator_ports)?;
         Ok(Self { admission, dispatcher, worker, simulated, push, operator })
     }
+}
+
+/// The push role: it looks entries up as admission does.
+fn push_role(config: &Config, shared: &Shared, keyring: Arc<Keyring>, files: u64) -> Push {
+    let (ports, clock, random, urls) = (&shared.ports, &shared.clock, &shared.random, &shared.urls);
+    let lookup = Lookup {
+        line: Arc::clone(&ports.line),
+        ledger: Arc::clone(&ports.ledger),
+        clock: Arc::clone(clock),
+        urls: Arc::clone(urls),
+    };
+    Push::build(
+        settings::push(config, files),
+        PushPorts {
+            bulletin: Arc::clone(&ports.bulletin),
+            line: Arc::clone(&ports.line),
+            directory: Arc::clone(&shared.directory),
+            lookup,
+            keyring,
+            clock: Arc::clone(clock),
+            random: Arc::clone(random),
+        },
+    )
 }
 
 /// The generated admin token, if the configuration names none.

@@ -183,6 +183,9 @@ mod tests {
 
     use super::*;
 
+    /// A file, variables, the key that is complained of, and a word of the complaint.
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
     fn with(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let mut written = tempfile::NamedTempFile::new().unwrap();
         written.write_all(file.as_bytes()).unwrap();
@@ -225,7 +228,7 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         let token = "x".repeat(31);
-        let cases: &[(&str, &[(&str, &str)], &str, &str)] = &[
+        let cases: &[Case<'_>] = &[
             ("[admission]\nlistne = 1", &[], "admission.listne", "unknown field"),
             ("[admission]\nlisten = 8080", &[], "admission.listen", "invalid type"),
             (

@@ -211,7 +211,8 @@ async fn a_drain_says_goodbye() {
     request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
     let stream = tokio::net::TcpStream::connect(house.public).await.unwrap();
     let (mut socket, _) = client_async(request, stream).await.unwrap();
-    let listening = tokio::spawn(async move {
+    let mut listener = tokio::task::JoinSet::new();
+    listener.spawn(async move {
         let mut said = Vec::new();
         while let Ok(Some(Ok(frame))) =
             tokio::time::timeout(Duration::from_secs(20), socket.next()).await
@@ -222,7 +223,7 @@ async fn a_drain_says_goodbye() {
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(tokio::task::spawn_blocking(move || house.terminate()).await.unwrap(), Some(0));
-    let said = listening.await.unwrap();
+    let said = listener.join_next().await.unwrap().unwrap();
     assert!(said.iter().any(|frame| frame.contains("\"type\":\"bye\"")), "{said:?}");
 }
 

@@ -73,7 +73,7 @@ fn is_allowed(expression: &str) -> bool {
     let plain = expression.replace(['(', ')'], " ").replace('/', " OR ");
     plain.split(" AND ").all(|all| {
         all.split(" OR ").any(|one| {
-            allowed.contains(one.trim().split_whitespace().collect::<Vec<_>>().join(" ").as_str())
+            allowed.contains(one.split_whitespace().collect::<Vec<_>>().join(" ").as_str())
         })
     })
 }

@@ -73,8 +73,11 @@ impl Story {
 #[derive(Debug)]
 pub(crate) struct History {
     began: Instant,
-    releases: Mutex<(Vec<(Seconds, String)>, BTreeSet<String>)>,
+    releases: Mutex<Releases>,
 }
+
+/// In order, and the entries among them.
+type Releases = (Vec<(Seconds, String)>, BTreeSet<String>);
 
 impl History {
     pub(crate) fn begin() -> Self {
