@@ -52,7 +52,7 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigOption {
-    /// A TOML file; keys that are absent keep their defaults, SLUICE_<SECTION>__<KEY> overrides both
+    /// A TOML file; keys that are absent keep their defaults, `SLUICE_<SECTION>__<KEY>` overrides both
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
