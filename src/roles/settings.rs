@@ -10,8 +10,9 @@ use sluice_ws_push as push;
 use super::is_set;
 use crate::config::{AdminRole, Config, IdentityMode};
 
-/// Open files kept for the store, the listeners and outgoing calls.
-const FILES_RESERVED: u64 = 128;
+/// Open files kept for the store, the listeners, outgoing calls and the admin address: a store that cannot open its files
+/// ends the process.
+const FILES_RESERVED: u64 = 1_024;
 /// Connections to the admin address at most.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
 
@@ -75,7 +76,7 @@ pub(super) fn simulated(config: &Config, worker: SocketAddr) -> sluice_worker::S
 
 pub(super) fn push(config: &Config, files: u64) -> push::Config {
     push::Config {
-        connections_max: within_files(config.ws_push.connections_max, files),
+        connections_max: config.ws_push.connections_max.min(push_files(files)),
         connections_per_entry_max: config.ws_push.connections_per_entry_max,
         send_timeout_ms: config.ws_push.send_timeout_ms,
         drain_timeout_ms: config.process.drain_timeout_ms,
@@ -114,7 +115,7 @@ pub(super) fn server(config: &Config, files: u64) -> ServerConfig {
     let admission = &config.admission;
     ServerConfig {
         listen: admission.listen,
-        connections_max: within_files(admission.connections_max, files),
+        connections_max: admission.connections_max.min(plain_files(files)),
         header_timeout: Duration::from_millis(admission.header_timeout_ms),
         body_timeout: Duration::from_millis(admission.body_timeout_ms),
         header_bytes_max: admission.header_bytes_max,
@@ -134,7 +135,35 @@ pub(super) fn admin_server(config: &Config) -> ServerConfig {
     }
 }
 
-/// Never more connections than the process may open files.
-fn within_files(wanted: usize, files: u64) -> usize {
-    wanted.min(usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX)).max(1)
+/// Of the files a process may open, four in five are for push connections, which stay; the rest is for requests. Together
+/// they leave what is reserved.
+fn push_files(files: u64) -> usize {
+    count(spare(files) / 5 * 4)
+}
+
+fn plain_files(files: u64) -> usize {
+    count(spare(files) / 5)
+}
+
+/// Where files are few, a quarter is reserved.
+fn spare(files: u64) -> u64 {
+    files - FILES_RESERVED.min(files / 4)
+}
+
+fn count(files: u64) -> usize {
+    usize::try_from(files).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_store() {
+        for (files, left) in [(1_024, 256), (20_000, 1_024), (1_000_000, 1_024)] {
+            let taken = (push_files(files) + plain_files(files)) as u64;
+            assert!(taken + left <= files, "{files}");
+        }
+        assert!(push_files(20_000) >= 15_000);
+    }
 }
