@@ -66,28 +66,32 @@ async fn size() {
     );
 }
 
-/// A poll of a waiting entry.
+/// Polls of waiting entries, each connection its own.
 async fn status() {
     let subject = Subject::start(subject::STANDING_SALE).await;
-    let joined = subject.join().await;
-    let request = format!(
-        "GET /v1/sales/{}/entries/{} HTTP/1.1\r\nhost: sluice\r\nauthorization: Bearer {}\r\n\r\n",
-        subject::SALE,
-        joined.entry,
-        joined.token
-    );
-    compare("status", 0.8, &subject, request.into_bytes()).await;
+    let mut requests = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        let joined = subject.join().await;
+        let request = format!(
+            "GET /v1/sales/{}/entries/{} HTTP/1.1\r\nhost: sluice\r\nauthorization: Bearer {}\r\n\r\n",
+            subject::SALE,
+            joined.entry,
+            joined.token
+        );
+        requests.push(request.into_bytes());
+    }
+    compare("status", 0.8, &subject, requests).await;
 }
 
 /// A durable join, each of a new buyer.
 async fn join() {
     let subject = Subject::start(subject::STANDING_SALE).await;
-    compare("join", 0.5, &subject, subject::join_request()).await;
+    compare("join", 0.5, &subject, vec![subject::join_request(); CONNECTIONS]).await;
 }
 
 /// Runs the same requests against sluice and against the bare server, in turn.
-async fn compare(name: &str, target: f64, subject: &Subject, request: Vec<u8>) {
-    let reply: Reply = load::once(subject.public, &request).await;
+async fn compare(name: &str, target: f64, subject: &Subject, requests: Vec<Vec<u8>>) {
+    let reply: Reply = load::once(subject.public, &requests[0]).await;
     assert!(
         reply.status < 300,
         "{name}: {} {}",
@@ -97,14 +101,8 @@ async fn compare(name: &str, target: f64, subject: &Subject, request: Vec<u8>) {
     let bare = bare::Bare::start(&reply).await;
     let mut ratios = Vec::new();
     for pair in 0..=PAIRS {
-        let ours =
-            Load { address: subject.public, request: request.clone(), connections: CONNECTIONS }
-                .run(RUN)
-                .await;
-        let theirs =
-            Load { address: bare.address, request: request.clone(), connections: CONNECTIONS }
-                .run(RUN)
-                .await;
+        let ours = Load { address: subject.public, requests: requests.clone() }.run(RUN).await;
+        let theirs = Load { address: bare.address, requests: requests.clone() }.run(RUN).await;
         assert_eq!(ours.failed + theirs.failed, 0, "{name}: answers other than 2xx");
         if pair > 0 {
             // the first pair warms up
@@ -124,11 +122,8 @@ async fn compare(name: &str, target: f64, subject: &Subject, request: Vec<u8>) {
 /// The turns released in ten seconds at the ceiling, against the law's integral.
 async fn rate() {
     let subject = Subject::start(subject::CEILING_SALE).await;
-    let joins = Load {
-        address: subject.public,
-        request: subject::join_request(),
-        connections: CONNECTIONS,
-    };
+    let joins =
+        Load { address: subject.public, requests: vec![subject::join_request(); CONNECTIONS] };
     let mut joined = 0;
     while joined < 30_000 {
         joined += joins.run(Duration::from_millis(500)).await.answered;

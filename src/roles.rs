@@ -259,7 +259,7 @@ impl Roles {
             },
         )?;
         let dispatcher = Dispatcher::build(
-            settings::dispatcher(),
+            settings::dispatcher(random),
             DispatcherPorts {
                 line: Arc::clone(&ports.line),
                 waiting: Arc::clone(&ports.waiting),

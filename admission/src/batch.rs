@@ -1,6 +1,6 @@
 //! Joins of one sale travel together: one question to the line and one message to the waiting queue for up to
 //! [`JOINS_MAX`] of them, at most [`BATCHES_MAX`] on their way at once, and no timer. Idle, a join travels alone and waits
-//! for nothing; busy, what arrives while two batches are on their way is the next one.
+//! for nothing; busy, what arrives while they are on their way is the next one.
 //!
 //! A join is answered only once the queue has it for good. No answer in time means unknown, not failed: the record is
 //! kept, and the buyer's retry finds the entry and offers it again. Twins that come of that are dropped downstream.
@@ -21,8 +21,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Most joins in one batch.
 const JOINS_MAX: usize = 64;
-/// Most batches of one sale on their way at once.
-const BATCHES_MAX: usize = 2;
+/// Most batches of one sale on their way at once: while one is written, the others are ready to share the next write.
+const BATCHES_MAX: usize = 4;
 /// How often a line that is cold or out of numbers is asked again: its speaker warms it, or hands it the next block.
 const RETRY_EVERY: Duration = Duration::from_millis(20);
 /// How long it is asked.

@@ -7,9 +7,13 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use bytes::Bytes;
-use sluice_core::{ids::SaleId, policy::Limits as PolicyLimits, view::SaleView};
+use sluice_core::{
+    ids::SaleId,
+    policy::Limits as PolicyLimits,
+    view::{Directory, SaleView},
+};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
@@ -53,15 +57,14 @@ impl Edge {
     }
 
     /// The limits as the policy has them now.
-    pub(crate) fn rules(&self, limits: &Limits) -> Arc<(PolicyLimits, Rules)> {
-        let own = self.view.sale().policy.limits;
-        let known = self.rules.load_full();
+    pub(crate) fn rules(&self, limits: &Limits) -> Guard<Arc<(PolicyLimits, Rules)>> {
+        let own = self.view.limits();
+        let known = self.rules.load();
         if known.0 == own {
             return known;
         }
-        let next = Arc::new((own, limits.rules(&own)));
-        self.rules.store(Arc::clone(&next));
-        next
+        self.rules.store(Arc::new((own, limits.rules(&own))));
+        self.rules.load()
     }
 
     /// The last answer about the sale, or a new one if that is too old.
@@ -85,6 +88,12 @@ pub(crate) struct Edges {
 }
 
 impl Edges {
+    /// The edge of a sale that `directory` still shows: the way of nearly every request, without a lock or a copy.
+    pub(crate) fn find(&self, sale: &str, directory: &Directory) -> Option<Arc<Edge>> {
+        let known = self.known.load();
+        known.get(sale).filter(|edge| directory.shows(sale, &edge.view)).cloned()
+    }
+
     /// The edge of a view, made by `make` if there is none. A sale that was deleted and made again has another view,
     /// and so another edge.
     pub(crate) fn of(

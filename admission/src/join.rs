@@ -126,7 +126,9 @@ impl Admission {
         if let Some(refusal) = refusal(&reading, now) {
             return self.live_place(edge, proven, identified).await?.ok_or(refusal);
         }
-        let wish = Wish::read(exchange, &reading.sale).await?;
+        let sale = Arc::clone(&reading.sale);
+        drop(reading);
+        let wish = Wish::read(exchange, &sale).await?;
         self.check_replay(edge, exchange, identified, &wish).await?;
         let proof = match proven {
             Some(claims) => self.judge(edge, claims).await?,

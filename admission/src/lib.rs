@@ -174,6 +174,9 @@ impl Admission {
 
     /// What this node keeps of a sale. One it has never heard of is asked of the ledger, rarely.
     async fn edge(&self, sale: &str, address: IpAddr) -> Result<Arc<Edge>, Problem> {
+        if let Some(edge) = self.edges.find(sale, &self.ports.directory) {
+            return Ok(edge);
+        }
         let known =
             SaleId::new(sale).ok().and_then(|id| Some((self.ports.directory.sale(&id)?, id)));
         if let Some((view, id)) = known {

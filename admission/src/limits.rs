@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use governor::{
     Quota, RateLimiter,
     clock::Clock as _,
@@ -27,7 +28,7 @@ use sluice_core::policy::{Limits as PolicyLimits, RateLimit};
 use sluice_http::Problem;
 use tokio::time::Instant;
 
-use crate::config::DefaultLimits;
+use crate::{answer::push_decimal, config::DefaultLimits};
 
 mod store;
 
@@ -221,13 +222,13 @@ impl Rules {
     /// Tells the limits with an answer: all quotas, and what is left of the buyer's.
     pub(crate) fn tell<B>(&self, response: &mut Response<B>, buyer: Allowed) {
         let used = buyer.limit.burst.saturating_sub(buyer.remaining);
-        let left = format!(
-            "\"per_buyer\";r={};t={}",
-            buyer.remaining,
-            used.div_ceil(buyer.limit.per_second)
-        );
+        let mut left = Vec::with_capacity(40);
+        left.extend_from_slice(b"\"per_buyer\";r=");
+        push_decimal(&mut left, buyer.remaining.into());
+        left.extend_from_slice(b";t=");
+        push_decimal(&mut left, used.div_ceil(buyer.limit.per_second).into());
         response.headers_mut().insert(RATE_LIMIT_POLICY, self.policy.clone());
-        if let Ok(left) = HeaderValue::try_from(left) {
+        if let Ok(left) = HeaderValue::from_maybe_shared(Bytes::from(left)) {
             response.headers_mut().insert(RATE_LIMIT, left);
         }
     }

@@ -15,11 +15,10 @@ use tokio::{
     task::JoinSet,
 };
 
-/// One request, repeated on many connections.
+/// Requests, each repeated on a connection of its own.
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
-    pub(crate) request: Vec<u8>,
-    pub(crate) connections: usize,
+    pub(crate) requests: Vec<Vec<u8>>,
 }
 
 /// What came back in a run.
@@ -42,10 +41,10 @@ impl Load {
         let (answered, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let stop = Arc::new(AtomicBool::new(false));
         let mut connections = JoinSet::new();
-        for _ in 0..self.connections {
+        for request in &self.requests {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
             stream.set_nodelay(true).unwrap();
-            let (request, stop) = (self.request.clone(), Arc::clone(&stop));
+            let (request, stop) = (request.clone(), Arc::clone(&stop));
             let (answered, failed) = (Arc::clone(&answered), Arc::clone(&failed));
             connections.spawn(async move {
                 let mut buffer = Vec::with_capacity(8192);

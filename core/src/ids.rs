@@ -44,6 +44,13 @@ macro_rules! slug {
             }
         }
 
+        /// Maps keyed by it are asked by a text that came from outside.
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         text_id!($name, BadId);
     };
 }
@@ -102,6 +109,11 @@ macro_rules! uuid_id {
             #[must_use]
             pub fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
+            }
+
+            /// Appends the printed form, without the cost of a formatter.
+            pub fn write_to(&self, text: &mut String) {
+                text.push_str(self.0.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
             }
         }
 

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     forecast::Outlook,
     ids::SaleId,
     line::Cursor,
+    policy::Limits,
     ports::{BanList, LineReport},
     sale::{Sale, SaleState},
 };
@@ -37,6 +38,12 @@ impl Directory {
     #[must_use]
     pub fn sale(&self, sale: &SaleId) -> Option<Arc<SaleView>> {
         self.sales.load().get(sale).cloned()
+    }
+
+    /// Whether `view` is still the view of the sale of that id.
+    #[must_use]
+    pub fn shows(&self, sale: &str, view: &Arc<SaleView>) -> bool {
+        self.sales.load().get(sale).is_some_and(|known| Arc::ptr_eq(known, view))
     }
 
     /// Every sale known.
@@ -136,14 +143,16 @@ impl SaleView {
         self.sale.load_full()
     }
 
+    /// The limits of the sale as last heard of.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.sale.load().policy.limits
+    }
+
     /// Everything needed to answer a request, taken at one moment.
     #[must_use]
     pub fn read(&self) -> Reading {
-        Reading {
-            sale: arc_swap::Guard::into_inner(self.sale.load()),
-            line: self.line.load_full(),
-            start: self.start.load_full(),
-        }
+        Reading { sale: self.sale.load(), line: self.line.load(), start: self.start.load() }
     }
 
     /// Wakes on every change.
@@ -205,12 +214,13 @@ impl SaleView {
     }
 }
 
-/// A sale and its line at one moment.
-#[derive(Clone, Debug)]
+/// A sale and its line at one moment. Kept for one answer, not longer: it borrows from the view without a shared count,
+/// which polls on many processors would fight over.
+#[derive(Debug)]
 pub struct Reading {
-    pub sale: Arc<Sale>,
-    line: Option<Arc<Heard>>,
-    start: Arc<Cursor>,
+    pub sale: Guard<Arc<Sale>>,
+    line: Guard<Option<Arc<Heard>>>,
+    start: Guard<Arc<Cursor>>,
 }
 
 impl Reading {
@@ -228,7 +238,7 @@ impl Reading {
 
     #[must_use]
     pub fn cursor(&self) -> &Cursor {
-        self.report().map_or(&*self.start, |report| &report.cursor)
+        self.report().map_or(&**self.start, |report| &report.cursor)
     }
 
     /// What the public is told at `now`.

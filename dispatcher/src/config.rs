@@ -39,9 +39,7 @@ pub struct Config {
     pub backlog_turns_min: u64,
     /// How old the stock levels may be while somebody waits.
     pub levels_every: Duration,
-    /// How often the cursor is moved in the line's store.
-    pub advance_every: Duration,
-    /// How often the cursor is saved in the ledger.
+    /// How often the cursor is saved in the ledger, then moved in the line's store, then told.
     pub cursor_every: Duration,
     /// A line that changed is reported at most this often.
     pub report_every_min: Duration,
@@ -84,8 +82,7 @@ impl Config {
             backlog_seconds: 2.0,
             backlog_turns_min: 1_000,
             levels_every: Duration::from_millis(50),
-            advance_every: Duration::from_millis(50),
-            cursor_every: Duration::from_secs(1),
+            cursor_every: Duration::from_millis(100),
             report_every_min: Duration::from_millis(250),
             report_every_max: Duration::from_secs(1),
             reread_every: Duration::from_secs(2),

@@ -102,7 +102,7 @@ pub(crate) struct Speech<'a> {
     /// What entries became, not told yet.
     notices: Vec<EntryNotice>,
     acks: Vec<u64>,
-    /// The cursor as the line's store knows it, and how much of it the ledger knows.
+    /// The cursor as everybody may know it, and as the ledger does: never behind.
     cursor: Cursor,
     saved: Cursor,
     /// Entries joined before this moment may have been called by an earlier speaker.
@@ -228,7 +228,6 @@ impl<'a> Speech<'a> {
         self.settle_passing().await;
         self.checkpoint(now).await?;
         self.report(now).await?;
-        self.save_cursor(now).await;
         self.give_back_or_take_up(now)?;
         Ok(self.wake_at(now))
     }
@@ -338,12 +337,13 @@ impl<'a> Speech<'a> {
     /// Finishes what is in hand, as far as that is possible in time, and leaves the cursor where the next speaker looks.
     async fn finish(&mut self) {
         let deadline = Instant::now() + self.shared.config.finish_timeout;
-        let _ = self.checkpoint_now().await;
+        self.checkpoint_now().await;
         while self.under_way.is_something_owed() {
             let Ok(Some(done)) = timeout_at(deadline, self.jobs.next()).await else { break };
-            if self.apply(done).await.is_err() || self.checkpoint_now().await.is_err() {
+            if self.apply(done).await.is_err() {
                 return;
             }
+            self.checkpoint_now().await;
         }
         self.save_last_cursor(deadline).await;
     }

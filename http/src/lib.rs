@@ -28,6 +28,7 @@ pub use reply::{empty, json, raw_json};
 pub use router::{RouteConflict, Router, RouterSettings};
 pub use routes::Routes;
 pub use server::{BindError, Listener, Server, ServerConfig, TlsFiles, raw_socket};
+pub use throttle::Throttle;
 
 /// A request as hyper hands it over: its body has not been read.
 pub type Request = hyper::Request<hyper::body::Incoming>;

@@ -45,8 +45,9 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 pub struct ServerConfig {
     /// Port 0 takes a free one; see [`Server::local_addr`].
     pub listen: SocketAddr,
-    /// Open connections, those in a TLS handshake included, upgraded ones not. Beyond it a new connection is answered
-    /// 503 with `Retry-After` and closed (with TLS: closed).
+    /// Open connections, those in a TLS handshake included, upgraded ones not. When less than an eighth of them is left,
+    /// answers close their connections (`Connection: close`) instead of keeping them for the next request. Beyond it a
+    /// new connection is answered 503 with `Retry-After` and closed (with TLS: closed).
     pub connections_max: usize,
     /// How long a request's headers may take from its first moment, which on a kept-alive connection is the end of the
     /// answer before: the idle time, too. Keep it above the poll interval. The connection is closed without a word.
@@ -142,9 +143,12 @@ impl Server {
             .header_read_timeout(config.header_timeout)
             .max_header_size(config.header_bytes_max)
             .max_buf_size(config.header_bytes_max.max(BUFFER_BYTES_MIN));
+        let connections = Arc::new(Semaphore::new(config.connections_max));
         let serving = Serving {
             http,
             router,
+            connections: Arc::clone(&connections),
+            connections_max: config.connections_max,
             header_timeout: config.header_timeout,
             body_timeout: config.body_timeout,
             drain_timeout: config.drain_timeout,
@@ -154,7 +158,7 @@ impl Server {
             listener,
             local_addr,
             tls,
-            connections: Arc::new(Semaphore::new(config.connections_max)),
+            connections,
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             serving: Arc::new(serving),
             metrics: Metrics {

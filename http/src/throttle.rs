@@ -11,7 +11,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// Lets a few lines pass each second and counts the rest.
 #[derive(Debug)]
-pub(crate) struct Throttle {
+pub struct Throttle {
     lines_per_second: u32,
     state: Mutex<State>,
 }
@@ -24,7 +24,9 @@ struct State {
 }
 
 impl Throttle {
-    pub(crate) const fn new(lines_per_second: u32) -> Self {
+    /// At most `lines_per_second`.
+    #[must_use]
+    pub const fn new(lines_per_second: u32) -> Self {
         Self {
             lines_per_second,
             state: Mutex::new(State { window: None, passed: 0, held_back: 0 }),
@@ -32,7 +34,7 @@ impl Throttle {
     }
 
     /// `Some` when a line may be written now; it says how many were held back since the last one that passed.
-    pub(crate) fn pass(&self) -> Option<u64> {
+    pub fn pass(&self) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if state.window.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use sluice_admission::{self as admission, DefaultLimits, IdentityConfig, JwtConfig, JwtKeys};
+use sluice_core::random::Random;
 use sluice_http::{ServerConfig, TlsFiles};
 use sluice_operator::{self as operator, AdminSecret, AdminToken, Role};
 use sluice_ws_push as push;
@@ -57,8 +58,10 @@ pub(super) fn admission(config: &Config) -> admission::Config {
     }
 }
 
-pub(super) fn dispatcher() -> sluice_dispatcher::Config {
-    sluice_dispatcher::Config::new(format!("process-{}", std::process::id()))
+/// Leases are held under a name that no other process has, on this machine or another.
+pub(super) fn dispatcher(random: &Random) -> sluice_dispatcher::Config {
+    let number: String = random.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    sluice_dispatcher::Config::new(format!("process-{}-{number}", std::process::id()))
 }
 
 /// The provider calls back over the loopback network, on the worker's own address.

@@ -56,6 +56,22 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
 }
 
+/// Appends a number in digits, without the cost of a formatter.
+pub(crate) fn push_decimal(bytes: &mut Vec<u8>, number: u64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(&digits[at..]);
+}
+
 struct Json(Vec<u8>);
 
 impl Json {
@@ -78,18 +94,7 @@ impl Json {
     }
 
     fn whole(&mut self, number: u64) -> &mut Self {
-        let mut digits = [0_u8; 20];
-        let mut at = digits.len();
-        let mut rest = number;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.0.extend_from_slice(&digits[at..]);
+        push_decimal(&mut self.0, number);
         self
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::store::remedy;
 
@@ -123,6 +123,10 @@ fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
         .map_err(named)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(named)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Otherwise a bound value may have a statement planned anew each time it is run.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(named)?;
+    // Nothing is opened while a sale runs: when sockets have used up the files a process may open, the store goes on.
+    connection.pragma_update(None, "temp_store", "MEMORY").map_err(named)?;
     Ok(connection)
 }
 

@@ -3,7 +3,7 @@
 
 use sluice_core::{
     line::Cursor,
-    ports::{LineSnapshot, PortResult},
+    ports::{CursorSaved, LineSnapshot, PortResult},
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -20,12 +20,11 @@ pub(super) struct Books {
     checkpoint_at: Instant,
     /// Something is finished that the line, the queue or the buyers have not heard of.
     unheard: bool,
-    cursor_saved_at: Option<Instant>,
 }
 
 impl Books {
     pub(super) fn starting(now: Instant) -> Self {
-        Self { levels_read: Some(now), checkpoint_at: now, unheard: false, cursor_saved_at: None }
+        Self { levels_read: Some(now), checkpoint_at: now, unheard: false }
     }
 
     /// The levels must be read before the next tick.
@@ -34,7 +33,7 @@ impl Books {
     }
 
     pub(super) fn next_due(&self, config: &Config, somebody_waits: bool) -> Instant {
-        let checkpoint = self.checkpoint_at + config.advance_every;
+        let checkpoint = self.checkpoint_at + config.cursor_every;
         let levels_every = levels_every(config, somebody_waits);
         let levels = self.levels_read.map_or(self.checkpoint_at, |read| read + levels_every);
         if self.unheard { checkpoint.min(levels) } else { levels }
@@ -85,33 +84,40 @@ impl Speech<'_> {
         self.books.unheard = serving > self.cursor.serving
             || !self.notices.is_empty()
             || (!self.acks.is_empty() && self.under_way.acks == 0);
-        if now < self.books.checkpoint_at + self.shared.config.advance_every {
+        if now < self.books.checkpoint_at + self.shared.config.cursor_every {
             return Ok(());
         }
         self.books.checkpoint_at = now;
-        self.checkpoint_now().await
-    }
-
-    pub(super) async fn checkpoint_now(&mut self) -> Result<(), End> {
-        self.acks.extend(self.window.take_acks());
-        let serving = self.window.serving();
-        if serving > self.cursor.serving {
-            let cursor = Cursor { serving, holes: self.cursor.holes.clone() };
-            let (id, epoch) = (&self.feed.id, self.held.epoch);
-            let advance = self.shared.ports.line.advance(id, epoch, &cursor);
-            within(self.shared.config.port_timeout, advance).await?;
-            self.reached(cursor);
-        }
-        self.tell_called().await;
-        self.acknowledge().await;
+        self.checkpoint_now().await;
         Ok(())
     }
 
-    /// The line's store knows this cursor: it may be told, and must never be fallen behind.
-    pub(super) fn reached(&mut self, cursor: Cursor) {
+    pub(super) async fn checkpoint_now(&mut self) {
+        self.acks.extend(self.window.take_acks());
+        self.save_cursor().await;
+        self.tell_called().await;
+        self.acknowledge().await;
+    }
+
+    /// The ledger knows this cursor: the line's store may hear of it, and then everybody. In this order, or whoever starts
+    /// anew from the ledger would serve, and show, less than was shown before.
+    pub(super) async fn reached(&mut self, cursor: Cursor) -> Result<(), End> {
+        self.saved = cursor.clone();
+        if cursor.serving <= self.cursor.serving {
+            return Ok(());
+        }
+        let advance = self.shared.ports.line.advance(&self.feed.id, self.held.epoch, &cursor);
+        within(self.shared.config.port_timeout, advance).await?;
         self.memory.cursor = Some(cursor.clone());
         self.cursor = cursor;
         self.telling.touch();
+        Ok(())
+    }
+
+    /// How far everybody is released or settled.
+    fn furthest(&mut self) -> Cursor {
+        let serving = self.window.serving().max(self.cursor.serving);
+        Cursor { serving, holes: self.cursor.holes.clone() }
     }
 
     async fn acknowledge(&mut self) {
@@ -126,15 +132,13 @@ impl Speech<'_> {
     }
 
     /// Saves the cursor in the ledger: what a line that forgets everything starts from.
-    pub(super) async fn save_cursor(&mut self, now: Instant) {
-        let every = self.shared.config.cursor_every;
-        let due = self.books.cursor_saved_at.is_none_or(|saved| now.duration_since(saved) >= every);
-        if !due || self.under_way.cursor || !is_news(&self.cursor, &self.saved) {
+    async fn save_cursor(&mut self) {
+        let cursor = self.furthest();
+        if self.under_way.cursor || !is_news(&cursor, &self.saved) {
             return;
         }
-        self.books.cursor_saved_at = Some(now);
         self.under_way.cursor = true;
-        let (Hands { shared, sale, epoch }, cursor) = (self.hands(), self.cursor.clone());
+        let Hands { shared, sale, epoch } = self.hands();
         let job = async move {
             let saved = shared.ports.ledger.save_cursor(&sale, epoch, &cursor);
             let result = within(shared.config.port_timeout, saved).await;
@@ -145,17 +149,21 @@ impl Speech<'_> {
 
     /// The same, at the end of a speech.
     pub(super) async fn save_last_cursor(&mut self, deadline: Instant) {
-        let (ledger, cursor) = (&self.shared.ports.ledger, &self.cursor);
-        if !is_news(cursor, &self.saved) {
+        let cursor = self.furthest();
+        if !is_news(&cursor, &self.saved) {
             return;
         }
-        let save = ledger.save_cursor(&self.feed.id, self.held.epoch, cursor);
-        if let Ok(Err(error)) = timeout_at(deadline, save).await {
-            tracing::info!(
+        let save = self.shared.ports.ledger.save_cursor(&self.feed.id, self.held.epoch, &cursor);
+        match timeout_at(deadline, save).await {
+            Ok(Ok(CursorSaved::Saved)) => {
+                let _ = self.reached(cursor).await; // the next speaker reads the ledger
+            }
+            Ok(Ok(CursorSaved::Fenced)) | Err(_) => {}
+            Ok(Err(error)) => tracing::info!(
                 sale = %self.feed.id,
                 error = &error as &dyn std::error::Error,
                 "the last cursor was not saved; the next speaker repeats a little"
-            );
+            ),
         }
     }
 

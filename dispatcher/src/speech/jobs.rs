@@ -109,7 +109,7 @@ impl Speech<'_> {
             }
             Done::CursorSaved { cursor, result } => {
                 self.under_way.cursor = false;
-                self.cursor_saved(cursor, result)?;
+                self.cursor_saved(cursor, result).await?;
             }
             Done::Extended(result) => {
                 self.under_way.block = false;
@@ -165,13 +165,16 @@ impl Speech<'_> {
         }
     }
 
-    fn cursor_saved(&mut self, cursor: Cursor, result: PortResult<CursorSaved>) -> Result<(), End> {
+    async fn cursor_saved(
+        &mut self,
+        cursor: Cursor,
+        result: PortResult<CursorSaved>,
+    ) -> Result<(), End> {
         match self.or_later(result, "the cursor could not be saved")? {
-            Some(CursorSaved::Saved) => self.saved = cursor,
-            Some(CursorSaved::Fenced) => return Err(End::Fenced),
-            None => {}
+            Some(CursorSaved::Saved) => self.reached(cursor).await,
+            Some(CursorSaved::Fenced) => Err(End::Fenced),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

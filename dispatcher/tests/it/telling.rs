@@ -39,6 +39,26 @@ async fn reports_come_at_their_pace_and_count_up() {
     assert!((2_000..=3_000).contains(&p50), "{last:?}");
 }
 
+/// Who starts anew knows what the ledger has: it must be as much as anybody was shown.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_more_than_the_ledger_knows() {
+    let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 200.0})).await;
+    let ears = world.listen().await;
+    let _running = world.dispatcher("one").await;
+    world.workers(Workers::Swallow);
+    world.crowd(1_000, &[("a", 1)]).await;
+    let mut seen = 0;
+    for _ in 0..1_000 {
+        sleep(Duration::from_millis(7)).await;
+        let told = ears.last().map_or(0, |report| report.cursor.serving.0);
+        let line = world.ports.line.snapshot(&world.sale).await.unwrap().cursor.serving.0;
+        let ledger = world.ports.ledger.cursor(&world.sale).await.unwrap().serving.0;
+        assert!(told.max(line) <= ledger, "told {told}, line {line}, ledger {ledger}");
+        seen = seen.max(told);
+    }
+    assert_eq!(seen, 1_000, "the line moved meanwhile");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_operators_change_is_told_at_once() {
     let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 100.0})).await;

@@ -13,13 +13,18 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use http::{HeaderValue, StatusCode, header::CONNECTION};
 use tokio::time::Instant;
 
 use super::{cors::Permission, table::Endpoint, tell};
 use crate::{Exchange, Problem, Response};
 
 /// Resolves to the answer, as hyper wants it: a result that is never an error. Polled again after that, it never ends.
-pub(crate) struct Answering(State);
+pub(crate) struct Answering {
+    state: State,
+    /// Whether the connection ends with this answer.
+    closing: bool,
+}
 
 enum State {
     Handled(Handled),
@@ -38,7 +43,12 @@ type Panic = Box<dyn Any + Send>;
 
 impl Answering {
     pub(super) fn done(response: Response) -> Self {
-        Self(State::Done(Some(Box::new(response))))
+        Self { state: State::Done(Some(Box::new(response))), closing: false }
+    }
+
+    /// With `closing`, the answer asks for the end of its connection.
+    pub(crate) fn closing(self, closing: bool) -> Self {
+        Self { closing, ..self }
     }
 
     /// Hands the exchange to the endpoint's handler.
@@ -51,7 +61,8 @@ impl Answering {
         // A handler may panic before its future exists.
         match catch_unwind(AssertUnwindSafe(|| (endpoint.handler)(exchange))) {
             Ok(handling) => {
-                Self(State::Handled(Handled { endpoint, handling, arrived_at, permission }))
+                let handled = Handled { endpoint, handling, arrived_at, permission };
+                Self { state: State::Handled(handled), closing: false }
             }
             Err(panic) => Self::done(finish(&endpoint, arrived_at, permission, Err(panic))),
         }
@@ -62,10 +73,12 @@ impl Future for Answering {
     type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            State::Done(response) => {
-                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(*response)))
-            }
+        let closing = self.closing;
+        let mut response = match &mut self.state {
+            State::Done(response) => match response.take() {
+                Some(response) => *response,
+                None => return Poll::Pending,
+            },
             State::Handled(handled) => {
                 let polled = catch_unwind(AssertUnwindSafe(|| handled.handling.as_mut().poll(cx)));
                 let outcome = match polled {
@@ -74,10 +87,15 @@ impl Future for Answering {
                 };
                 let permission = std::mem::take(&mut handled.permission);
                 let response = finish(&handled.endpoint, handled.arrived_at, permission, outcome);
-                self.0 = State::Done(None);
-                Poll::Ready(Ok(response))
+                self.state = State::Done(None);
+                response
             }
+        };
+        // An upgraded connection is no longer ours to count.
+        if closing && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        Poll::Ready(Ok(response))
     }
 }
 

@@ -8,7 +8,7 @@ use metrics::Gauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +20,8 @@ use crate::{Router, exchange::Arrival};
 pub(super) struct Serving {
     pub(super) http: http1::Builder,
     pub(super) router: Arc<Router>,
+    pub(super) connections: Arc<Semaphore>,
+    pub(super) connections_max: usize,
     pub(super) header_timeout: Duration,
     pub(super) body_timeout: Duration,
     pub(super) drain_timeout: Duration,
@@ -45,6 +47,12 @@ impl Drop for Slot {
 }
 
 impl Serving {
+    /// Whether connections are running out. Then every answer closes its connection: waiting buyers who keep theirs
+    /// between polls must not keep out others, nor a payment's callback.
+    fn is_crowded(&self) -> bool {
+        self.connections.available_permits() < self.connections_max / 8
+    }
+
     /// Ends when the connection does, when it was upgraded, or within the drain timeout of `stop`.
     pub(super) async fn serve<S>(
         self: Arc<Self>,
@@ -55,10 +63,11 @@ impl Serving {
     ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (router, body_timeout) = (Arc::clone(&self.router), self.body_timeout);
+        let serving = Arc::clone(&self);
         let service = service_fn(move |request| {
-            let arrival = Arrival { socket: peer, at: Instant::now(), body_timeout };
-            router.answer(request, arrival)
+            let arrival =
+                Arrival { socket: peer, at: Instant::now(), body_timeout: serving.body_timeout };
+            serving.router.answer(request, arrival).closing(serving.is_crowded())
         });
         let mut connection =
             pin!(self.http.serve_connection(TokioIo::new(socket), service).with_upgrades());

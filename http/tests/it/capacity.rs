@@ -36,6 +36,29 @@ async fn one_connection_too_many_is_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn when_connections_run_out_answers_close_theirs() {
+    let house = narrow(16).await;
+    let mut kept = Vec::new();
+    for _ in 0..14 {
+        let mut wire = house.wire().await;
+        assert_eq!(wire.ask("GET /").await.header("connection"), None);
+        kept.push(wire);
+    }
+    // Fifteen of sixteen: whoever asks now is served, and makes room.
+    let mut last = house.wire().await;
+    let answer = last.ask("GET /").await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    last.closed().await;
+    // So newcomers find a place for ever, though nobody hangs up by himself.
+    for _ in 0..50 {
+        soon("a place", async { while house.ask("GET /").await.status != 200 {} }).await;
+    }
+    for wire in &mut kept {
+        assert_eq!(wire.ask("GET /").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_arrives_though_a_body_is_being_sent() {
     let house = narrow(1).await;
     let mut inside = house.wire().await;

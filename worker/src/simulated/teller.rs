@@ -16,7 +16,7 @@ use sluice_core::{
     ports::{Cause, SimulatedPayment, SimulatedState},
     webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
 };
-use sluice_http::client::Client;
+use sluice_http::{Throttle, client::Client};
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
@@ -135,10 +135,12 @@ async fn told(
         Ok(status) => format!("it was answered {status}").into(),
         Err(cause) => cause,
     };
+    // A shop under load refuses many at once: a few lines a second say so as well as all of them.
+    static REFUSED: Throttle = Throttle::new(1);
     if tries == ALARM_AFTER {
         tracing::error!(payment = %payment.payment, tries, error = &*failure, "a callback is not taken; it is made on");
-    } else {
-        tracing::warn!(payment = %payment.payment, tries, error = &*failure, "a callback was not taken; it is made again");
+    } else if let Some(held_back) = REFUSED.pass() {
+        tracing::warn!(payment = %payment.payment, tries, held_back, error = &*failure, "a callback was not taken; it is made again");
     }
     false
 }
