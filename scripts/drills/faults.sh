@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# What is broken, one function each. A fault returns once it is over and whoever was killed has been started again; whether all
+# recovers from it is seen afterwards. Sourced by scripts/drill.
+
+FAULTS=(
+    calm
+    kill-admission kill-dispatcher freeze-dispatcher kill-worker kill-ws-push kill-operator
+    restart-rabbitmq kill-rabbitmq flush-redis restart-redis freeze-redis restart-postgres kill-postgres
+    fail-over-redis
+)
+
+# How long what was killed stays away: longer than any lease, as with a machine that has to boot.
+AWAY_SECONDS=5
+# How long a frozen dispatcher sleeps: longer than its lease and its heartbeats.
+FROZEN_SECONDS=20
+
+# Which Redis a fault needs.
+topology_of() {
+    case $1 in
+        fail-over-redis) echo sentinel ;;
+        *) echo single ;;
+    esac
+}
+
+# Nothing: what the same crowd sees on a quiet night.
+fault_calm() { :; }
+
+# --- roles ---------------------------------------------------------------------------------------------------------------
+
+fault_kill_admission() { kill_role admission-1; }
+fault_kill_worker() { kill_role worker-1; }
+fault_kill_ws_push() { kill_role ws-push-1; }
+fault_kill_operator() { kill_role operator-1; }
+
+fault_kill_dispatcher() {
+    local active
+    active=$(active_dispatcher) && kill_role "$active"
+}
+
+# It wakes up believing that it still speaks for the sale.
+fault_freeze_dispatcher() {
+    local active
+    active=$(active_dispatcher) || return 1
+    kill -STOP "${PIDS[$active]}" || return 1
+    sleep "$FROZEN_SECONDS"
+    kill -CONT "${PIDS[$active]}"
+}
+
+kill_role() {
+    kill -KILL "${PIDS[$1]}" || return 1
+    # Collected, so that the shell does not report it later.
+    wait "${PIDS[$1]}" 2>/dev/null || true
+    sleep "$AWAY_SECONDS"
+    start_role "$1"
+}
+
+# The dispatcher whose turns of this sale are rising.
+active_dispatcher() {
+    local tries one two
+    for ((tries = 0; tries < 20; tries++)); do
+        one=$(turns_of dispatcher-1) two=$(turns_of dispatcher-2)
+        sleep 0.5
+        if (($(turns_of dispatcher-1) > one)); then echo dispatcher-1 && return; fi
+        if (($(turns_of dispatcher-2) > two)); then echo dispatcher-2 && return; fi
+    done
+    return 1
+}
+
+turns_of() {
+    curl -s --max-time 2 "http://127.0.0.1:$(admin_port_of "$1")/metrics" |
+        awk -v sale="sale=\"$SALE\"" '/^sluice_turns_total\{/ && index($0, sale) { turns += $NF } END { printf "%d\n", turns }'
+}
+
+# --- stores --------------------------------------------------------------------------------------------------------------
+
+fault_restart_rabbitmq() { store restart rabbitmq; }
+fault_restart_postgres() { store restart postgres; }
+
+fault_kill_rabbitmq() { kill_store rabbitmq; }
+fault_kill_postgres() { kill_store postgres; }
+
+# Its keys are gone, and nothing else says so: the same process, the same connections.
+fault_flush_redis() { [[ $(redis-cli -u "${STORES[REDIS_URL]}" FLUSHALL) == OK ]]; }
+
+# It comes back as another, and empty.
+fault_restart_redis() { kill_store redis; }
+
+# It accepts and says nothing.
+fault_freeze_redis() {
+    store pause redis || return 1
+    sleep "$AWAY_SECONDS"
+    store resume redis
+}
+
+# The sentinels make the replica the master; the old master comes back as a replica, without what it had said last.
+fault_fail_over_redis() {
+    local before
+    before=$(redis_master)
+    store kill redis || return 1
+    await 60 "there is another master" another_master "$before" || return 1
+    store up redis
+}
+
+kill_store() {
+    store kill "$1" || return 1
+    sleep "$AWAY_SECONDS"
+    store up "$1"
+}
+
+redis_master() { redis-cli -u "${STORES[REDIS_SENTINEL_URLS]%%,*}" sentinel get-master-addr-by-name mymaster | paste -sd ' '; }
+another_master() {
+    local master
+    master=$(redis_master)
+    [[ -n $master && $master != "$1" ]]
+}
