@@ -1,0 +1,3 @@
+-- Whether we may run scripts and write. KEYS: a key of no other use.
+redis.call('SET', KEYS[1], '1', 'PX', 1000)
+return 'OK'
