@@ -14,7 +14,9 @@
 //! **Cold.** What is kept carries the identity of the server under which it was warmed: its run id and its replication
 //! id. Every script compares it with those of the server that runs it, in the same atomic step as its effect. A restart
 //! changes the one, a failover both, so a memory that may lack its last second is never trusted, whichever connection,
-//! proxy or cluster node the call came through. Warming it again begins at the ledger's next block.
+//! proxy or cluster node the call came through. Warming it again begins at the ledger's next block. A server also takes a
+//! new replication id when its first replica ever is attached, and after an hour without any: then a line is cold for a
+//! moment without need.
 //!
 //! **Time.** Every call has a deadline; one that passed it is unknown and may be repeated, for every script can be. A
 //! connection that falls silent is noticed by a watch of its own and replaced, and while there is none, or too many calls

@@ -32,9 +32,10 @@ impl Raw {
         lines.find(|(known, _)| *known == name).unwrap().1.to_owned()
     }
 
-    /// What a line that does not compare identities would do: believe that this server is the one it was warmed on.
-    pub(crate) fn believe_the_line(&mut self, line: &str) {
+    /// Makes the backend do what one would that does not compare identities: believe that what lies under this key is
+    /// this very server's own.
+    pub(crate) fn believe(&mut self, key: &str) {
         let here = format!("{}:{}", self.info("run_id"), self.info("master_replid"));
-        let _: i64 = self.tell(&format!("HSET {line} .server {here}"));
+        let _: i64 = self.tell(&format!("HSET {key} .server {here}"));
     }
 }

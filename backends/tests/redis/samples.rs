@@ -21,6 +21,7 @@ use sluice_core::{
 pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 /// The keys of [`sale`].
 pub(crate) const LINE: &str = "sluice:{drop}:line";
+pub(crate) const GATE: &str = "sluice:{drop}:gate";
 /// How long tests wait for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -88,10 +89,9 @@ pub(crate) async fn try_warm(line: &dyn Line, epoch: u64, from: u64) -> PortResu
 
 /// The number of a new place.
 pub(crate) async fn new_number(line: &dyn Line, buyer: &str) -> u64 {
-    match try_join(line, buyer).await.unwrap() {
-        JoinReply::New(place) => place.line_entry.seq.0,
-        other => panic!("a new place was due: {other:?}"),
-    }
+    let reply = try_join(line, buyer).await.unwrap();
+    let JoinReply::New(place) = reply else { panic!("a new place was due: {reply:?}") };
+    place.line_entry.seq.0
 }
 
 pub(crate) async fn try_join(line: &dyn Line, buyer: &str) -> PortResult<JoinReply> {
