@@ -5,11 +5,14 @@
 //!
 //! | key | what | bound |
 //! |---|---|---|
-//! | `line` | the line itself, its places, their buyers, what is in flight | the line's cap and the goods sold, and the next two |
+//! | `line` | the line itself, its places, their buyers, what is in flight | numbers given out whose entries live, and the next two |
 //! | `line:over`, `line:strangers` | settled places and settlements, oldest first | `settled_places_max` each; the ledger knows the others |
 //! | `gate` | the gate itself, its levels and holds | the holds that are live, and the next |
 //! | `gate:over` | holds that are over, oldest first | `holds_over_max`; the ledger knows the others |
 //! | `worked`, `worked:order` | entries reserved for before their call was heard of | [`WORKED_MAX`](line::WORKED_MAX) |
+//!
+//! A sale's keys stay until the sale is forgotten. Limits that buyers and devices share are not kept here yet; they would
+//! be checked at the head of the join script, in keys of the same tag.
 //!
 //! **Cold.** What is kept carries the identity of the server under which it was warmed: its run id and its replication
 //! id. Every script compares it with those of the server that runs it, in the same atomic step as its effect. A restart

@@ -6,6 +6,7 @@
 //! that was cut silently it never leaves.
 
 use std::{
+    error::Error as StdError,
     fmt,
     sync::{
         Arc,
@@ -169,11 +170,15 @@ async fn first_dial(
     timings: Timings,
     options: &RedisOptions,
 ) -> Result<Dialled, OpenError> {
-    let begun = Instant::now();
+    let (begun, mut said) = (Instant::now(), None);
     loop {
         match first_try(endpoint, timings, &options.prefix).await {
             Err(error) if error.may_pass() && begun.elapsed() < options.start_timeout => {
-                tracing::debug!(error = %error, "Redis is not there yet");
+                let saying = Some(error.to_string());
+                if saying != said {
+                    tracing::warn!(error = &error as &dyn StdError, "waiting for Redis");
+                    said = saying;
+                }
                 tokio::time::sleep(START_RETRY_WAIT).await;
             }
             outcome => return outcome,

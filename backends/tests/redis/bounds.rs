@@ -6,7 +6,8 @@ use sluice_core::{
     entry::Outcome,
     ids::{EntryId, Epoch},
     ports::{
-        GateImage, HeldStock, HoldPhase, JoinReply, Place, Reserved, Settlement, StockGate, Want,
+        GateImage, HeldStock, HoldPhase, JoinReply, Place, Reserved, Settlement, Standing,
+        StockGate, Want,
     },
 };
 
@@ -60,7 +61,7 @@ async fn settled_places_and_strangers_are_forgotten_oldest_first() {
     let settled: Vec<_> = strangers.iter().map(|one| (one.entry, left)).collect();
     line.settle(&sale, &settled).await.unwrap();
     let standings = line.call(&sale, Epoch(1), None, &strangers).await.unwrap();
-    let dropped = standings.iter().filter(|standing| format!("{standing:?}").contains("Settled"));
+    let dropped = standings.iter().filter(|standing| matches!(standing, Standing::Settled(_)));
     assert_eq!(dropped.count(), 3, "{standings:?}");
     let mut raw = Raw::to(servers.url());
     for list in ["over", "strangers"] {

@@ -20,11 +20,6 @@ for _, buyer in ipairs(buyers) do
 end
 fetch(line, places)
 
-local function rank_of_last()
-  local last = math.max(about.last, about.serving)
-  return last - math.min(holes_upto(last), last)
-end
-
 local function found(entry)
   return 'F' .. entry .. look(line, 'p' .. entry)
 end
@@ -47,14 +42,13 @@ local function prove(proven, at)
   return is_live(look(line, 'p' .. entry)) and found(entry) or nil
 end
 
-local function join(entry, body, at)
-  local buyer = buyer_in(body)
+local function join(entry, buyer, body)
   local known = look(line, buyer)
   if known and look(line, 'p' .. known) then
-    see(known, at)
+    see(known, (struct.unpack('>i8', body)))
     return found(known)
   end
-  if rank_of_last() - about.rank >= cap then
+  if about.last - holes_upto(about.last) - about.rank >= cap then
     return 'L'
   end
   if about.last >= about.high_water then
@@ -68,11 +62,10 @@ local function join(entry, body, at)
 end
 
 local replies, last = {}, about.last
-for at = 3, #ARGV, 3 do
-  local entry, body, proven = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local joined_at = struct.unpack('>i8', body)
-  local reply = proven ~= '' and prove(proven, joined_at)
-  replies[#replies + 1] = reply or join(entry, body, joined_at)
+for n, buyer in ipairs(buyers) do
+  local entry, body, proven = ARGV[3 * n], ARGV[3 * n + 1], ARGV[3 * n + 2]
+  local reply = proven ~= '' and prove(proven, (struct.unpack('>i8', body)))
+  replies[n] = reply or join(entry, buyer, body)
 end
 if about.last ~= last then
   put(line, '.last', about.last)

@@ -22,15 +22,15 @@ end
 
 -- How many numbers at or below `seq` are in holes. Cheap for a `seq` above most of them.
 local function holes_upto(seq)
-  local above = 0
-  for at = #about.holes - 15, 1, -16 do
-    local from, to = struct.unpack('>I8I8', about.holes, at)
+  local total, holes = about.holes_total, about.holes
+  for at = #holes - 15, 1, -16 do
+    local from, to = struct.unpack('>I8I8', holes, at)
     if to <= seq then
       break
     end
-    above = above + to - math.max(from - 1, seq)
+    total = total - to + math.max(from - 1, seq)
   end
-  return about.holes_total - above
+  return total
 end
 
 local function buyer_in(body)

@@ -6,16 +6,21 @@ redis.replicate_commands()
 -- Most fields in one command: Lua's stack is limited.
 local CHUNK = 1000
 
+-- What the server tells of itself under a name: 40 characters in a section of INFO.
+local function told(section, name)
+  local info = redis.call('INFO', section)
+  local _, at = string.find(info, name, 1, true)
+  return string.sub(info, at + 1, at + 40)
+end
+
+-- How what is kept is laid out. To be raised with every change that a script of before would misread.
+local LAYOUT = '1'
+
 -- Whose memory this is: the process that runs the script, and the history of its data. A restart, another server or a
 -- failover changes one of them, and what was answered under the old pair may be gone.
 local here
 local function server()
-  if here then
-    return here
-  end
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-  local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
-  here = run .. ':' .. history
+  here = here or LAYOUT .. ':' .. told('server', 'run_id:') .. ':' .. told('replication', 'master_replid:')
   return here
 end
 
