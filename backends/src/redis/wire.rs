@@ -4,7 +4,7 @@ use redis::{
     Cmd, RedisError, RedisResult, Value,
     aio::MultiplexedConnection,
     cluster_async::ClusterConnection,
-    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+    cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo},
 };
 
 use super::{
@@ -54,7 +54,8 @@ impl Wire {
         }
     }
 
-    /// Fails only when the connection does. Any node of a cluster will do.
+    /// Fails only when the connection does. Of a cluster every primary must answer: a connection that still counts on one
+    /// that is gone has to learn of its successor.
     pub(super) async fn life(&self) -> RedisResult<Life> {
         match self {
             Self::One(connection) => {
@@ -65,9 +66,10 @@ impl Wire {
                 })
             }
             Self::Cluster(connection) => {
-                let any = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+                let policy = Some(ResponsePolicy::AllSucceeded);
+                let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, policy));
                 let mut connection = connection.clone();
-                let answer = connection.route_command(redis::cmd("PING"), any).await;
+                let answer = connection.route_command(redis::cmd("PING"), all).await;
                 life_of(answer, |_| Life::Serving)
             }
         }

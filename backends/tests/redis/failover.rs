@@ -99,6 +99,17 @@ async fn a_cluster_promotes_a_replica() {
     redis.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cluster_leaves_a_frozen_primary() {
+    let mut servers = Servers::start(&["redis-cluster"]);
+    let urls = servers.word("REDIS_CLUSTER_URLS").to_owned();
+    let redis = opened(&urls, Topology::Cluster).await;
+    let owner = owner_of_the_line(&urls);
+    servers.order(&format!("pause redis-cluster-{owner}"));
+    assert_follows(&redis).await;
+    redis.close().await;
+}
+
 /// The number of the primary that has the sale's keys.
 fn owner_of_the_line(urls: &str) -> usize {
     let has = |url: &str| {

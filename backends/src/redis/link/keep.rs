@@ -40,10 +40,14 @@ impl Link {
         let random = Random::system();
         loop {
             let end = self.watch(&live).await;
-            self.live.store(None);
             metrics::set_up_of(BACKEND, Up::No);
+            match &self.endpoint {
+                Endpoint::Single(_) | Endpoint::Sentinel(_) => self.live.store(None),
+                // It may yet lead to the nodes that are there, until there is a better one.
+                Endpoint::Cluster(_) => {}
+            }
             let reason = match end {
-                End::Stopped => return,
+                End::Stopped => return self.live.store(None),
                 End::Broken => "it broke",
                 End::Silent => "it fell silent",
                 End::Demoted => "the server is a primary no more",
@@ -51,7 +55,9 @@ impl Link {
             };
             tracing::warn!(address = %live.address, reason, "the connection to Redis is given up");
             let dialling = self.dial_again(&random);
-            let Some(next) = self.stop.run_until_cancelled(dialling).await else { return };
+            let Some(next) = self.stop.run_until_cancelled(dialling).await else {
+                return self.live.store(None);
+            };
             live = next;
             self.answered();
             self.live.store(Some(Arc::clone(&live)));
