@@ -1,0 +1,197 @@
+//! The stock gate, one script to a call. A rebuild may be long: then it comes in parts, between which the gate is cold.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use redis::Value;
+use sluice_core::{
+    ids::{Epoch, SaleId, SkuId},
+    ports::{
+        GateImage, HeldStock, HoldPhase, HoldUpdate, PortResult, Reserved, Restock, SkuLevel,
+        StockGate, Want,
+    },
+    random::Random,
+};
+
+use super::{
+    codec::{basket_text, bytes, list, number},
+    fault::CallFault,
+    line::{WORKED_MAX, parts},
+    link::Link,
+    names::{Keys, Names},
+    script::{self, Call},
+};
+
+/// Fields looked at by one step of the sweep after a rebuild.
+const SWEEP_FIELDS: usize = 512;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct RedisGate {
+    link: Arc<Link>,
+    names: Arc<Names>,
+    holds_over_max: usize,
+    random: Random,
+}
+
+impl RedisGate {
+    pub(super) fn new(link: Arc<Link>, names: Arc<Names>, holds_over_max: usize) -> Self {
+        Self { link, names, holds_over_max, random: Random::system() }
+    }
+
+    fn over(&self, script: &'static script::Script, sale: &SaleId) -> Call {
+        let Keys { gate, holds_over, .. } = self.names.of(sale);
+        script.on(&[&gate, &holds_over])
+    }
+
+    /// One part of a rebuild. Whether holds are left to sweep.
+    async fn rebuild_part(
+        &self,
+        sale: &SaleId,
+        (epoch, name): (Epoch, &[u8]),
+        skus: Option<&[(SkuId, u64, u64)]>,
+        holds: &[HeldStock],
+        last: &str,
+    ) -> PortResult<bool> {
+        let mut call = self.over(&script::GATE_REBUILD, sale);
+        call.arg(epoch.0);
+        call.arg(name);
+        call.arg(if skus.is_some() { "first" } else { "more" });
+        call.arg(last);
+        call.arg(self.holds_over_max);
+        if let Some(skus) = skus {
+            call.arg(skus.len());
+            for (sku, total, sold) in skus {
+                call.arg(sku.as_str());
+                call.arg(*total);
+                call.arg(*sold);
+            }
+        }
+        for held in holds {
+            call.arg(held.hold.as_bytes());
+            call.arg(held.movement);
+            call.arg(basket_text(&held.basket));
+        }
+        Ok(number(&self.link.run(call).await?)? != 0)
+    }
+
+    /// Lets go, in the background, of what the rebuild made worthless.
+    fn sweep(&self, sale: &SaleId) {
+        let (link, names) = (Arc::clone(&self.link), Arc::clone(&self.names));
+        let (sale, most) = (sale.clone(), self.holds_over_max);
+        self.link.spawn(async move {
+            let Keys { gate, holds_over, .. } = names.of(&sale);
+            let mut next = b"0".to_vec();
+            loop {
+                let mut call = script::GATE_SWEEP.on(&[&gate, &holds_over]);
+                call.arg(&next);
+                call.arg(SWEEP_FIELDS);
+                call.arg(most);
+                match link.run(call).await {
+                    Ok(Value::BulkString(place)) if place != b"0" => next = place,
+                    Ok(_) => return,
+                    // What is left lies there until the next rebuild; nobody is told otherwise by it.
+                    Err(error) => {
+                        tracing::debug!(%sale, %error, "the gate's sweep ended early");
+                        return;
+                    }
+                }
+            }
+        });
+    }
+}
+
+#[async_trait]
+impl StockGate for RedisGate {
+    async fn rebuild(&self, sale: &SaleId, epoch: Epoch, image: GateImage) -> PortResult<()> {
+        let name = self.random.bytes();
+        let count = parts(&image.holds).count();
+        let mut to_sweep = false;
+        for (n, holds) in parts(&image.holds).enumerate() {
+            let skus = (n == 0).then_some(&image.skus[..]);
+            let last = if n + 1 == count { "last" } else { "more" };
+            to_sweep = self.rebuild_part(sale, (epoch, &name), skus, holds, last).await?;
+        }
+        if to_sweep {
+            self.sweep(sale);
+        }
+        Ok(())
+    }
+
+    async fn reserve(&self, sale: &SaleId, wants: &[Want]) -> PortResult<Vec<Reserved>> {
+        let Keys { gate, line, worked, worked_order, .. } = self.names.of(sale);
+        let mut replies = Vec::with_capacity(wants.len());
+        for some in parts(wants) {
+            let mut call = script::GATE_RESERVE.on(&[&gate, &line, &worked, &worked_order]);
+            call.arg(WORKED_MAX);
+            for want in some {
+                call.arg(want.hold.as_bytes());
+                call.arg(want.entry.as_bytes());
+                call.arg(basket_text(&want.basket));
+            }
+            for reply in list(self.link.run(call).await?)? {
+                replies.push(match bytes(&reply)? {
+                    b"H" => Reserved::Held,
+                    b"S" => Reserved::Short,
+                    b"O" => Reserved::Over,
+                    _ => return Err(CallFault::Damaged.into()),
+                });
+            }
+        }
+        if replies.len() == wants.len() { Ok(replies) } else { Err(CallFault::Damaged.into()) }
+    }
+
+    async fn set(&self, sale: &SaleId, updates: &[HoldUpdate]) -> PortResult<()> {
+        for some in parts(updates) {
+            let mut call = self.over(&script::GATE_SET, sale);
+            call.arg(self.holds_over_max);
+            for word in some {
+                call.arg(word.hold.as_bytes());
+                call.arg(word.movement);
+                call.arg(match word.phase {
+                    HoldPhase::Held => "H",
+                    HoldPhase::Sold => "S",
+                    HoldPhase::Released => "R",
+                });
+                call.arg(basket_text(&word.basket));
+            }
+            self.link.run(call).await?;
+        }
+        Ok(())
+    }
+
+    async fn restock(&self, sale: &SaleId, restock: &Restock) -> PortResult<()> {
+        let mut call = script::GATE_RESTOCK.on(&[&self.names.of(sale).gate]);
+        call.arg(restock.sku.as_str());
+        call.arg(restock.total);
+        self.link.run(call).await.map(|_| ())
+    }
+
+    async fn levels(&self, sale: &SaleId) -> PortResult<Vec<SkuLevel>> {
+        let Keys { gate, line, .. } = self.names.of(sale);
+        let call = script::GATE_LEVELS.on(&[&gate, &line]);
+        let told = list(self.link.run(call).await?)?;
+        let mut levels = told.chunks(4).map(read_level).collect::<PortResult<Vec<SkuLevel>>>()?;
+        levels.sort_by(|a, b| a.sku.cmp(&b.sku));
+        Ok(levels)
+    }
+
+    async fn forget(&self, sale: &SaleId) -> PortResult<()> {
+        let Keys { gate, line, holds_over, worked, worked_order, .. } = self.names.of(sale);
+        let keys = [&*gate, &line, &holds_over, &worked, &worked_order];
+        let mut call = script::GATE_FORGET.on(&keys);
+        call.arg(2); // The last two are shared with the line.
+        self.link.run(call).await.map(|_| ())
+    }
+}
+
+fn read_level(told: &[Value]) -> PortResult<SkuLevel> {
+    let [sku, available, held, in_flight] = told else { return Err(CallFault::Damaged.into()) };
+    let sku = std::str::from_utf8(bytes(sku)?).ok().and_then(|sku| SkuId::new(sku).ok());
+    Ok(SkuLevel {
+        sku: sku.ok_or(CallFault::Damaged)?,
+        available: number(available)?,
+        held: number(held)?,
+        in_flight: number(in_flight)?,
+    })
+}

@@ -1,0 +1,63 @@
+-- Replaces what the gate knows by the ledger's reading, which may come in several parts; between the first and the last
+-- the gate is cold. Words that were heard after the ledger was read stand above it.
+-- KEYS: gate, holds that are over.
+-- ARGV: epoch, a name for this rebuild, first|more, last|more, most holds over; in the first part the number of SKUs and
+-- three for each: SKU, total, sold; then three for each hold: the hold, its movement, its basket.
+-- Answers whether holds of an older generation may be left to sweep.
+local epoch, name = tonumber(ARGV[1]), ARGV[2]
+is_warm()
+-- A memory that is not to be trusted any more still tells the highest epoch it had heard of.
+if epoch < about.epoch then
+  return fenced()
+end
+even_when_full()
+local at = 6
+if ARGV[3] == 'first' then
+  if not about.known then
+    redis.call('UNLINK', KEYS[1], KEYS[2])
+    gate, about.generation, about.skus = open(KEYS[1]), 0, ''
+  end
+  for sku in string.gmatch(about.skus, '[^,]+') do
+    drop(gate, 't' .. sku)
+    drop(gate, 'u' .. sku)
+    drop(gate, 'v' .. sku)
+  end
+  about.generation = about.generation + 1
+  local skus = {}
+  for _ = 1, tonumber(ARGV[6]) do
+    local sku = ARGV[at + 1]
+    skus[#skus + 1] = sku
+    put(gate, 't' .. sku, tonumber(ARGV[at + 2]))
+    put(gate, 'u' .. sku, 0)
+    put(gate, 'v' .. sku, tonumber(ARGV[at + 3]))
+    at = at + 3
+  end
+  at = at + 1
+  put(gate, '.skus', table.concat(skus, ','))
+  put(gate, '.generation', about.generation)
+  put(gate, '.epoch', epoch)
+  put(gate, '.server', server())
+  put(gate, '.building', name)
+elseif not about.known or about.building ~= name then
+  return cold()
+end
+
+local over = order(KEYS[2])
+for n = at, #ARGV, 3 do
+  local id, movement, phase, basket = ARGV[n], tonumber(ARGV[n + 1]), 'H', ARGV[n + 2]
+  local record = look(gate, 'h' .. id)
+  local known = record and read_hold(record)
+  if known and known.movement > movement then
+    phase, movement = known.phase, known.movement
+  end
+  if not known or known.lapsed then
+    drop(gate, 'h' .. id)
+    set(id, movement, phase, basket, over)
+  end
+end
+if ARGV[4] == 'last' then
+  drop(gate, '.building')
+end
+forget_oldest(over, tonumber(ARGV[5]))
+write(gate)
+return about.generation > 1 and 1 or 0

@@ -1,0 +1,46 @@
+-- All or nothing for each demand, in order, and its entry is no longer in flight.
+-- KEYS: gate, line, worked entries, their order.
+-- ARGV: most worked entries; then three for each: hold, entry, basket.
+if not is_warm() then
+  return cold()
+end
+even_when_full()
+local function reserve(id, basket)
+  local known = hold_of(id)
+  if known then
+    return known.phase == 'H' and 'H' or 'O'
+  end
+  for sku, quantity in string.gmatch(basket, '([^:,]+):(%d+)') do
+    if available(sku) < tonumber(quantity) then
+      return 'S'
+    end
+  end
+  set(id, 0, 'H', basket)
+  return 'H'
+end
+
+local holds = {}
+for at = 2, #ARGV, 3 do
+  holds[#holds + 1] = 'h' .. ARGV[at]
+end
+fetch(gate, holds)
+local replies = {}
+for at = 2, #ARGV, 3 do
+  replies[#replies + 1] = reserve(ARGV[at], ARGV[at + 2])
+end
+write(gate)
+
+local line, worked, arrived = open(KEYS[2]), open(KEYS[3]), order(KEYS[4])
+local line_is_warm = redis.call('HGET', KEYS[2], '.server') == server()
+for at = 3, #ARGV, 3 do
+  local entry = ARGV[at]
+  -- A call that comes late must not put it in flight.
+  if not (line_is_warm and work(line, entry)) and not look(worked, entry) then
+    put(worked, entry, 1)
+    remember(arrived, entry)
+  end
+end
+write(line)
+trim(arrived, tonumber(ARGV[1]), function(entry) drop(worked, entry) end)
+write(worked)
+return replies

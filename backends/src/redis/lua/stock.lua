@@ -1,0 +1,108 @@
+-- The stock of a sale as its gate counts it. KEYS[1] is the gate: a hash of
+--   .server .epoch .generation .building .skus   what is known of the gate itself; .building while a rebuild goes on
+--   t<sku> u<sku> v<sku>  units in all, held, sold      h<hold>  a hold
+-- A hold is 14 bytes and a basket as sku:quantity,…:
+--   1 phase H held, S sold, R released    2 where its units are counted: h held, s sold, n nowhere, i by the image
+--   3 generation    7 the ledger's movement    15 basket
+-- A rebuild begins a new generation instead of touching every hold. A hold of an older one is read as the rebuild would
+-- have left it: its units are in the image, it is over if it was held, and unknown if the ledger never recorded it.
+
+local gate = open(KEYS[1])
+local about = {}
+local COUNTED_AS = { H = 'h', S = 's', R = 'n' }
+
+-- Reads what is known of the gate. False if it is cold.
+local function is_warm()
+  local values = redis.call('HMGET', KEYS[1], '.server', '.epoch', '.generation', '.building', '.skus')
+  about.epoch, about.generation = tonumber(values[2] or 0), tonumber(values[3] or 0)
+  about.building, about.skus = values[4], values[5] or ''
+  about.known = values[1] and values[1] == server()
+  return about.known and not about.building
+end
+
+local function read_hold(record)
+  local generation, movement = struct.unpack('>I4I8', record, 3)
+  return {
+    phase = string.sub(record, 1, 1),
+    counted = string.sub(record, 2, 2),
+    movement = movement,
+    basket = string.sub(record, 15),
+    lapsed = generation < about.generation,
+  }
+end
+
+local function hold_of(id)
+  local record = look(gate, 'h' .. id)
+  if not record then
+    return nil
+  end
+  local hold = read_hold(record)
+  if hold.lapsed then
+    hold.counted = 'i'
+    if hold.phase == 'H' then
+      if hold.movement == 0 then
+        return nil
+      end
+      hold.phase = 'R'
+    end
+  end
+  return hold
+end
+
+local function put_hold(id, phase, counted, movement, basket)
+  put(gate, 'h' .. id, phase .. counted .. struct.pack('>I4I8', about.generation, movement) .. basket)
+end
+
+local function units(column, sku)
+  return tonumber(look(gate, column .. sku) or 0)
+end
+
+local function available(sku)
+  return math.max(units('t', sku) - units('u', sku) - units('v', sku), 0)
+end
+
+-- Moves a basket's units from one column of the levels to another. SKUs the gate does not know are not counted.
+local COLUMN = { h = 'u', s = 'v' }
+local function count(basket, from, to)
+  for sku, quantity in string.gmatch(basket, '([^:,]+):(%d+)') do
+    if look(gate, 't' .. sku) then
+      local leaves, enters = COLUMN[from], COLUMN[to]
+      if leaves then
+        put(gate, leaves .. sku, math.max(units(leaves, sku) - quantity, 0))
+      end
+      if enters then
+        put(gate, enters .. sku, units(enters, sku) + quantity)
+      end
+    end
+  end
+end
+
+-- Sets a hold to what is said of it, unless a later word was heard.
+local function set(id, movement, phase, basket, over)
+  local known = hold_of(id)
+  if known and (movement < known.movement or movement == known.movement and phase == known.phase) then
+    return
+  end
+  local counted = COUNTED_AS[phase]
+  if known then
+    count(known.basket, known.counted, 'n')
+    if known.counted == 'i' and phase ~= 'H' then
+      counted = 'i'
+    end
+  end
+  count(basket, 'n', counted)
+  put_hold(id, phase, counted, movement, basket)
+  if phase ~= 'H' then
+    remember(over, id)
+  end
+end
+
+-- The oldest holds that are over, beyond the most, are forgotten: the ledger knows them.
+local function forget_oldest(over, most)
+  trim(over, most, function(id)
+    local record = look(gate, 'h' .. id)
+    if record and string.sub(record, 1, 1) ~= 'H' then
+      drop(gate, 'h' .. id)
+    end
+  end)
+end

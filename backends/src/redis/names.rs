@@ -1,0 +1,43 @@
+//! The names of a sale's keys. The braces make a cluster keep all of them on one node.
+
+use sluice_core::ids::SaleId;
+
+#[derive(Debug)]
+pub(super) struct Names {
+    prefix: String,
+}
+
+/// The keys of one sale.
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub(super) line: String,
+    /// Settled places whose buyer is free, oldest first.
+    pub(super) over: String,
+    /// Settlements of entries whose place is not known, oldest first.
+    pub(super) strangers: String,
+    /// Entries a worker reserved for before the line knew them.
+    pub(super) worked: String,
+    pub(super) worked_order: String,
+    pub(super) gate: String,
+    /// Holds that were sold or released, oldest first.
+    pub(super) holds_over: String,
+}
+
+impl Names {
+    pub(super) fn new(prefix: String) -> Self {
+        Self { prefix }
+    }
+
+    pub(super) fn of(&self, sale: &SaleId) -> Keys {
+        let key = |name: &str| format!("{}:{{{sale}}}:{name}", self.prefix);
+        Keys {
+            line: key("line"),
+            over: key("line:over"),
+            strangers: key("line:strangers"),
+            worked: key("worked"),
+            worked_order: key("worked:order"),
+            gate: key("gate"),
+            holds_over: key("gate:over"),
+        }
+    }
+}
