@@ -69,18 +69,21 @@ fn migrator() -> Migrator {
 }
 
 fn told(place: String, error: MigrateError) -> OpenError {
-    match error {
-        MigrateError::VersionMissing(found) if found > newest() => {
-            OpenError::Newer { place, found, known: newest() }
-        }
-        MigrateError::VersionMissing(version)
-        | MigrateError::VersionMismatch(version)
-        | MigrateError::Dirty(version) => OpenError::Changed { place, version },
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            OpenError::Migration { place, source: Box::new(StoreError::from(error)) }
-        }
-        other => OpenError::Migration { place, source: Box::new(other) },
+    if let MigrateError::VersionMissing(version)
+    | MigrateError::VersionMismatch(version)
+    | MigrateError::Dirty(version) = error
+    {
+        let known = newest();
+        return if version > known {
+            OpenError::Newer { place, found: version, known }
+        } else {
+            OpenError::Changed { place, version }
+        };
     }
+    if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
+        return OpenError::Migration { place, source: Box::new(StoreError::from(error)) };
+    }
+    OpenError::Migration { place, source: Box::new(error) }
 }
 
 #[cfg(test)]

@@ -133,19 +133,20 @@ async fn connect(server: &Server, most: Duration) -> Result<PgConnection, OpenEr
 
 /// Whether this server will do.
 async fn look_over(place: &Place, connection: &mut PgConnection) -> Result<(), OpenError> {
-    let row = sqlx::query(sql!("connection/server")).fetch_one(connection).await;
-    let row = row.map_err(|error| asking(place, error))?;
-    let (place, asked) = (place.to_string(), |error| asking(place, error));
-    let number: i32 = row.try_get(0).map_err(asked)?;
-    if u32::try_from(number).unwrap_or_default() / 10_000 < VERSION_MIN {
-        return Err(OpenError::Version { place, found: row.try_get(1).map_err(asked)? });
+    // It said so in its greeting.
+    let found = connection.server_version_num().unwrap_or_default();
+    if found / 10_000 < VERSION_MIN {
+        let found = format!("{}.{}", found / 10_000, found % 10_000);
+        return Err(OpenError::Version { place: place.to_string(), found });
     }
-    let encoding: String = row.try_get(2).map_err(asked)?;
+    let asked = |error| asking(place, error);
+    let row = sqlx::query(sql!("connection/server")).fetch_one(connection).await.map_err(asked)?;
+    let encoding: String = row.try_get(0).map_err(asked)?;
     if encoding != "UTF8" {
-        return Err(OpenError::Encoding { place, found: encoding });
+        return Err(OpenError::Encoding { place: place.to_string(), found: encoding });
     }
-    if row.try_get(3).map_err(asked)? {
-        return Err(OpenError::ReadOnly { place });
+    if row.try_get(1).map_err(asked)? {
+        return Err(OpenError::ReadOnly { place: place.to_string() });
     }
     Ok(())
 }
@@ -168,21 +169,21 @@ fn told(place: &Place, error: sqlx::Error) -> OpenError {
             _ => OpenError::Asking { place, source: Box::new(StoreError::from(error)) },
         };
     }
-    match error {
-        sqlx::Error::Io(source) => unheard(place, source),
-        sqlx::Error::Tls(_) => OpenError::Tls { place, source: error },
-        _ => OpenError::Foreign { place, source: error },
+    if let sqlx::Error::Io(source) = error {
+        return unheard(place, source);
     }
+    if matches!(error, sqlx::Error::Tls(_)) {
+        return OpenError::Tls { place, source: error };
+    }
+    OpenError::Foreign { place, source: error }
 }
 
 fn unheard(place: String, source: io::Error) -> OpenError {
-    use io::ErrorKind as Kind;
-    match source.kind() {
-        Kind::ConnectionRefused => OpenError::Refused { place, source },
-        // It hung up in the middle of the greeting: nobody we know, or a server that is going down.
-        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe => {
-            OpenError::Refused { place, source }
-        }
-        _ => OpenError::Unreachable { place, source },
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, UnexpectedEof};
+    // Hanging up in the middle of the greeting is a refusal too: nobody we know, or a server that is going down.
+    if matches!(source.kind(), ConnectionRefused | UnexpectedEof | ConnectionReset | BrokenPipe) {
+        OpenError::Refused { place, source }
+    } else {
+        OpenError::Unreachable { place, source }
     }
 }

@@ -37,9 +37,21 @@ pub(crate) struct House {
 impl House {
     pub(crate) async fn new() -> Self {
         let url = new_database(Server::shared().await).await;
-        let postgres = Postgres::open(PostgresOptions::new(&url)).await.unwrap();
+        let postgres = open(&url).await;
         Self { url, postgres: Some(postgres) }
     }
+}
+
+/// Generous limits: many suites share this machine with each other.
+pub(crate) async fn open(url: &str) -> Postgres {
+    let options = PostgresOptions {
+        answer_timeout: Duration::from_secs(60),
+        acquire_timeout: Duration::from_secs(30),
+        statement_timeout: Duration::from_secs(30),
+        lock_timeout: Duration::from_secs(30),
+        ..PostgresOptions::new(url)
+    };
+    Postgres::open(options).await.unwrap()
 }
 
 /// A new, empty database on this server; its URL.
@@ -61,7 +73,7 @@ impl conformance::House for House {
         // What the server still has in hand of the dead process ends before the next one looks: the rules compare several
         // readings.
         forsake(&self.url).await;
-        self.postgres = Some(Postgres::open(PostgresOptions::new(&self.url)).await.unwrap());
+        self.postgres = Some(open(&self.url).await);
     }
 
     async fn pass(&self, by: Duration) {
@@ -72,7 +84,8 @@ impl conformance::House for House {
 /// Ends every session on a database but our own, and waits for their ends.
 pub(crate) async fn forsake(url: &str) {
     let mut admin = connect(url).await;
-    let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let others =
+        "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     run(&mut admin, &format!("SELECT pg_terminate_backend(pid) {others}")).await;
     let left = format!("SELECT count(*) {others}");
     let end = Instant::now() + PATIENCE;
