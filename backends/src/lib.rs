@@ -4,4 +4,5 @@
 pub mod clock;
 pub mod embedded;
 pub mod metrics;
+pub mod postgres;
 pub mod redis;

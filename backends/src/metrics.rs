@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use metrics::Unit;
 
-const SECONDS: &str = "sluice_backend_seconds";
-const UP: &str = "sluice_backend_up";
+pub(crate) const SECONDS: &str = "sluice_backend_seconds";
+pub(crate) const UP: &str = "sluice_backend_up";
 const EMBEDDED: &str = "embedded";
 
 /// Help texts. Repeating it is harmless; call it once a recorder is installed.
@@ -20,6 +20,7 @@ pub fn describe() {
         Unit::Count,
         "1 while the backend answers, 0 while it is away or has stopped."
     );
+    crate::postgres::metrics::describe();
 }
 
 /// Notes how long one call to the embedded store took.

@@ -1,0 +1,305 @@
+//! The book of orders: their states, the stock they hold, and what a crash left unfinished.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sluice_core::{
+    ids::{HoldId, OrderId, PaymentId, SaleId},
+    order::{ClosingCause, Order, OrderEvent, OrderState},
+    ports::{
+        GateImage, HeldStock, NewPayment, OrderBook, OrderCount, Payment, PaymentStep,
+        PaymentUpdate, PortResult, SimulatedPayment, SimulatedState, StepReply, StockBalance,
+    },
+};
+use sqlx::{PgConnection, postgres::PgRow};
+
+use super::{
+    SqlLedger, payments, simulated,
+    steps::{self, Movement, Step},
+};
+use crate::postgres::{
+    codec::{Baskets, id, text, uuids, whole, word},
+    fault::Fault,
+    operations::Shape,
+};
+
+const LATE: &str = "The payment deadline has passed.";
+
+async fn begin_closing(
+    connection: &mut PgConnection,
+    order: OrderId,
+    cause: ClosingCause,
+) -> Result<StepReply, Fault> {
+    let reason = match cause {
+        ClosingCause::Deadline => LATE,
+        ClosingCause::Cancelled => "The order was cancelled.",
+    };
+    let step = Step { event: OrderEvent::Close(cause), hold: None, reason };
+    step_unless(connection, order, OrderState::Closing, step).await
+}
+
+async fn close_unpaid(connection: &mut PgConnection, order: OrderId) -> Result<StepReply, Fault> {
+    let step = Step {
+        event: OrderEvent::ClosedUnpaid,
+        hold: Some(Movement::Released),
+        reason: "It was not paid; the goods went back.",
+    };
+    let reply = step_unless(connection, order, OrderState::Closed, step).await?;
+    if let StepReply::Done { order: closed, gate } = reply {
+        let at = closed.history.last().map(|last| last.at).unwrap_or_default();
+        payments::close_pending(connection, at, closed.id).await?;
+        let closed = steps::order(connection, order).await?.ok_or(Fault::Raced)?;
+        return Ok(StepReply::Done { order: closed, gate });
+    }
+    Ok(reply)
+}
+
+async fn fulfil(
+    connection: &mut PgConnection,
+    order: OrderId,
+    to: OrderState,
+) -> Result<StepReply, Fault> {
+    let (event, reason) = if to == OrderState::Fulfilling {
+        (OrderEvent::FulfilmentBegan, "Your order is being fulfilled.")
+    } else if to == OrderState::Fulfilled {
+        (OrderEvent::Fulfilled, "Your order is fulfilled.")
+    } else {
+        let known = steps::order(connection, order).await?;
+        return Ok(known.map_or(StepReply::NoSuchOrder, StepReply::Wrong));
+    };
+    step_unless(connection, order, to, Step { event, hold: None, reason }).await
+}
+
+/// Takes a step, unless the order is there already.
+async fn step_unless(
+    connection: &mut PgConnection,
+    order: OrderId,
+    there: OrderState,
+    step: Step,
+) -> Result<StepReply, Fault> {
+    match steps::lock(connection, order).await? {
+        None => Ok(StepReply::NoSuchOrder),
+        Some(locked) if locked.order.state == there => Ok(StepReply::Already(locked.order)),
+        Some(locked) => steps::take(connection, locked, step).await,
+    }
+}
+
+async fn sweep(connection: &mut PgConnection, limit: u32) -> Result<Vec<Order>, Fault> {
+    let late = sqlx::query(sql!("orders/late")).bind(i64::from(limit));
+    let late = ids(&late.fetch_all(&mut *connection).await?)?;
+    if late.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query(sql!("orders/sweep"))
+        .bind(uuids(&late))
+        .bind(OrderState::Closing.as_str())
+        .bind(ClosingCause::Deadline.as_str())
+        .bind(LATE)
+        .execute(&mut *connection)
+        .await?;
+    steps::orders(connection, &late).await
+}
+
+async fn unfinished(
+    connection: &mut PgConnection,
+    idle: Duration,
+    limit: u32,
+) -> Result<Vec<Order>, Fault> {
+    let rows = sqlx::query(sql!("orders/unfinished"))
+        .bind(i64::try_from(idle.as_millis()).unwrap_or(i64::MAX / 2))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await?;
+    steps::orders(connection, &ids(&rows)?).await
+}
+
+fn ids(rows: &[PgRow]) -> sqlx::Result<Vec<OrderId>> {
+    rows.iter().map(|row| id(row, 0, OrderId::from_bytes)).collect()
+}
+
+async fn stock(connection: &mut PgConnection, sale: &SaleId) -> Result<Vec<StockBalance>, Fault> {
+    let asked = sqlx::query(sql!("orders/stock")).bind(sale.as_str());
+    let rows = asked.fetch_all(connection).await?;
+    let balance = |row: &PgRow| {
+        Ok(StockBalance {
+            sku: text(row, 0)?,
+            total: whole(row, 1)?,
+            available: whole(row, 2)?,
+            owed: whole(row, 3)?,
+            held: whole(row, 4)?,
+            sold: whole(row, 5)?,
+        })
+    };
+    Ok(rows.iter().map(balance).collect::<sqlx::Result<_>>()?)
+}
+
+/// Two readings of one snapshot.
+async fn gate_image(connection: &mut PgConnection, sale: &SaleId) -> Result<GateImage, Fault> {
+    let stock = stock(connection, sale).await?;
+    let skus = stock.into_iter().map(|one| (one.sku, one.total, one.sold)).collect();
+    let asked = sqlx::query(sql!("orders/holds")).bind(sale.as_str());
+    let rows = asked.fetch_all(connection).await?;
+    let mut baskets = Baskets::default();
+    let holds = rows.iter().map(|row| {
+        Ok(HeldStock {
+            hold: id(row, 0, HoldId::from_bytes)?,
+            movement: whole(row, 1)?,
+            basket: baskets.read(row, 2)?,
+        })
+    });
+    Ok(GateImage { skus, holds: holds.collect::<sqlx::Result<_>>()? })
+}
+
+async fn counts(connection: &mut PgConnection, sale: &SaleId) -> Result<Vec<OrderCount>, Fault> {
+    let asked = sqlx::query(sql!("orders/counts")).bind(sale.as_str());
+    let rows = asked.fetch_all(connection).await?;
+    let count = |row: &PgRow| {
+        Ok(OrderCount { state: word(row, 0, OrderState::parse)?, count: whole(row, 1)? })
+    };
+    Ok(rows.iter().map(count).collect::<sqlx::Result<_>>()?)
+}
+
+#[async_trait]
+impl OrderBook for SqlLedger {
+    async fn order(&self, order: OrderId) -> PortResult<Option<Order>> {
+        self.plain("ledger.order", order, |connection, order| {
+            Box::pin(steps::order(connection, *order))
+        })
+        .await
+    }
+
+    async fn begin_closing(&self, order: OrderId, cause: ClosingCause) -> PortResult<StepReply> {
+        self.write("ledger.begin_closing", (order, cause), |connection, (order, cause)| {
+            Box::pin(begin_closing(connection, *order, *cause))
+        })
+        .await
+    }
+
+    async fn close_unpaid(&self, order: OrderId) -> PortResult<StepReply> {
+        self.write("ledger.close_unpaid", order, |connection, order| {
+            Box::pin(close_unpaid(connection, *order))
+        })
+        .await
+    }
+
+    async fn fulfil(&self, order: OrderId, to: OrderState) -> PortResult<StepReply> {
+        self.write("ledger.fulfil", (order, to), |connection, (order, to)| {
+            Box::pin(fulfil(connection, *order, *to))
+        })
+        .await
+    }
+
+    async fn sweep_deadlines(&self, limit: u32) -> PortResult<Vec<Order>> {
+        self.write("ledger.sweep_deadlines", limit, |connection, limit| {
+            Box::pin(sweep(connection, *limit))
+        })
+        .await
+    }
+
+    async fn unfinished(&self, idle: Duration, limit: u32) -> PortResult<Vec<Order>> {
+        self.plain("ledger.unfinished", (idle, limit), |connection, (idle, limit)| {
+            Box::pin(unfinished(connection, *idle, *limit))
+        })
+        .await
+    }
+
+    async fn begin_payment(
+        &self,
+        order: OrderId,
+        payment: PaymentId,
+        provider: &str,
+    ) -> PortResult<NewPayment> {
+        let asked = (order, payment, provider.to_owned());
+        self.write("ledger.begin_payment", asked, |connection, (order, payment, provider)| {
+            Box::pin(payments::begin(connection, *order, *payment, provider))
+        })
+        .await
+    }
+
+    async fn payment(&self, payment: PaymentId) -> PortResult<Option<Payment>> {
+        self.plain("ledger.payment", payment, |connection, payment| {
+            Box::pin(async move {
+                let known = payments::payment(connection, *payment).await?;
+                Ok(known.map(|known| known.payment))
+            })
+        })
+        .await
+    }
+
+    async fn apply_payment(&self, update: PaymentUpdate) -> PortResult<PaymentStep> {
+        self.write("ledger.apply_payment", update, |connection, update| {
+            Box::pin(payments::apply(connection, update))
+        })
+        .await
+    }
+
+    async fn stock(&self, sale: &SaleId) -> PortResult<Vec<StockBalance>> {
+        self.plain("ledger.stock", sale.clone(), |connection, sale| {
+            Box::pin(stock(connection, sale))
+        })
+        .await
+    }
+
+    async fn gate_image(&self, sale: &SaleId) -> PortResult<GateImage> {
+        self.operations
+            .run("ledger.gate_image", Shape::LongSnapshot, sale.clone(), |connection, sale| {
+                Box::pin(gate_image(connection, sale))
+            })
+            .await
+    }
+
+    async fn order_counts(&self, sale: &SaleId) -> PortResult<Vec<OrderCount>> {
+        self.plain("ledger.order_counts", sale.clone(), |connection, sale| {
+            Box::pin(counts(connection, sale))
+        })
+        .await
+    }
+
+    async fn simulated_payment(&self, payment: PaymentId) -> PortResult<Option<SimulatedPayment>> {
+        self.plain("ledger.simulated_payment", payment, |connection, payment| {
+            Box::pin(simulated::get(connection, *payment))
+        })
+        .await
+    }
+
+    async fn open_simulated(&self, payment: SimulatedPayment) -> PortResult<SimulatedPayment> {
+        self.plain("ledger.open_simulated", payment, |connection, payment| {
+            Box::pin(simulated::open(connection, payment))
+        })
+        .await
+    }
+
+    async fn step_simulated(
+        &self,
+        payment: PaymentId,
+        from: SimulatedState,
+        to: SimulatedState,
+    ) -> PortResult<Option<SimulatedPayment>> {
+        self.write(
+            "ledger.step_simulated",
+            (payment, from, to),
+            |connection, (payment, from, to)| {
+                Box::pin(simulated::step(connection, *payment, *from, *to))
+            },
+        )
+        .await
+    }
+
+    async fn told_simulated(&self, payment: PaymentId) -> PortResult<()> {
+        self.plain("ledger.told_simulated", payment, |connection, payment| {
+            Box::pin(simulated::told(connection, *payment))
+        })
+        .await
+    }
+
+    async fn untold_simulated(
+        &self,
+        idle: Duration,
+        limit: u32,
+    ) -> PortResult<Vec<SimulatedPayment>> {
+        self.plain("ledger.untold_simulated", (idle, limit), |connection, (idle, limit)| {
+            Box::pin(simulated::untold(connection, *idle, *limit))
+        })
+        .await
+    }
+}

@@ -1,0 +1,219 @@
+//! The steps of an order, each a compare-and-swap on its version under a lock of its row, with a row of history; and the
+//! movements of its hold.
+
+use sluice_core::{
+    clock::UnixMillis,
+    ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, Version},
+    money::AmountFen,
+    order::{ClosingCause, Order, OrderChange, OrderEvent, OrderLine, OrderState},
+    ports::{HoldPhase, HoldUpdate, StepReply},
+};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+use crate::postgres::{
+    codec::{
+        ToUuid, Unknown, damaged, id, int, small_int, some_id, text, time, uuids, whole, word,
+    },
+    fault::Fault,
+};
+
+/// What becomes of the hold of an order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Movement {
+    Sold,
+    Released,
+}
+
+impl Movement {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Sold => "sold",
+            Self::Released => "released",
+        }
+    }
+
+    fn phase(self) -> HoldPhase {
+        match self {
+            Self::Sold => HoldPhase::Sold,
+            Self::Released => HoldPhase::Released,
+        }
+    }
+}
+
+/// An order that nobody else changes until the transaction ends, and the time, which is not before its last change.
+#[derive(Debug)]
+pub(super) struct Locked {
+    pub(super) order: Order,
+    pub(super) now: UnixMillis,
+}
+
+/// Orders with their lines, live payments and histories, in the order of asking; unknown ones are left out.
+pub(super) async fn orders(
+    connection: &mut PgConnection,
+    orders: &[OrderId],
+) -> Result<Vec<Order>, Fault> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked = sqlx::query(sql!("orders/get")).bind(uuids(orders));
+    let rows = asked.fetch_all(connection).await?;
+    Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
+}
+
+pub(super) async fn order(
+    connection: &mut PgConnection,
+    order: OrderId,
+) -> Result<Option<Order>, Fault> {
+    Ok(orders(connection, &[order]).await?.pop())
+}
+
+/// Locks an order, then reads it: a reading that began before the lock was had would show it as it was.
+pub(super) async fn lock(
+    connection: &mut PgConnection,
+    order: OrderId,
+) -> Result<Option<Locked>, Fault> {
+    let lock = sqlx::query(sql!("orders/lock")).bind(order.uuid());
+    if lock.fetch_optional(&mut *connection).await?.is_none() {
+        return Ok(None);
+    }
+    let asked = sqlx::query(sql!("orders/get")).bind(uuids(&[order]));
+    let row = asked.fetch_one(connection).await?;
+    let (order, now) = (read(&row)?, time(&row, 18)?);
+    let now = order.history.last().map_or(now, |last| now.max(last.at));
+    Ok(Some(Locked { order, now }))
+}
+
+/// An order from the columns of `orders/get`.
+fn read(row: &PgRow) -> sqlx::Result<Order> {
+    let cause: Option<&str> = row.try_get(7)?;
+    Ok(Order {
+        id: id(row, 0, OrderId::from_bytes)?,
+        sale: text(row, 1)?,
+        entry: id(row, 2, EntryId::from_bytes)?,
+        buyer: text::<BuyerId>(row, 3)?,
+        hold: id(row, 4, HoldId::from_bytes)?,
+        state: word(row, 5, OrderState::parse)?,
+        version: Version(whole(row, 6)?),
+        closing_cause: cause.and_then(ClosingCause::parse),
+        lines: lines(row)?,
+        amount: AmountFen(row.try_get(8)?),
+        currency: text(row, 9)?,
+        pay_by: time(row, 10)?,
+        payment: some_id(row, 11, PaymentId::from_bytes)?,
+        history: history(row)?,
+    })
+}
+
+fn lines(row: &PgRow) -> sqlx::Result<Vec<OrderLine>> {
+    let skus: Vec<String> = row.try_get(12)?;
+    let (quantities, amounts): (Vec<i32>, Vec<i64>) = (row.try_get(13)?, row.try_get(14)?);
+    let lines = skus.iter().zip(quantities).zip(amounts).map(|((sku, quantity), amount)| {
+        Ok(OrderLine {
+            sku: sku.parse().map_err(|error| damaged(12, error))?,
+            quantity: u32::try_from(quantity).map_err(|error| damaged(13, error))?,
+            amount: AmountFen(amount),
+        })
+    });
+    lines.collect()
+}
+
+fn history(row: &PgRow) -> sqlx::Result<Vec<OrderChange>> {
+    let (states, times): (Vec<String>, Vec<i64>) = (row.try_get(15)?, row.try_get(16)?);
+    let reasons: Vec<String> = row.try_get(17)?;
+    let changes = states.iter().zip(times).zip(reasons).map(|((state, at), reason)| {
+        let state = OrderState::parse(state).ok_or_else(|| damaged(15, Unknown))?;
+        Ok(OrderChange { state, at: UnixMillis(at), reason })
+    });
+    changes.collect()
+}
+
+/// A step to take: what happens, what becomes of the hold with it, and what the buyer is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) event: OrderEvent,
+    pub(super) hold: Option<Movement>,
+    pub(super) reason: &'static str,
+}
+
+/// Takes a step. The state it leads to must be one that the order machine allows; if not, nothing changes.
+pub(super) async fn take(
+    connection: &mut PgConnection,
+    locked: Locked,
+    step: Step,
+) -> Result<StepReply, Fault> {
+    let Locked { order: before, now } = locked;
+    let Ok(to) = before.state.step(step.event, before.closing_cause) else {
+        return Ok(StepReply::Wrong(before));
+    };
+    let swapped = sqlx::query(sql!("orders/step"))
+        .bind(before.id.uuid())
+        .bind(int(before.version.0))
+        .bind(to.as_str())
+        .bind(cause(step.event))
+        .bind(now.0)
+        .execute(&mut *connection)
+        .await?;
+    if swapped.rows_affected() != 1 {
+        return Err(Fault::Raced);
+    }
+    sqlx::query(sql!("orders/history_add"))
+        .bind(before.id.uuid())
+        .bind(int(before.version.next().0))
+        .bind(to.as_str())
+        .bind(now.0)
+        .bind(step.reason)
+        .execute(&mut *connection)
+        .await?;
+    let gate = match step.hold {
+        Some(kind) => Some(move_hold(connection, now, &before, kind).await?),
+        None => None,
+    };
+    let after = order(connection, before.id).await?.ok_or(Fault::Raced)?;
+    Ok(StepReply::Done { order: after, gate })
+}
+
+fn cause(event: OrderEvent) -> Option<&'static str> {
+    match event {
+        OrderEvent::Close(cause) => Some(cause.as_str()),
+        OrderEvent::Paid
+        | OrderEvent::ClosedUnpaid
+        | OrderEvent::FulfilmentBegan
+        | OrderEvent::Fulfilled
+        | OrderEvent::FulfilmentFailed
+        | OrderEvent::RefundBegan
+        | OrderEvent::Refunded
+        | OrderEvent::ChangeBegan
+        | OrderEvent::ChangeEnded => None,
+    }
+}
+
+/// Moves what an order holds to sold, or back to available: once, because its movement is written first. Balances come last,
+/// ascending by SKU, each a statement of its own.
+async fn move_hold(
+    connection: &mut PgConnection,
+    now: UnixMillis,
+    order: &Order,
+    kind: Movement,
+) -> Result<HoldUpdate, Fault> {
+    let written = sqlx::query(sql!("orders/movement"))
+        .bind(order.sale.as_str())
+        .bind(order.hold.uuid())
+        .bind(kind.as_str())
+        .bind(now.0)
+        .fetch_one(&mut *connection)
+        .await?;
+    let statement = match kind {
+        Movement::Sold => sql!("orders/stock_sell"),
+        Movement::Released => sql!("orders/stock_release"),
+    };
+    for line in &order.lines {
+        sqlx::query(statement)
+            .bind(order.sale.as_str())
+            .bind(line.sku.as_str())
+            .bind(i64::from(small_int(line.quantity)))
+            .execute(&mut *connection)
+            .await?;
+    }
+    let basket = order.basket().ok_or_else(|| damaged(12, Unknown))?;
+    Ok(HoldUpdate { hold: order.hold, movement: whole(&written, 0)?, phase: kind.phase(), basket })
+}

@@ -1,0 +1,99 @@
+//! Brings the schema up to date. Processes that start at once wait for each other at an advisory lock; whoever comes second
+//! finds nothing to do. A schema that a newer program made, or that is not the one we made, is left alone.
+
+use std::{borrow::Cow, time::Duration};
+
+use sqlx::{
+    Connection, PgConnection, SqlStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+};
+use tokio::time::timeout;
+
+use super::{
+    fault::StoreError,
+    open::{OpenError, first_connection},
+    options::{PostgresOptions, Server},
+};
+
+/// Every migration, in order. One that was released is never changed.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "ledger", include_str!("migrations/0001_ledger.sql"))];
+/// Where it is written down what was applied. A name of our own: the database may be shared with another program.
+const TABLE: &str = "sluice_migration";
+/// How long to wait for the server's goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The schema is up to date.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Migrated {
+    /// The version it has now.
+    pub version: i64,
+}
+
+/// Brings the schema up to date, and nothing else: for `sluice migrate`.
+pub async fn migrate(options: PostgresOptions) -> Result<Migrated, OpenError> {
+    let server = options.server()?;
+    let connection = first_connection(&server, &options).await?;
+    run(connection, &server, &options).await?;
+    Ok(Migrated { version: newest() })
+}
+
+/// Migrates on this connection, and closes it: its end frees the lock, however the migration ended.
+pub(super) async fn run(
+    mut connection: PgConnection,
+    server: &Server,
+    options: &PostgresOptions,
+) -> Result<(), OpenError> {
+    let most = options.migration_timeout;
+    let place = server.place.to_string();
+    let migrator = migrator();
+    let Ok(ran) = timeout(most, migrator.run_direct(None, &mut connection, false)).await else {
+        return Err(OpenError::MigrationLate { place, waited: most });
+    };
+    drop(timeout(FAREWELL, connection.close()).await);
+    ran.map_err(|error| told(place, error))
+}
+
+fn newest() -> i64 {
+    MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or_default()
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        let sql = SqlStr::from_static(sql);
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.to_vec());
+    migrator.dangerous_set_table_name(TABLE);
+    migrator
+}
+
+fn told(place: String, error: MigrateError) -> OpenError {
+    if let MigrateError::VersionMissing(version)
+    | MigrateError::VersionMismatch(version)
+    | MigrateError::Dirty(version) = error
+    {
+        let known = newest();
+        return if version > known {
+            OpenError::Newer { place, found: version, known }
+        } else {
+            OpenError::Changed { place, version }
+        };
+    }
+    if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
+        return OpenError::Migration { place, source: Box::new(StoreError::from(error)) };
+    }
+    OpenError::Migration { place, source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_from_one_without_gaps() {
+        let numbers: Vec<i64> = MIGRATIONS.iter().map(|(version, ..)| *version).collect();
+        assert_eq!(numbers, (1..=newest()).collect::<Vec<i64>>());
+        assert_eq!(migrator().iter().count(), MIGRATIONS.len());
+    }
+}

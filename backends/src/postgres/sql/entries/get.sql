@@ -1,0 +1,7 @@
+-- Outcomes with their orders, in no particular order.
+SELECT
+    outcome.sale, outcome.entry, outcome.buyer, outcome.seq, outcome.outcome, outcome.reason, outcome.at,
+    orders.id, orders.state, orders.version, orders.pay_by, orders.changed_at, orders.hold
+FROM outcome
+LEFT JOIN orders ON orders.entry = outcome.entry
+WHERE outcome.entry = ANY($1)

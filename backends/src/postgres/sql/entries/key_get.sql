@@ -1,0 +1,1 @@
+SELECT body FROM idempotency WHERE scope = $1 AND key = $2

@@ -1,0 +1,22 @@
+-- Orders with their lines, their live payment and their history, in the order of asking; and the time.
+SELECT
+    orders.id, orders.sale, orders.entry, orders.buyer, orders.hold, orders.state, orders.version,
+    orders.closing_cause, orders.amount, orders.currency, orders.pay_by,
+    (
+        -- The one that paid, else the one that is awaited.
+        SELECT payment.id FROM payment
+        WHERE payment.order_id = orders.id AND NOT payment.surplus
+            AND payment.state IN ('pending', 'succeeded', 'refunded')
+        ORDER BY payment.state = 'pending'
+        LIMIT 1
+    ),
+    ARRAY(SELECT sku FROM order_line WHERE order_id = orders.id ORDER BY sku),
+    ARRAY(SELECT quantity FROM order_line WHERE order_id = orders.id ORDER BY sku),
+    ARRAY(SELECT amount FROM order_line WHERE order_id = orders.id ORDER BY sku),
+    ARRAY(SELECT state FROM order_history WHERE order_id = orders.id ORDER BY version),
+    ARRAY(SELECT at FROM order_history WHERE order_id = orders.id ORDER BY version),
+    ARRAY(SELECT reason FROM order_history WHERE order_id = orders.id ORDER BY version),
+    ledger_now()
+FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (id, place)
+JOIN orders ON orders.id = asked.id
+ORDER BY asked.place

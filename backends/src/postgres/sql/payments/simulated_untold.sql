@@ -1,0 +1,5 @@
+SELECT payment, order_id, amount, currency, state, told, changed_at
+FROM simulated_payment
+WHERE NOT told AND state IN ('succeeded', 'failed') AND changed_at <= (SELECT ledger_now()) - $1
+ORDER BY changed_at, payment
+LIMIT $2

@@ -1,0 +1,1 @@
+UPDATE ban_list SET version = version + 1

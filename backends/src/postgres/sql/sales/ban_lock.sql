@@ -1,0 +1,1 @@
+SELECT version FROM ban_list FOR UPDATE

@@ -1,0 +1,1 @@
+DELETE FROM ban WHERE id = $1 RETURNING id, rule, reason, at

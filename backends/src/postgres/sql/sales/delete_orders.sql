@@ -1,0 +1,2 @@
+-- Their payments go with them.
+DELETE FROM orders WHERE sale = $1

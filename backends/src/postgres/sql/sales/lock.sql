@@ -1,0 +1,1 @@
+SELECT body::text FROM sale WHERE id = $1 FOR UPDATE

@@ -1,0 +1,1 @@
+SELECT serving, holes::text FROM speaker WHERE sale = $1

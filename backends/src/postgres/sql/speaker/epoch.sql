@@ -1,0 +1,1 @@
+SELECT epoch FROM speaker WHERE sale = $1

@@ -1,0 +1,1 @@
+SELECT high_water FROM speaker WHERE sale = $1

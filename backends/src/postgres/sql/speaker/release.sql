@@ -1,0 +1,1 @@
+UPDATE speaker SET holder = NULL, until = 0 WHERE sale = $1 AND holder = $2

@@ -1,0 +1,1 @@
+UPDATE speaker SET holder = NULL, until = 0, serving = greatest(serving, high_water), holes = '[]' WHERE sale = $1

@@ -1,0 +1,1 @@
+SELECT until FROM speaker WHERE sale = $1 AND holder IS NOT NULL
