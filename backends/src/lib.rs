@@ -4,3 +4,4 @@
 pub mod clock;
 pub mod embedded;
 pub mod metrics;
+pub mod rabbitmq;

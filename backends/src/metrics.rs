@@ -20,20 +20,31 @@ pub fn describe() {
         Unit::Count,
         "1 while the backend answers, 0 once it has stopped."
     );
+    crate::rabbitmq::describe_metrics();
 }
 
 /// Notes how long one call to the embedded store took.
 pub(crate) fn record(op: &'static str, took: Duration) {
-    metrics::histogram!(SECONDS, "backend" => EMBEDDED, "op" => op).record(took);
+    record_of(EMBEDDED, op, took);
+}
+
+/// Notes how long one call to a backend took.
+pub(crate) fn record_of(backend: &'static str, op: &'static str, took: Duration) {
+    metrics::histogram!(SECONDS, "backend" => backend, "op" => op).record(took);
 }
 
 /// Notes whether the embedded store answers.
 pub(crate) fn set_up(up: Up) {
+    set_up_of(EMBEDDED, up);
+}
+
+/// Notes whether a backend answers.
+pub(crate) fn set_up_of(backend: &'static str, up: Up) {
     let value = match up {
         Up::Yes => 1.0,
         Up::No => 0.0,
     };
-    metrics::gauge!(UP, "backend" => EMBEDDED).set(value);
+    metrics::gauge!(UP, "backend" => backend).set(value);
 }
 
 /// Whether a backend answers.
