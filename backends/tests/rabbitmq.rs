@@ -9,7 +9,10 @@ mod house;
 #[path = "rabbitmq/server.rs"]
 mod server;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use sluice_core::ports::{
     Bulletin,
@@ -23,7 +26,7 @@ use server::Server;
 async fn home() -> Home {
     static SERVER: OnceLock<Server> = OnceLock::new();
     let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(Server::start)).await.unwrap();
-    Home::new(server).await
+    Home::new(server, Duration::ZERO).await
 }
 
 async fn queues() -> Narrowed<Home, Queues> {

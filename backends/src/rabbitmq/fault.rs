@@ -12,6 +12,10 @@ pub enum Fault {
     Away,
     #[error("RabbitMQ did not answer {what} within {limit:?}")]
     Silent { what: &'static str, limit: Duration },
+    #[error(
+        "RabbitMQ confirmed nothing for {limit:?} although it is there; look for a queue without a leader (rabbitmq-queues quorum_status)"
+    )]
+    Stalled { limit: Duration },
     #[error("RabbitMQ refused {what}")]
     Refused { what: &'static str, source: lapin::Error },
     #[error("the channel ended before the broker answered")]

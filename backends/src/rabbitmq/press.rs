@@ -42,7 +42,8 @@ pub(super) struct Press {
 impl Kit for Press {
     async fn prepare(wire: &Arc<Wire>, shared: &Arc<Shared>) -> Result<Self, OpenError> {
         let limit = shared.options.answer_timeout;
-        topology::declare(wire, limit).await?;
+        let declared = topology::declare(wire, limit).await?;
+        topology::settle(declared, shared.options.settle_after_declaring).await;
         let setup = |source| OpenError::Setup {
             at: wire.address().to_string(),
             what: "opening its channels".into(),

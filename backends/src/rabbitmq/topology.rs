@@ -21,6 +21,7 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 use sluice_core::ids::SaleId;
+use tokio::time::sleep;
 
 use super::{
     fault::{Fault, answered, reply_code},
@@ -36,7 +37,8 @@ pub(super) const UNROUTED: &str = "sluice.unrouted";
 pub(super) const BULLETIN: &str = "sluice.bulletin";
 const WAITING: &str = "sluice.waiting.";
 /// The delays a message can wait out, in seconds.
-pub(super) const DELAYS: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+pub(super) const DELAYS: [u32; 8] = [1, 2, 4, 8, 16, 32, 64, LONGEST_DELAY];
+const LONGEST_DELAY: u32 = 128;
 /// How often a message may come back before the broker gives it up. Crashes and hand-overs count, so it is never reached;
 /// -1 would drop a message at its first return on RabbitMQ 3.10, and leaving it out means 20 on 4.x.
 const DELIVERY_LIMIT: i64 = 1_000_000;
@@ -58,7 +60,7 @@ pub(super) fn retry(delay_seconds: u32) -> ShortString {
 /// The smallest delay that is not below `delay`; the longest for what is longer.
 pub(super) fn delay_for(delay: Duration) -> u32 {
     let fits = |seconds: &&u32| Duration::from_secs((**seconds).into()) >= delay;
-    DELAYS.iter().find(fits).or(DELAYS.last()).copied().unwrap_or(1)
+    DELAYS.iter().find(fits).copied().unwrap_or(LONGEST_DELAY)
 }
 
 /// Properties that all our queues share.
@@ -106,14 +108,33 @@ struct Declarer {
     limit: Duration,
 }
 
+/// Whether a declaration found what it declares.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Declared {
+    There,
+    /// A broker that is killed within its first second may come back without what was in it; see [`settle`].
+    New,
+}
+
+/// Waits until a broker has written down that a queue exists. RabbitMQ writes its list of quorum queues to the disk half a
+/// second late: one that is killed before that starts such a queue anew, without the messages it has confirmed, and
+/// without a leader.
+pub(super) async fn settle(declared: Declared, limit: Duration) {
+    if declared == Declared::New {
+        sleep(limit).await;
+    }
+}
+
 /// Declares everything that is not of one sale. Source queues come before the delays that lead back to them: one that is
 /// missing would hold up its whole delay.
-pub(super) async fn declare(wire: &Arc<Wire>, limit: Duration) -> Result<(), OpenError> {
+pub(super) async fn declare(wire: &Arc<Wire>, limit: Duration) -> Result<Declared, OpenError> {
     let setup = |source| OpenError::Setup {
         at: wire.address().to_string(),
         what: "opening a channel".into(),
         source: Box::new(source),
     };
+    // The last of them: whoever was interrupted declared those before it only.
+    let found = found(wire, retry(LONGEST_DELAY), limit).await.map_err(setup)?;
     let channel = wire.channel(limit).await.map_err(setup)?;
     let declarer = Declarer { channel, wire: Arc::clone(wire), limit };
     declarer.exchange(UNROUTED, ExchangeKind::Fanout, Unrouted::Stays).await?;
@@ -132,7 +153,7 @@ pub(super) async fn declare(wire: &Arc<Wire>, limit: Duration) -> Result<(), Ope
     }
     declarer.exchange(BULLETIN, ExchangeKind::Fanout, Unrouted::Stays).await?;
     declarer.done().await;
-    Ok(())
+    Ok(found)
 }
 
 /// Declares the queue of a sale.
@@ -140,11 +161,22 @@ pub(super) async fn declare_waiting(
     wire: &Arc<Wire>,
     sale: &SaleId,
     limit: Duration,
-) -> Result<(), Fault> {
+) -> Result<Declared, Fault> {
+    let found = found(wire, waiting_queue(sale), limit).await?;
     let declarer = Declarer { channel: wire.channel(limit).await?, wire: Arc::clone(wire), limit };
     declarer.queue(waiting_queue(sale), waiting(), JOINS).await?;
     declarer.done().await;
-    Ok(())
+    Ok(found)
+}
+
+async fn found(wire: &Wire, queue: ShortString, limit: Duration) -> Result<Declared, Fault> {
+    match ready(wire, &[queue], limit).await {
+        Ok(counts) if counts == [None] => Ok(Declared::New),
+        Ok(_) => Ok(Declared::There),
+        // The declaration itself is refused then, and explained.
+        Err(fault) if fault.reply_code() != 0 => Ok(Declared::There),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Removes the queue of a sale, with all that is in it. That it is not there is no fault.

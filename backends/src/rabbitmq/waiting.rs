@@ -53,9 +53,17 @@ impl Waiting {
                 return Err(Fault::NotDeclared);
             }
             tracing::error!(%sale, "the waiting queue of a sale is gone; declaring it anew");
-            topology::declare_waiting(&live.wire, sale, limit).await?;
+            self.make(live, sale).await?;
         }
         live.kit.know(sale);
+        Ok(())
+    }
+
+    /// Declares the queue, and waits until the broker will not forget it.
+    async fn make(&self, live: &Live<Press>, sale: &SaleId) -> Result<(), Fault> {
+        let limit = self.shared.options.answer_timeout;
+        let declared = topology::declare_waiting(&live.wire, sale, limit).await?;
+        topology::settle(declared, self.shared.options.settle_after_declaring).await;
         Ok(())
     }
 }
@@ -65,8 +73,7 @@ impl WaitingQueue for Waiting {
     async fn declare(&self, sale: &SaleId) -> PortResult<()> {
         let _watch = watch("waiting.declare");
         let live = self.press.live()?;
-        let limit = self.shared.options.answer_timeout;
-        if let Err(fault) = topology::declare_waiting(&live.wire, sale, limit).await {
+        if let Err(fault) = self.make(&live, sale).await {
             let error = &fault as &dyn std::error::Error;
             tracing::error!(%sale, error, "the waiting queue of a sale was not declared");
             return Err(fault.into());

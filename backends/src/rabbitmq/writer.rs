@@ -351,7 +351,7 @@ impl Desk {
         let limit = self.limits.stalled_after;
         let waiting = !self.due.is_empty() && !self.wire.is_blocked();
         if waiting && self.progress.elapsed() > limit {
-            return Err(Fault::Silent { what: "messages", limit });
+            return Err(Fault::Stalled { limit });
         }
         Ok(())
     }

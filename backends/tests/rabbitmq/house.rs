@@ -20,17 +20,19 @@ use crate::server::Server;
 /// See the module.
 pub(crate) struct Home {
     server: &'static Server,
+    settle: Duration,
     vhost: String,
     backend: Option<Rabbitmq>,
 }
 
 impl Home {
-    pub(crate) async fn new(server: &'static Server) -> Self {
+    /// `settle`: how long new queues are left alone; nothing, where no broker is killed.
+    pub(crate) async fn new(server: &'static Server, settle: Duration) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let vhost = format!("house-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let name = vhost.clone();
         tokio::task::spawn_blocking(move || server.make_vhost(&name)).await.unwrap();
-        let mut home = Self { server, vhost, backend: None };
+        let mut home = Self { server, settle, vhost, backend: None };
         home.backend = Some(home.open().await.unwrap());
         home
     }
@@ -43,6 +45,7 @@ impl Home {
         RabbitmqOptions {
             urls: vec![self.url()],
             start_timeout: Duration::from_secs(30),
+            settle_after_declaring: self.settle,
             ..RabbitmqOptions::default()
         }
     }

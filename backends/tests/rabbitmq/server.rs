@@ -17,6 +17,7 @@ const GUEST: &str = "Z3Vlc3Q6Z3Vlc3Q=";
 pub(crate) struct Server {
     url: String,
     management: String,
+    process: Mutex<String>,
     talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
 }
@@ -29,11 +30,12 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("scripts/services starts");
+            .unwrap();
         let talk = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut server = Self {
             url: String::new(),
             management: String::new(),
+            process: Mutex::default(),
             talk: Mutex::new(talk),
             _child: child,
         };
@@ -53,7 +55,11 @@ impl Server {
         let mut line = String::new();
         let read = self.talk.lock().unwrap().1.read_line(&mut line).unwrap();
         assert!(read > 0, "scripts/services ended; is RabbitMQ installed?");
-        line.trim().to_owned()
+        let line = line.trim().to_owned();
+        if let Some(process) = line.strip_prefix("RABBITMQ_PID=") {
+            process.clone_into(&mut self.process.lock().unwrap());
+        }
+        line
     }
 
     /// Does something to the broker: `kill`, `up`, `pause`, `resume`.
@@ -67,6 +73,19 @@ impl Server {
                 return;
             }
         }
+    }
+
+    /// Does what an administrator does on the broker's own machine.
+    #[allow(dead_code, reason = "not every test binary administrates")]
+    pub(crate) fn rabbitmqctl(&self, arguments: &[&str]) {
+        let process = self.process.lock().unwrap().clone();
+        let environment = std::fs::read_to_string(format!("/proc/{process}/environ")).unwrap();
+        let wanted = ["HOME", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS", "RABBITMQ_"];
+        let pairs = environment.split('\0').filter_map(|pair| pair.split_once('='));
+        let pairs = pairs.filter(|(key, _)| wanted.iter().any(|wanted| key.starts_with(wanted)));
+        let mut control = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        let done = control.args(arguments).envs(pairs).output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {done:?}");
     }
 
     /// Where a client finds a virtual host.

@@ -16,11 +16,12 @@ use sluice_core::{
     event::Turn,
     ports::{PortError, PortResult, TurnDeliveries, TurnDelivery, TurnIntake, TurnOutlet},
 };
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::rabbitmq::{
     Shared,
-    fault::answered,
+    fault::{Fault, answered},
     hands::Hands,
     link::{Link, Wire},
     metrics::watch,
@@ -64,11 +65,33 @@ pub(super) async fn begin(
     let consume = channel.basic_consume(TURNS.into(), "".into(), plain, none);
     let consumer = answered(limit, "a consumer", consume).await?;
     let reader = Reader::new(consumer, writer.hatch(), over.clone());
-    // From here on the reader ends the channel.
-    ends.disarm();
     let counter = Arc::new(Counter { shared: Arc::clone(shared), press, writer, over, held });
-    let deliveries = Deliveries { reader, counter: Arc::clone(&counter) };
+    let (give, ready) = mpsc::channel(prefetch.into());
+    shared.tasks.spawn(take_in(reader, Arc::clone(&counter), give));
+    let deliveries = Deliveries { ready, counter: Arc::clone(&counter), _ends: ends };
     Ok(TurnIntake { deliveries: Box::new(deliveries), outlet: Arc::new(Outlet(counter)) })
+}
+
+/// Takes in what the broker delivers, as it comes, so that it is known to be in hand. There is room for all of it: the
+/// broker delivers no more than the prefetch.
+async fn take_in(
+    mut reader: Reader,
+    counter: Arc<Counter>,
+    give: mpsc::Sender<PortResult<TurnDelivery>>,
+) {
+    loop {
+        let taken = match reader.next().await {
+            Ok(delivery) => match counter.sort(delivery) {
+                Some(turn) => Ok(turn),
+                None => continue,
+            },
+            Err(fault) => Err(fault.into()),
+        };
+        let ended = taken.is_err();
+        if give.send(taken).await.is_err() || ended {
+            return;
+        }
+    }
 }
 
 impl Counter {
@@ -141,9 +164,10 @@ impl Counter {
 
 #[derive(Debug)]
 struct Deliveries {
-    // Dropped first: it ends the channel.
-    reader: Reader,
+    ready: mpsc::Receiver<PortResult<TurnDelivery>>,
     counter: Arc<Counter>,
+    /// Ends the channel.
+    _ends: DropGuard,
 }
 
 impl Drop for Deliveries {
@@ -155,19 +179,14 @@ impl Drop for Deliveries {
 #[async_trait]
 impl TurnDeliveries for Deliveries {
     async fn next(&mut self, most: usize) -> PortResult<Vec<TurnDelivery>> {
-        let first = loop {
-            let delivery = self.reader.next().await?;
-            if let Some(turn) = self.counter.sort(delivery) {
-                break turn;
-            }
-        };
+        let ended = || PortError::from(Fault::Ended);
+        let first = self.ready.recv().await.ok_or_else(ended)??;
         let mut turns = vec![first];
-        while turns.len() < most {
-            match self.reader.try_next() {
-                Ok(Some(delivery)) => turns.extend(self.counter.sort(delivery)),
-                // What went wrong is told by the next call.
-                Ok(None) | Err(_) => break,
-            }
+        while turns.len() < most
+            // What went wrong is told by the next call.
+            && let Ok(Ok(turn)) = self.ready.try_recv()
+        {
+            turns.push(turn);
         }
         Ok(turns)
     }

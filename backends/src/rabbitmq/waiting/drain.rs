@@ -168,20 +168,18 @@ impl Shop {
         }
     }
 
-    /// `Fenced` once the intake is dropped.
+    /// `Fenced` once the intake is dropped, or the channel has ended.
     fn check(&self) -> PortResult<()> {
-        if locked(&self.hands).is_closed() { Err(PortError::Fenced) } else { Ok(()) }
+        let over = self.over.is_cancelled() || locked(&self.hands).is_closed();
+        if over { Err(PortError::Fenced) } else { Ok(()) }
     }
+}
 
-    /// Whatever happened to a call of a drain that is over meanwhile, it was fenced if nothing of it was sent.
-    fn told(&self, sent: Sent) -> PortResult<()> {
-        match sent {
-            Sent::Unsent(_) => {
-                self.check()?;
-                sent.into()
-            }
-            Sent::Stored | Sent::Full | Sent::Unknown(_) => sent.into(),
-        }
+/// A call that came too late did nothing.
+fn told(sent: Sent) -> PortResult<()> {
+    match sent {
+        Sent::Unsent(_) => Err(PortError::Fenced),
+        Sent::Stored | Sent::Full | Sent::Unknown(_) => sent.into(),
     }
 }
 
@@ -257,7 +255,7 @@ impl DrainOutlet for Outlet {
         let _watch = watch("turns.release");
         let messages = turns.iter().map(outgoing).collect::<Result<_, Fault>>()?;
         let sent = shop.writer.publish(messages, shop.shared.options.answer_timeout).await;
-        shop.told(sent)
+        told(sent)
     }
 
     async fn ack(&self, tags: &[u64]) -> PortResult<()> {
@@ -269,7 +267,7 @@ impl DrainOutlet for Outlet {
         if let Sent::Full = sent {
             locked(&shop.hands).not_done(taken);
         }
-        shop.told(sent)
+        told(sent)
     }
 }
 
