@@ -5,4 +5,5 @@ pub mod clock;
 pub mod embedded;
 pub mod metrics;
 pub mod postgres;
+pub mod rabbitmq;
 pub mod redis;

@@ -21,6 +21,7 @@ pub fn describe() {
         "1 while the backend answers, 0 while it is away or has stopped."
     );
     crate::postgres::metrics::describe();
+    crate::rabbitmq::describe_metrics();
 }
 
 /// Notes how long one call to the embedded store took.

@@ -1,0 +1,51 @@
+//! The RabbitMQ backend keeps the rules of its ports, against a real broker.
+//!
+//! A crash is what `kill -9` of the process leaves: every connection ends at once, and another process connects anew.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "rabbitmq/house.rs"]
+mod house;
+#[path = "rabbitmq/server.rs"]
+mod server;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use sluice_core::ports::{
+    Bulletin,
+    conformance::{Narrowed, Queues},
+};
+
+use house::{Handles, Home};
+use server::Server;
+
+/// The one broker of these tests.
+async fn home() -> Home {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(Server::start)).await.unwrap();
+    Home::new(server, Duration::ZERO).await
+}
+
+async fn queues() -> Narrowed<Home, Queues> {
+    Narrowed::new(home().await, |Handles { waiting, turns, .. }| Queues { waiting, turns })
+}
+
+async fn bulletin() -> Narrowed<Home, Arc<dyn Bulletin>> {
+    Narrowed::new(home().await, |handles| handles.bulletin)
+}
+
+mod waiting_queue {
+    sluice_core::waiting_conformance!(super::queues);
+}
+mod waiting_drains {
+    sluice_core::drains_conformance!(super::queues);
+}
+mod turn_queue {
+    sluice_core::turns_conformance!(super::queues);
+}
+mod bulletin_board {
+    sluice_core::bulletin_conformance!(super::bulletin);
+}

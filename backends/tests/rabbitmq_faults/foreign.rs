@@ -1,0 +1,72 @@
+//! Strangers' messages in our queues: they are set aside with a reason, and hold nobody up.
+
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable},
+};
+use sluice_core::ports::conformance::House as _;
+
+use crate::{alone, drop_sale, entry, home, raw::Raw, soon, turn, until};
+
+const JUNK: [&[u8]; 4] = [b"hello", b"{}", b"", b"\xff\xfe\x00"];
+
+/// A stranger's properties, among them such as would make a careless burial fail or vanish.
+fn strange() -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert("CC".into(), AMQPValue::FieldArray(vec![].into()));
+    BasicProperties::default()
+        .with_headers(headers)
+        .with_user_id("guest".into())
+        .with_expiration("60000".into())
+        .with_content_type("text/plain".into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_messages_are_buried_with_a_reason_and_stall_nobody() {
+    let _alone = alone().await;
+    let home = home().await;
+    let (ports, sale) = (home.port(), drop_sale());
+    ports.waiting.declare(&sale).await.unwrap();
+    let raw = Raw::connect(&home.url()).await;
+    for body in JUNK {
+        raw.publish("", "sluice.waiting.drop", body, strange()).await;
+        raw.publish("", "sluice.turns", body, strange()).await;
+    }
+    ports.waiting.offer(&sale, vec![entry(1)]).await.unwrap();
+
+    let mut drain = soon("the drain", ports.waiting.drain(&sale)).await.unwrap();
+    let message = soon("our own message", drain.intake.next()).await.unwrap();
+    assert_eq!(message.entries[0].seq.0, 1);
+    drain.outlet.release(vec![turn(1)]).await.unwrap();
+    // Junk fills the whole prefetch, and must make room again.
+    let mut worker = ports.turns.consume(2).await.unwrap();
+    let came = soon("our own turn", worker.deliveries.next(10)).await.unwrap();
+    assert_eq!(came[0].turn.line_entry.seq.0, 1);
+
+    let all = 2 * u32::try_from(JUNK.len()).unwrap();
+    until("the burials", async || (raw.ready("sluice.dead").await == all).then_some(())).await;
+    worker.outlet.ack(&[came[0].tag]).await.unwrap();
+    drain.outlet.ack(&[message.tag]).await.unwrap();
+    drop((drain, worker));
+    until("empty hands", async || (ports.turns.depths().await.unwrap().turns == 0).then_some(()))
+        .await;
+    assert_eq!(raw.ready("sluice.dead").await, all, "each is buried once");
+
+    let mut bodies = Vec::new();
+    for buried in raw.all("sluice.dead").await {
+        let headers = buried.properties.headers().clone().unwrap();
+        let text = |key: &str| match headers.inner().get(key) {
+            Some(AMQPValue::LongString(text)) => text.to_string(),
+            other => panic!("{key}: {other:?}"),
+        };
+        assert!(!text("x-sluice-reason").is_empty());
+        assert!(text("x-sluice-source").starts_with("sluice."));
+        assert_eq!(*buried.properties.expiration(), None, "it stays");
+        bodies.push(buried.data);
+    }
+    bodies.sort();
+    let mut junk: Vec<Vec<u8>> = JUNK.iter().chain(&JUNK).map(|body| body.to_vec()).collect();
+    junk.sort();
+    assert_eq!(bodies, junk, "as they were");
+    raw.close().await;
+}
