@@ -1,60 +1,167 @@
 //! The only place that knows which backend is in use.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use sluice_backends::embedded::{Embedded, EmbeddedSettings};
+use sluice_backends::{
+    embedded::{Embedded, EmbeddedSettings},
+    postgres::{self, Postgres, PostgresOptions},
+    rabbitmq::{self, Rabbitmq, RabbitmqOptions},
+    redis::{self, Redis, RedisOptions, Topology},
+};
 use sluice_core::{clock::Clock, ports::Ports};
 
 use crate::{
-    config::{BackendKind, Config, ConfigError},
+    config::{BackendKind, Config, ConfigError, RedisTopology},
     exit::Unreachable,
 };
 
+/// How long the stores' farewells may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// An open backend.
 #[derive(Debug)]
-pub(crate) struct Backend {
-    embedded: Embedded,
+pub(crate) enum Backend {
+    Embedded(Embedded),
+    Distributed(Box<Distributed>),
+}
+
+/// The three stores of a deployment on many machines.
+#[derive(Debug)]
+pub(crate) struct Distributed {
+    redis: Redis,
+    rabbitmq: Rabbitmq,
+    postgres: Postgres,
 }
 
 impl Backend {
     /// Opens what the configuration names; a store that cannot be opened ends the process with exit code 69.
-    pub(crate) fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         match config.backend.kind {
-            BackendKind::Embedded => {
-                let folder = &config.embedded.data_dir;
-                fs::create_dir_all(folder)
-                    .with_context(|| {
-                        format!("embedded.data_dir: cannot make the folder {}", folder.display())
-                    })
-                    .map_err(Unreachable)?;
-                let file = folder.join("sluice.sqlite");
-                let embedded =
-                    Embedded::open(&file, clock, EmbeddedSettings::default()).map_err(|error| {
-                        Unreachable(anyhow::Error::new(error).context("the embedded store"))
-                    })?;
-                Ok(Self { embedded })
+            BackendKind::Embedded => embedded(config, clock).map(Self::Embedded),
+            BackendKind::Distributed => {
+                Ok(Self::Distributed(Box::new(distributed(config, clock).await?)))
             }
-            BackendKind::Distributed => Err(ConfigError {
-                place: "configuration".into(),
-                key: "backend.kind".into(),
-                complaint: "\"distributed\" is not available in this version; use \"embedded\""
-                    .into(),
-            }
-            .into()),
         }
     }
 
     pub(crate) fn ports(&self) -> Ports {
-        self.embedded.ports()
+        match self {
+            Self::Embedded(embedded) => embedded.ports(),
+            Self::Distributed(stores) => Ports {
+                line: Arc::clone(&stores.redis.line),
+                gate: Arc::clone(&stores.redis.gate),
+                waiting: stores.rabbitmq.waiting(),
+                turns: stores.rabbitmq.turns(),
+                bulletin: stores.rabbitmq.bulletin(),
+                ledger: stores.postgres.ledger(),
+            },
+        }
     }
 
-    /// Resolves when the store has failed for good; the process must end and say so.
+    /// Resolves when the store has failed for good; the process must end and say so. Stores across a network come back:
+    /// their absence ends nothing.
     pub(crate) async fn failed(&self) -> anyhow::Error {
-        anyhow::anyhow!("the embedded store stopped: {}", self.embedded.failed().await)
+        match self {
+            Self::Embedded(embedded) => {
+                anyhow::anyhow!("the embedded store stopped: {}", embedded.failed().await)
+            }
+            Self::Distributed(_) => std::future::pending().await,
+        }
     }
 
     pub(crate) async fn close(self) {
-        self.embedded.close().await;
+        match self {
+            Self::Embedded(embedded) => embedded.close().await,
+            Self::Distributed(stores) => {
+                let Distributed { redis, rabbitmq, postgres } = *stores;
+                tokio::join!(redis.close(), rabbitmq.close(), postgres.close(CLOSE_TIMEOUT));
+            }
+        }
     }
+}
+
+fn embedded(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Embedded> {
+    let folder = &config.embedded.data_dir;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("embedded.data_dir: cannot make the folder {}", folder.display()))
+        .map_err(Unreachable)?;
+    let file = folder.join("sluice.sqlite");
+    let opened = Embedded::open(&file, clock, EmbeddedSettings::default());
+    Ok(opened
+        .map_err(|error| Unreachable(anyhow::Error::new(error).context("the embedded store")))?)
+}
+
+/// All three at once, so that the slowest decides how long it takes.
+async fn distributed(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Distributed> {
+    let rabbitmq = RabbitmqOptions {
+        urls: config.rabbitmq.nodes(),
+        start_timeout: start_timeout(config),
+        ..RabbitmqOptions::default()
+    };
+    let (redis, rabbitmq, postgres) = tokio::join!(
+        redis::open(redis_options(config)),
+        rabbitmq::open(rabbitmq, clock),
+        Postgres::open(postgres_options(config)),
+    );
+    let redis = redis.map_err(|error| match error {
+        redis::OpenError::Url(bad) => unusable("redis.urls", &bad),
+        error => Unreachable(error.into()).into(),
+    })?;
+    let rabbitmq = rabbitmq.map_err(|error| match error {
+        rabbitmq::OpenError::Address(bad) => unusable("rabbitmq.url", &bad),
+        error => Unreachable(error.into()).into(),
+    })?;
+    let postgres = postgres.map_err(|error| ledger_refused(error))?;
+    Ok(Distributed { redis, rabbitmq, postgres })
+}
+
+fn redis_options(config: &Config) -> RedisOptions {
+    RedisOptions {
+        topology: match config.redis.topology {
+            // The scheme of a URL may say more.
+            RedisTopology::Single => None,
+            RedisTopology::Sentinel => Some(Topology::Sentinel),
+            RedisTopology::Cluster => Some(Topology::Cluster),
+        },
+        start_timeout: start_timeout(config),
+        ..RedisOptions::new(config.redis.urls.clone())
+    }
+}
+
+fn postgres_options(config: &Config) -> PostgresOptions {
+    PostgresOptions {
+        connections_max: config.postgres.connections_max,
+        start_timeout: start_timeout(config),
+        ..PostgresOptions::new(config.postgres.url.clone())
+    }
+}
+
+/// `sluice migrate`: brings the schema up to date; answers its version.
+pub(crate) async fn migrate(config: &Config) -> anyhow::Result<i64> {
+    let migrated = postgres::migrate(postgres_options(config)).await.map_err(ledger_refused)?;
+    Ok(migrated.version)
+}
+
+fn start_timeout(config: &Config) -> Duration {
+    Duration::from_millis(config.process.start_timeout_ms)
+}
+
+fn ledger_refused(error: postgres::OpenError) -> anyhow::Error {
+    match error {
+        postgres::OpenError::Url => ConfigError {
+            place: "configuration".into(),
+            key: "postgres.url".into(),
+            complaint: "is not a PostgreSQL URL; write postgres://user:password@host:port/database"
+                .into(),
+        }
+        .into(),
+        error => Unreachable(error.into()).into(),
+    }
+}
+
+/// A URL that names no server: a mistake of the configuration, not of the network.
+fn unusable(key: &str, bad: &dyn std::error::Error) -> anyhow::Error {
+    ConfigError { place: "configuration".into(), key: key.into(), complaint: bad.to_string() }
+        .into()
 }

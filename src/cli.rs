@@ -22,6 +22,23 @@ pub(crate) enum Command {
     /// Without a configuration: buyers on 127.0.0.1:8080, operators on 127.0.0.1:8081, data in ./sluice-data. The first
     /// start generates secrets and an admin token there. SIGTERM and ctrl-c finish what is in hand and exit 0.
     Run(ConfigOption),
+    /// Run the role that takes buyers in, on shared stores
+    ///
+    /// Any number of processes of each role share Redis, RabbitMQ and PostgreSQL (`backend.kind = "distributed"`). Each
+    /// needs an admin address of its own (`admin.listen`) for /metrics, /live and /ready. SIGTERM finishes what is in
+    /// hand and leaves the rest to the others.
+    Admission(ConfigOption),
+    /// Run the role that moves the line, on shared stores
+    ///
+    /// One of them speaks for a sale at a time; another takes over within seconds when it dies.
+    Dispatcher(ConfigOption),
+    /// Run the role that holds stock and carries orders through payment, on shared stores
+    Worker(ConfigOption),
+    /// Run the role that tells waiting buyers where they stand, by WebSocket and SSE, on shared stores
+    #[command(name = "ws-push")]
+    WsPush(ConfigOption),
+    /// Run the operator API, on shared stores
+    Operator(ConfigOption),
     /// See a whole flash sale in about a minute
     ///
     /// Starts a throw-away sluice and sends a crowd through it over real HTTP and WebSocket: 20,000 shoppers arrive
@@ -37,6 +54,10 @@ pub(crate) enum Command {
     Swarm(SwarmOptions),
     /// Manage sales from the terminal
     Sale(SaleOptions),
+    /// Bring the schema of the ledger's database up to date
+    ///
+    /// Every process does so at start; this does it beforehand, by itself. Repeating it is harmless.
+    Migrate(ConfigOption),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -248,6 +269,22 @@ pub(crate) fn token_in_environment() -> Option<String> {
 pub(crate) fn config_show(option: &ConfigOption) -> anyhow::Result<()> {
     let text = toml::to_string_pretty(&configured(option)?.masked())?;
     std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// `sluice migrate`.
+pub(crate) fn migrate(option: &ConfigOption) -> anyhow::Result<()> {
+    let config = configured(option)?;
+    if config.backend.kind == config::BackendKind::Embedded {
+        return Err(Usage(
+            "the embedded store needs no migration; it is brought up to date when it is opened"
+                .into(),
+        )
+        .into());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let version = runtime.block_on(crate::backends::migrate(&config))?;
+    writeln!(std::io::stdout(), "the schema is at version {version}")?;
     Ok(())
 }
 

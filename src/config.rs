@@ -22,6 +22,9 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) backend: Backend,
     pub(crate) embedded: Embedded,
+    pub(crate) redis: Redis,
+    pub(crate) rabbitmq: Rabbitmq,
+    pub(crate) postgres: Postgres,
     pub(crate) admission: Admission,
     pub(crate) ws_push: WsPush,
     pub(crate) worker: Worker,
@@ -80,6 +83,42 @@ pub(crate) enum BackendKind {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Embedded {
     pub(crate) data_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Redis {
+    pub(crate) urls: Vec<String>,
+    pub(crate) topology: RedisTopology,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RedisTopology {
+    Single,
+    Sentinel,
+    Cluster,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rabbitmq {
+    pub(crate) url: String,
+    pub(crate) urls: Vec<String>,
+}
+
+impl Rabbitmq {
+    /// The nodes to try in turn.
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        if self.urls.is_empty() { vec![self.url.clone()] } else { self.urls.clone() }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Postgres {
+    pub(crate) url: String,
+    pub(crate) connections_max: u32,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -230,7 +269,30 @@ impl Config {
         if !shown.identity.jwt_secret.is_empty() {
             MASK.clone_into(&mut shown.identity.jwt_secret);
         }
+        let stores = shown.redis.urls.iter_mut().chain(&mut shown.rabbitmq.urls);
+        for url in stores.chain([&mut shown.rabbitmq.url, &mut shown.postgres.url]) {
+            *url = without_password(url);
+        }
         shown
+    }
+}
+
+/// A store's URL with what stands between its user and its host masked, and its query too if that may hold a password.
+fn without_password(url: &str) -> String {
+    let (main, query) =
+        url.split_once('?').map_or((url, None), |(main, query)| (main, Some(query)));
+    let masked = main
+        .split_once("://")
+        .and_then(|(scheme, rest)| {
+            let (login, host) = rest.rsplit_once('@')?;
+            let (user, _) = login.split_once(':')?;
+            Some(format!("{scheme}://{user}:{MASK}@{host}"))
+        })
+        .unwrap_or_else(|| main.to_owned());
+    match query {
+        Some(query) if query.contains("password") => format!("{masked}?{MASK}"),
+        Some(query) => format!("{masked}?{query}"),
+        None => masked,
     }
 }
 
@@ -259,6 +321,24 @@ mod optional_address {
             text => text.parse().map(Some).map_err(|_| {
                 D::Error::custom("must be an address such as 127.0.0.1:8080, or \"\"")
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_masked() {
+        for (url, shown) in [
+            ("postgres://ada:s3cret@db:5432/sluice", "postgres://ada:***@db:5432/sluice"),
+            ("postgres://localhost/sluice", "postgres://localhost/sluice"),
+            ("redis://:p@ss@cache:6379", "redis://:***@cache:6379"),
+            ("postgres://ada@db/sluice?password=x", "postgres://ada@db/sluice?***"),
+            ("amqps://ada:x@mq/%2f?heartbeat=3", "amqps://ada:***@mq/%2f?heartbeat=3"),
+        ] {
+            assert_eq!(without_password(url), shown);
         }
     }
 }

@@ -7,7 +7,7 @@ use sluice_core::sale::NewSale;
 
 use crate::{
     cli::{self, ConfigOption, DemoOptions},
-    roles::Process,
+    roles::{Parts, Process},
     swarm::{
         self,
         client::Target,
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<()> {
     )?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (plan, seen) = runtime.block_on(async {
-        let process = Process::start(config).await?;
+        let process = Process::start(config, Parts::All).await?;
         let plan = Plan {
             targets: vec![Target::parse(&format!("http://{}", process.public_address()))?],
             sale: SALE.into(),

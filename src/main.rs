@@ -16,6 +16,7 @@ mod swarm;
 mod telemetry;
 
 use cli::{Cli, Command, ConfigCommand};
+use roles::{Part, Parts};
 
 /// Idle connections cost a third of what they cost with the system's allocator.
 #[global_allocator]
@@ -27,7 +28,13 @@ fn main() -> ExitCode {
         Err(error) => return exit::command_line(&error),
     };
     exit::code(match cli.command {
-        Command::Run(options) => roles::run(&options),
+        Command::Run(options) => roles::run(&options, Parts::All),
+        Command::Admission(options) => roles::run(&options, Parts::Only(Part::Admission)),
+        Command::Dispatcher(options) => roles::run(&options, Parts::Only(Part::Dispatcher)),
+        Command::Worker(options) => roles::run(&options, Parts::Only(Part::Worker)),
+        Command::WsPush(options) => roles::run(&options, Parts::Only(Part::WsPush)),
+        Command::Operator(options) => roles::run(&options, Parts::Only(Part::Operator)),
+        Command::Migrate(options) => cli::migrate(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Swarm(options) => swarm::command(&options),
         Command::Sale(options) => sale::command(&options),

@@ -27,20 +27,43 @@ fn complain(key: impl Into<String>, complaint: impl Into<String>) -> Finding {
 }
 
 fn backend(config: &Config) -> Finding {
-    if config.backend.kind == BackendKind::Distributed {
-        return complain(
-            "backend.kind",
-            "\"distributed\" is not available in this version; use \"embedded\"",
-        );
-    }
     if config.worker.mode == WorkerMode::External {
         return complain(
             "worker.mode",
             "\"external\" is not available in this version; use \"builtin\"",
         );
     }
+    if config.backend.kind == BackendKind::Distributed {
+        return distributed(config);
+    }
     if config.embedded.data_dir.as_os_str().is_empty() {
         return complain("embedded.data_dir", "must name a folder");
+    }
+    Ok(())
+}
+
+/// Processes that share stores must share secrets: none may make up its own.
+fn distributed(config: &Config) -> Finding {
+    if config.secrets.queue_token_keys.is_empty() {
+        return complain(
+            "secrets.queue_token_keys",
+            "is required with `backend.kind = \"distributed\"`, the same in every process: [{ id = \"k1\", secret = \"at least 32 bytes\" }]",
+        );
+    }
+    if config.secrets.payment_webhook.is_empty() {
+        return complain(
+            "secrets.payment_webhook",
+            "is required with `backend.kind = \"distributed\"`, the same in every process: [\"whsec_\" and the base64 of 24 to 64 bytes]",
+        );
+    }
+    if config.redis.urls.is_empty() {
+        return complain("redis.urls", "must name at least one server");
+    }
+    if config.rabbitmq.nodes().iter().any(String::is_empty) {
+        return complain("rabbitmq.url", "must name a server");
+    }
+    if !(1..=1_000).contains(&config.postgres.connections_max) {
+        return complain("postgres.connections_max", "must be 1 to 1000");
     }
     Ok(())
 }

@@ -1,0 +1,152 @@
+//! The addresses of a process, and what is served on each.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
+use sluice_core::view::object::PublicUrls;
+use sluice_http::{Listener, Router, RouterSettings, Routes, Server};
+
+use super::{
+    build::Roles,
+    part::{Part, Parts},
+    settings,
+};
+use crate::{
+    admin::{self, Readiness},
+    config::Config,
+    exit::Usage,
+};
+
+/// Bound, and serving nothing yet. Only what the process's roles need is bound; the admin address always is.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    public: Option<Listener>,
+    push: Option<Listener>,
+    worker: Option<Listener>,
+    admin: Listener,
+}
+
+impl Listeners {
+    pub(super) fn bind(parts: Parts, config: &Config) -> anyhow::Result<Self> {
+        let bind = |key: &str, address: SocketAddr| {
+            Listener::bind(address).with_context(|| format!("{key} = \"{address}\""))
+        };
+        // A role without an address of its own is served on admission's, if that is here.
+        let own = |part: Part, key: &str, address: Option<SocketAddr>| {
+            match address {
+            Some(address) => bind(key, address).map(Some),
+            None if parts.has(Part::Admission) => Ok(None),
+            None => Err(Usage(format!(
+                "`sluice {}` needs `{key}`: the address it serves buyers on, such as \"0.0.0.0:8090\"",
+                part.as_str()
+            ))
+            .into()),
+        }
+        };
+        let (push, worker) = (config.ws_push.listen, config.worker.listen);
+        Ok(Self {
+            public: parts
+                .with(Part::Admission, || bind("admission.listen", config.admission.listen))?,
+            push: parts.with(Part::WsPush, || own(Part::WsPush, "ws_push.listen", push))?.flatten(),
+            worker: parts
+                .with(Part::Worker, || own(Part::Worker, "worker.listen", worker))?
+                .flatten(),
+            admin: bind("admin.listen", config.admin.listen)?,
+        })
+    }
+
+    /// Where buyers connect first; the admin address if this process serves none.
+    pub(super) fn main_address(&self) -> SocketAddr {
+        let first = self.public.as_ref().or(self.push.as_ref()).or(self.worker.as_ref());
+        first.unwrap_or(&self.admin).local_addr()
+    }
+
+    pub(super) fn admin_address(&self) -> SocketAddr {
+        self.admin.local_addr()
+    }
+
+    pub(super) fn worker_address(&self) -> anyhow::Result<SocketAddr> {
+        let listener = self.worker.as_ref().or(self.public.as_ref());
+        Ok(listener.context("the worker has no address")?.local_addr())
+    }
+
+    /// What links are built on: the configured addresses; for a role on an address of its own, at least that.
+    pub(super) fn urls(&self, config: &Config) -> PublicUrls {
+        let of = |configured: &str, own: Option<&Listener>| match own {
+            _ if !configured.is_empty() => configured.to_owned(),
+            Some(listener) => format!("http://{}", listener.local_addr()),
+            None => config.admission.public_url.clone(),
+        };
+        PublicUrls {
+            admission: config.admission.public_url.clone(),
+            ws_push: of(&config.ws_push.public_url, self.push.as_ref()),
+            worker: of(&config.worker.public_url, self.worker.as_ref()),
+        }
+    }
+
+    pub(super) fn serve(
+        self,
+        config: &Config,
+        roles: &Roles,
+        readiness: &Readiness,
+        metrics: PrometheusHandle,
+        files: u64,
+    ) -> anyhow::Result<Vec<Server>> {
+        let health = || admin::health(readiness.clone());
+        let mut servers = Vec::new();
+        let mut public: Vec<Routes> =
+            roles.admission.iter().map(|admission| admission.routes()).collect();
+        let push = roles.push.iter().map(|push| push.routes()).collect();
+        let orders = roles
+            .worker
+            .iter()
+            .flat_map(|(worker, simulated)| [worker.routes(), simulated.routes()])
+            .collect();
+        let mut add = |listener: Listener, mut routes: Vec<Routes>| -> anyhow::Result<()> {
+            routes.push(health());
+            let router = Router::new(routes, public_settings(config))?;
+            servers.push(Server::on(listener, settings::server(config, files), Arc::new(router))?);
+            Ok(())
+        };
+        for (listener, routes) in [(self.push, push), (self.worker, orders)] {
+            match listener {
+                Some(listener) => add(listener, routes)?,
+                None => public.extend(routes),
+            }
+        }
+        if let Some(listener) = self.public {
+            add(listener, public)?;
+        }
+        let settings = RouterSettings {
+            trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
+            allowed_hosts: Some(admin_hosts(config, self.admin.local_addr())),
+        };
+        let operator = roles.operator.iter().map(|operator| operator.routes());
+        let routes = operator.chain([health(), admin::metrics(metrics)]).collect();
+        let router = Router::new(routes, settings)?;
+        servers.push(Server::on(self.admin, settings::admin_server(config), Arc::new(router))?);
+        Ok(servers)
+    }
+}
+
+fn public_settings(config: &Config) -> RouterSettings {
+    RouterSettings {
+        trusted_proxies: config.admission.trusted_proxies.clone(),
+        allowed_origins: config.admission.allowed_origins.clone(),
+        allowed_hosts: None,
+    }
+}
+
+/// Names the admin address answers to: a page of another name that resolves here gets nothing.
+fn admin_hosts(config: &Config, bound: SocketAddr) -> Vec<String> {
+    let port = bound.port();
+    let mut hosts = vec![bound.to_string(), format!("localhost:{port}")];
+    if bound.ip().is_loopback() || bound.ip().is_unspecified() {
+        hosts.push(format!("127.0.0.1:{port}"));
+        hosts.push(format!("[::1]:{port}"));
+    }
+    hosts.extend(config.admin.hosts.iter().cloned());
+    hosts
+}
