@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -24,6 +24,8 @@ use tokio::{
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Places that links may lead to, at most.
+const PLACES_MAX: usize = 1_024;
 /// Connections of one source address at most; a request beyond waits for one.
 const CONNECTIONS_PER_SOURCE: usize = 4;
 /// Shoppers that share a source address on a loopback target: far below the default limit per address.
@@ -87,6 +89,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) method: Method,
     /// A path, or a whole URL as a link may be.
     pub(crate) path: &'a str,
+    /// How often the asker has turned to another target because one did not answer.
+    pub(crate) turns: u32,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: Option<Value>,
 }
@@ -101,9 +105,18 @@ struct Source {
     idle: Mutex<HashMap<usize, Vec<Sender>>>,
 }
 
+/// An address that is known.
+#[derive(Debug)]
+struct Place {
+    target: Target,
+    address: SocketAddr,
+}
+
 /// All connections of a crowd.
 pub(crate) struct Client {
-    targets: Vec<(Target, SocketAddr)>,
+    /// The targets given, then the places that links led to.
+    places: RwLock<Vec<Arc<Place>>>,
+    n_targets: usize,
     sources: Vec<Source>,
     tls: tokio_rustls::TlsConnector,
     connections: Mutex<JoinSet<()>>,
@@ -111,7 +124,7 @@ pub(crate) struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("targets", &self.targets).finish_non_exhaustive()
+        f.debug_struct("Client").field("targets", &self.n_targets).finish_non_exhaustive()
     }
 }
 
@@ -119,10 +132,12 @@ impl Client {
     pub(crate) async fn new(targets: &[Target], shoppers: u32) -> anyhow::Result<Self> {
         let mut resolved = Vec::new();
         for target in targets {
-            resolved.push((target.clone(), target.address().await?));
+            let address = target.address().await?;
+            resolved.push(Arc::new(Place { target: target.clone(), address }));
         }
-        let loopback =
-            resolved.iter().all(|(_, address)| address.ip().is_loopback() && address.is_ipv4());
+        let loopback = resolved
+            .iter()
+            .all(|place| place.address.ip().is_loopback() && place.address.is_ipv4());
         let n_sources = (shoppers / SHOPPERS_PER_SOURCE).clamp(1, 60_000);
         let sources = (0..n_sources).map(|n| Source {
             bind: loopback.then(|| loopback_source(n)),
@@ -130,23 +145,36 @@ impl Client {
             idle: Mutex::default(),
         });
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self {
-            targets: resolved,
+            n_targets: resolved.len(),
+            places: RwLock::new(resolved),
             sources: sources.collect(),
-            tls: tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls)),
+            tls: tokio_rustls::TlsConnector::from(Arc::new(tls)),
             connections: Mutex::default(),
         })
     }
 
-    /// The target of a shopper.
-    pub(crate) fn target(&self, shopper: u32) -> (usize, &Target) {
-        let n = shopper as usize % self.targets.len();
-        (n, &self.targets[n].0)
+    /// The URL of a path on a shopper's target; a link that is one already stays as it is.
+    pub(crate) fn url(&self, shopper: u32, turns: u32, link: &str) -> String {
+        if !link.starts_with('/') {
+            return link.to_owned();
+        }
+        let place = self.place(self.target(shopper, turns));
+        let scheme = if place.target.tls { "https" } else { "http" };
+        format!("{scheme}://{}{link}", place.target.authority())
+    }
+
+    fn target(&self, shopper: u32, turns: u32) -> usize {
+        shopper.wrapping_add(turns) as usize % self.n_targets
+    }
+
+    fn place(&self, n: usize) -> Arc<Place> {
+        Arc::clone(&self.places.read().unwrap_or_else(PoisonError::into_inner)[n])
     }
 
     /// Asks on behalf of a shopper. An error means that no whole answer came.
@@ -155,7 +183,7 @@ impl Client {
     }
 
     async fn ask_pooled(&self, shopper: u32, ask: Ask<'_>) -> anyhow::Result<Answer> {
-        let (n, _) = self.route(shopper, ask.path)?;
+        let n = self.route(shopper, ask.turns, ask.path).await?;
         let source = self.source(shopper);
         let _permit = source.permits.acquire().await?;
         loop {
@@ -190,33 +218,48 @@ impl Client {
         }
     }
 
-    /// A fresh connection of a shopper, for pushes.
-    pub(crate) async fn dial(&self, shopper: u32) -> anyhow::Result<Box<dyn Wire>> {
-        let (n, _) = self.target(shopper);
-        timeout(ANSWER_WITHIN, self.open(n, self.source(shopper)))
-            .await
-            .context("no connection in time")?
+    /// A fresh connection of a shopper to where a URL points, for pushes.
+    pub(crate) async fn dial(&self, shopper: u32, url: &str) -> anyhow::Result<Box<dyn Wire>> {
+        let open = async {
+            let n = self.route(shopper, 0, url).await?;
+            self.open(n, self.source(shopper)).await
+        };
+        timeout(ANSWER_WITHIN, open).await.context("no connection in time")?
     }
 
     fn source(&self, shopper: u32) -> &Source {
         &self.sources[shopper as usize % self.sources.len()]
     }
 
-    /// Which target a path or link goes to.
-    fn route<'a>(&self, shopper: u32, path: &'a str) -> anyhow::Result<(usize, &'a str)> {
+    /// Where a path or a link goes. A link may lead to a place that is not among the targets: a role on an address of its
+    /// own.
+    async fn route(&self, shopper: u32, turns: u32, path: &str) -> anyhow::Result<usize> {
         if path.starts_with('/') {
-            return Ok((self.target(shopper).0, path));
+            return Ok(self.target(shopper, turns));
         }
         let uri: Uri = path.parse().context("a link that is not a URL")?;
-        let wanted = (uri.host().unwrap_or_default(), uri.port_u16());
-        let known = self.targets.iter().position(|(target, _)| {
-            target.host == wanted.0
-                && Some(target.port) == wanted.1.or(Some(if target.tls { 443 } else { 80 }))
-        });
-        let n = known.with_context(|| {
-            format!("a link to {}, which is not among the targets: add --target", wanted.0)
-        })?;
-        Ok((n, path))
+        let origin = format!(
+            "{}://{}",
+            uri.scheme_str().unwrap_or_default(),
+            uri.authority().map_or("", |authority| authority.as_str())
+        );
+        let target = Target::parse(&origin).context("a link that leads nowhere")?;
+        let known = |places: &Vec<Arc<Place>>| {
+            places.iter().position(|place| {
+                place.target.authority() == target.authority() && place.target.tls == target.tls
+            })
+        };
+        if let Some(n) = known(&self.places.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(n);
+        }
+        let address = target.address().await?;
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = known(&places) {
+            return Ok(n);
+        }
+        ensure!(places.len() < PLACES_MAX, "links lead to more than {PLACES_MAX} places");
+        places.push(Arc::new(Place { target, address }));
+        Ok(places.len() - 1)
     }
 
     fn request(&self, n: usize, ask: &Ask<'_>) -> Request<Full<Bytes>> {
@@ -231,7 +274,7 @@ impl Client {
         if ask.body.is_some() {
             request.headers_mut().insert(header::CONTENT_TYPE, json);
         }
-        if let Ok(host) = self.targets[n].0.authority().parse() {
+        if let Ok(host) = self.place(n).target.authority().parse() {
             request.headers_mut().insert(header::HOST, host);
         }
         request
@@ -250,7 +293,8 @@ impl Client {
     }
 
     async fn open(&self, n: usize, source: &Source) -> anyhow::Result<Box<dyn Wire>> {
-        let (target, address) = &self.targets[n];
+        let place = self.place(n);
+        let Place { target, address } = &*place;
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_nodelay(true)?;
         if let Some(ip) = source.bind {

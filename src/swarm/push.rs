@@ -56,15 +56,10 @@ pub(crate) async fn wait(shopper: &mut Shopper) {
 
 async fn connect(shopper: &Shopper) -> anyhow::Result<WebSocketStream<Box<dyn Wire>>> {
     let crowd = &shopper.crowd;
-    let (_, target) = crowd.client.target(shopper.habits.n);
-    let scheme = if target.tls { "wss" } else { "ws" };
-    let authority = target.authority();
-    let url = format!(
-        "{scheme}://{authority}/v1/sales/{}/push?seen={}",
-        crowd.sale,
-        shopper.record.seen()
-    );
-    let mut request = url.into_client_request()?;
+    let url = crowd.client.url(shopper.habits.n, shopper.turns(), &shopper.push_link);
+    // A WebSocket has a scheme of its own: http becomes ws, https becomes wss.
+    let push = format!("{}?seen={}", url.replacen("http", "ws", 1), shopper.record.seen());
+    let mut request = push.into_client_request()?;
     for (name, value) in shopper.headers() {
         if name != header::COOKIE {
             request.headers_mut().insert(name, value.clone());
@@ -72,7 +67,7 @@ async fn connect(shopper: &Shopper) -> anyhow::Result<WebSocketStream<Box<dyn Wi
     }
     let protocols = HeaderValue::from_str(&format!("sluice.v1, bearer.{}", shopper.token))?;
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocols);
-    let wire = crowd.client.dial(shopper.habits.n).await?;
+    let wire = crowd.client.dial(shopper.habits.n, &url).await?;
     let config = WebSocketConfig::default()
         .read_buffer_size(1024)
         .write_buffer_size(0)

@@ -1,6 +1,12 @@
 //! One shopper: joins, waits by push or poll, pays, and writes down what was said.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -56,6 +62,11 @@ pub(crate) struct Shopper {
     /// Sent with every request: who it is, as a proxy would say, and cookies.
     headers: HeaderMap,
     pub(crate) token: String,
+    /// How often it turned to another target because one did not answer.
+    turns: AtomicU32,
+    /// Where its place is pushed, and where its order is.
+    pub(crate) push_link: String,
+    order_link: Option<String>,
 }
 
 /// Runs a shopper's whole visit. Called off, it keeps what it has seen.
@@ -64,6 +75,9 @@ pub(crate) async fn visit(crowd: Arc<Crowd>, habits: Habits) -> Record {
         headers: identity(habits.n),
         record: Record::of(habits.n),
         token: String::new(),
+        turns: AtomicU32::new(0),
+        push_link: format!("/v1/sales/{}/push", crowd.sale),
+        order_link: None,
         crowd: Arc::clone(&crowd),
         habits,
     };
@@ -190,8 +204,8 @@ impl Shopper {
             return;
         };
         sleep(Duration::from_millis(self.crowd.random.below(THINKS_MS))).await;
-        let payment =
-            self.until_ok(Method::POST, &format!("/v1/orders/{order}/payment"), None).await;
+        let link = self.order_link.clone().unwrap_or_else(|| format!("/v1/orders/{order}"));
+        let payment = self.until_ok(Method::POST, &format!("{link}/payment"), None).await;
         let Some(pay_url) = payment["pay_url"].as_str().map(str::to_owned) else { return };
         let paid =
             self.until_ok(Method::POST, &pay_url, Some(json!({ "result": "succeed" }))).await;
@@ -201,7 +215,7 @@ impl Shopper {
         self.record.paid = true;
         let mut pause = Duration::from_millis(100);
         loop {
-            let seen = self.until_ok(Method::GET, &format!("/v1/orders/{order}"), None).await;
+            let seen = self.until_ok(Method::GET, &link, None).await;
             let state = seen["state"].as_str().unwrap_or("unknown").to_owned();
             self.record.order_state = Some(state.clone());
             if matches!(state.as_str(), "fulfilled" | "closed" | "refunded" | "failed" | "unknown")
@@ -247,6 +261,12 @@ impl Shopper {
         self.record.take_entry(object, now);
         if let Some(token) = object["token"].as_str() {
             token.clone_into(&mut self.token);
+        }
+        if let Some(push) = object["links"]["push"].as_str() {
+            push.clone_into(&mut self.push_link);
+        }
+        if let Some(order) = object["links"]["order"].as_str() {
+            self.order_link = Some(order.to_owned());
         }
         let progress = &self.crowd.progress;
         if called.is_none() && self.record.called.is_some() {
@@ -296,7 +316,18 @@ impl Shopper {
         {
             headers.insert(header::AUTHORIZATION, bearer);
         }
-        self.crowd.client.ask(self.habits.n, Ask { method, path, headers: &headers, body }).await
+        let turns = self.turns();
+        let ask = Ask { method, path, turns, headers: &headers, body };
+        let answered = self.crowd.client.ask(self.habits.n, ask).await;
+        if answered.is_err() {
+            // Whoever is not answered tries another door.
+            self.turns.fetch_add(1, Ordering::Relaxed);
+        }
+        answered
+    }
+
+    pub(crate) fn turns(&self) -> u32 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Headers of a push request.
