@@ -9,7 +9,7 @@
 //! | `line:over`, `line:strangers` | settled places and settlements, oldest first | `settled_places_max` each; the ledger knows the others |
 //! | `gate` | the gate itself, its levels and holds | the holds that are live, and the next |
 //! | `gate:over` | holds that are over, oldest first | `holds_over_max`; the ledger knows the others |
-//! | `worked`, `worked:order` | entries reserved for before their call was heard of | [`WORKED_MAX`](line::WORKED_MAX) |
+//! | `worked`, `worked:order` | entries reserved for before their call was heard of | the latest 65,536 |
 //!
 //! A sale's keys stay until the sale is forgotten. Limits that buyers and devices share are not kept here yet; they would
 //! be checked at the head of the join script, in keys of the same tag.
@@ -23,7 +23,7 @@
 //!
 //! **Time.** Every call has a deadline; one that passed it is unknown and may be repeated, for every script can be. A
 //! connection that falls silent is noticed by a watch of its own and replaced, and while there is none, or too many calls
-//! in a row were left unanswered, calls fail at once. See [`link`].
+//! in a row were left unanswered, calls fail at once.
 
 use std::{fmt, sync::Arc, time::Duration};
 

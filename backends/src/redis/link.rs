@@ -35,7 +35,8 @@ mod keep;
 
 /// The backend's name in the metrics.
 const BACKEND: &str = "redis";
-/// After so many calls in a row without an answer, calls fail at once until the server gives a sign of life.
+/// After so many calls in a row without an answer, calls fail at once until the server gives a sign of life. Not on a
+/// cluster.
 const UNANSWERED_MAX: u32 = 4;
 /// How long closing waits for the tasks; they hold nothing that would be lost.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -124,7 +125,9 @@ impl Link {
 
     async fn ask(&self, call: &Call) -> PortResult<Value> {
         let live = self.live.load_full().ok_or(CallFault::Away)?;
-        if self.unanswered.load(Ordering::Relaxed) >= UNANSWERED_MAX {
+        // The nodes of a cluster fail apart from each other: a silent one must not shut the others off.
+        let one = matches!(live.wire, Wire::One(_));
+        if one && self.unanswered.load(Ordering::Relaxed) >= UNANSWERED_MAX {
             return Err(CallFault::Breaker.into());
         }
         let _permit = self.permits.try_acquire().map_err(|_| PortError::Full)?;

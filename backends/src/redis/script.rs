@@ -64,7 +64,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    PROBE: "probe" = ["probe"];
+    PROBE: "probe" = ["shared", "probe"];
     LINE_WARM: "line.warm" = ["shared", "line_warm"];
     LINE_EXTEND: "line.extend" = ["shared", "flight", "places", "line_extend"];
     LINE_JOIN: "line.join" = ["shared", "flight", "places", "line_join"];

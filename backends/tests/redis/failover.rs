@@ -1,11 +1,15 @@
 //! A primary is replaced: by sentinels, and in a cluster. The backend follows without a restart, finds the line cold, and
 //! goes on when it is warmed again.
 
+use std::sync::Arc;
+
 use sluice_backends::redis::{OpenError, Redis, RedisOptions, Topology};
 use sluice_core::{
-    ids::Epoch,
-    ports::{PortError, Reserved},
+    ids::{Epoch, SaleId, Seq},
+    line::Cursor,
+    ports::{Block, PortError, Reserved},
 };
+use tokio::task::JoinSet;
 
 use crate::{
     raw::Raw,
@@ -105,9 +109,35 @@ async fn a_cluster_leaves_a_frozen_primary() {
     let urls = servers.word("REDIS_CLUSTER_URLS").to_owned();
     let redis = opened(&urls, Topology::Cluster).await;
     let owner = owner_of_the_line(&urls);
+    let elsewhere = sale_elsewhere(&redis, &urls, owner).await;
     servers.order(&format!("pause redis-cluster-{owner}"));
+    // The sales of other nodes go on, however many calls the frozen one leaves unanswered.
+    let mut frozen = JoinSet::new();
+    for n in 0..8 {
+        let line = Arc::clone(&redis.line);
+        frozen.spawn(async move { try_join(&*line, &format!("frozen-{n}")).await });
+    }
+    assert!(frozen.join_all().await.iter().all(Result::is_err));
+    until("the other sale", async || redis.line.snapshot(&elsewhere).await.ok()).await;
+    let here = redis.line.snapshot(&sale()).await;
+    assert!(matches!(here, Err(PortError::Unavailable(_))), "{here:?}");
     assert_follows(&redis).await;
     redis.close().await;
+}
+
+/// A warm sale whose keys another node has.
+async fn sale_elsewhere(redis: &Redis, urls: &str, owner: usize) -> SaleId {
+    let url = urls.split(',').nth(owner - 1).unwrap();
+    for n in 0..100 {
+        let sale = SaleId::new(&format!("other-{n}")).unwrap();
+        let block = Block { from: Seq(1), to: Seq(9) };
+        redis.line.warm(&sale, Epoch(1), Some((block, Cursor::default()))).await.unwrap();
+        let there = Raw::to(url).try_tell::<i64>(&format!("EXISTS sluice:{{{sale}}}:line"));
+        if there != Ok(1) {
+            return sale;
+        }
+    }
+    panic!("one node has everything")
 }
 
 /// The number of the primary that has the sale's keys.
