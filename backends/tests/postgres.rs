@@ -13,8 +13,6 @@ mod constraints;
 mod house;
 #[path = "postgres/limits.rs"]
 mod limits;
-#[path = "postgres/measure.rs"]
-mod measure;
 #[path = "postgres/migrations.rs"]
 mod migrations;
 #[path = "postgres/opening.rs"]
