@@ -13,7 +13,6 @@ mod constraints;
 mod house;
 #[path = "postgres/limits.rs"]
 mod limits;
-#[path = "postgres/measure.rs"]
 #[path = "postgres/migrations.rs"]
 mod migrations;
 #[path = "postgres/opening.rs"]

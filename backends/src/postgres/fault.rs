@@ -63,9 +63,9 @@ impl Fault {
     /// Whether the server itself was not to be had, as against an answer we did not like.
     pub(super) fn is_outage(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Late(_) | Self::Busy(_) => true,
+            Self::Connect(_) | Self::Late(_) => true,
             Self::Sql(_) => self.remedy() == Remedy::Reconnect,
-            Self::Raced | Self::Closing => false,
+            Self::Busy(_) | Self::Raced | Self::Closing => false,
         }
     }
 }

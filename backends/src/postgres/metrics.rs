@@ -50,3 +50,32 @@ pub(super) fn set_usage(usage: Usage) {
         metrics::gauge!(CONNECTIONS, "backend" => BACKEND, "state" => state).set(f64::from(count));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn names_and_labels_are_those_of_the_contract() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            record("ledger.hold", Duration::from_millis(2));
+            set_up(true);
+            count_repeat();
+            set_usage(Usage { busy: 3, idle: 2, awaited: 1 });
+        });
+        let text = handle.render();
+        for line in [
+            r#"sluice_backend_seconds_count{backend="postgres",op="ledger.hold"} 1"#,
+            r#"sluice_backend_up{backend="postgres"} 1"#,
+            r#"sluice_backend_repeats_total{backend="postgres"} 1"#,
+            r#"sluice_backend_connections{backend="postgres",state="awaited"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

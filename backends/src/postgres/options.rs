@@ -12,7 +12,8 @@ use super::open::OpenError;
 /// How the ledger's database is reached. The defaults suit one process of a busy sale.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    /// `postgres://user:password@host:port/database`, with `?sslmode=require` and the like.
+    /// `postgres://user:password@host:port/database`, with `?sslmode=require` and the like. Straight to the server: a pooler
+    /// that shares sessions between transactions would lose their limits and prepared statements.
     pub url: String,
     /// Connections of this process; beyond it an operation waits. Default 8: writers of one sale queue at its stock, so
     /// that more of them add latency, not speed.

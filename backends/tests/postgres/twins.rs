@@ -30,16 +30,54 @@ fn told(reply: &HoldReply) -> (EntryId, Outcome, Option<OrderId>) {
     }
 }
 
+/// There is less than is asked for: stock is locked before it is looked at.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_same_turns_held_by_two_processes_make_one_order_each() {
-    const STOCK: u64 = 400;
+async fn scarce_goods_asked_for_by_two_processes_make_one_order_each() {
+    the_same_turns_held_twice(400, 400).await;
+}
+
+/// There is plenty: nobody locks anything before the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn plenty_asked_for_by_two_processes_makes_one_order_each() {
+    the_same_turns_held_twice(1_000_000, BUYERS).await;
+}
+
+/// It begins as plenty and becomes scarce under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn goods_that_run_out_under_two_processes_are_never_oversold() {
+    const STOCK: u64 = 3_000;
     let url = new_database(Server::shared().await).await;
     let (one, other) = (open(&url).await, open(&url).await);
     let sale = make_sale(&*one.ledger(), STOCK).await;
-    // Every buyer comes twice, as two entries; every turn is delivered to both processes, in different batches and orders,
-    // and each time the worker has another order in mind.
+    let mut workers = JoinSet::new();
+    for n in 0..6_u64 {
+        let ledger = if n % 2 == 0 { one.ledger() } else { other.ledger() };
+        let sale = sale.clone();
+        workers.spawn(async move {
+            let mut orders = 0;
+            for round in 0..32 {
+                let from = n * 10_000 + round * 20;
+                let replies = ledger.hold(&sale, turns(from..from + 20)).await.unwrap();
+                orders += orders_of(&replies).len() as u64;
+            }
+            orders
+        });
+    }
+    let orders: u64 = workers.join_all().await.into_iter().sum();
+    assert_eq!(orders, STOCK, "of 3,840 turns, to the last unit");
+    assert_balanced(&*one.ledger(), &sale).await;
+}
+
+const BUYERS: u64 = 450;
+
+/// Every buyer comes twice, as two entries; every turn is delivered to both processes, in different batches and orders, and
+/// each time the worker has another order in mind.
+async fn the_same_turns_held_twice(stock: u64, due: u64) {
+    let url = new_database(Server::shared().await).await;
+    let (one, other) = (open(&url).await, open(&url).await);
+    let sale = make_sale(&*one.ledger(), stock).await;
     let all: Vec<HoldRequest> =
-        (0..900).map(|seq| request(entry(seq, &format!("buyer-{}", seq % 450)))).collect();
+        (0..900).map(|seq| request(entry(seq, &format!("buyer-{}", seq % BUYERS)))).collect();
     let mut workers = JoinSet::new();
     for n in 0..6 {
         let ledger = if n % 2 == 0 { one.ledger() } else { other.ledger() };
@@ -67,14 +105,14 @@ async fn the_same_turns_held_by_two_processes_make_one_order_each() {
     }
     assert_eq!(outcomes.len(), all.len());
     let orders: BTreeSet<OrderId> = outcomes.values().filter_map(|(_, order)| *order).collect();
-    assert_eq!(orders.len() as u64, STOCK, "to the last unit, and not beyond");
+    assert_eq!(orders.len() as u64, due, "to the last unit, and not beyond");
     let settled = replies.iter().filter(|reply| matches!(reply, HoldReply::Settled { .. })).count();
     assert_eq!(settled, all.len(), "each is settled by one call");
     let mut shell = connect(&url).await;
     let twice =
         "SELECT count(*) FROM (SELECT 1 FROM orders GROUP BY buyer HAVING count(*) > 1) AS twice";
     assert_eq!(number(&mut shell, twice).await, 0, "no buyer has two");
-    assert_eq!(number(&mut shell, "SELECT count(*) FROM orders").await, STOCK as i64);
+    assert_eq!(number(&mut shell, "SELECT count(*) FROM orders").await, due as i64);
     assert_balanced(&*one.ledger(), &sale).await;
 }
 
@@ -125,10 +163,11 @@ async fn paying_closing_and_sweeping_by_two_processes_keep_the_balance() {
     let (mut paid, mut closed) = (0, 0);
     for order in orders {
         let order = ledger.order(order).await.unwrap().unwrap();
-        match order.state {
-            OrderState::Paid => paid += 1,
-            OrderState::Closed => closed += 1,
-            other => panic!("neither paid nor closed: {other:?}"),
+        if order.state == OrderState::Paid {
+            paid += 1;
+        } else {
+            assert_eq!(order.state, OrderState::Closed, "neither paid nor closed");
+            closed += 1;
         }
         assert!(order.history.is_sorted_by_key(|change| change.at));
     }

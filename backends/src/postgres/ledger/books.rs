@@ -1,4 +1,8 @@
-//! What a batch of turns is decided on: the sale, its stock under a lock, what is known of the entries and their buyers.
+//! What a batch of turns is decided on: the sale, its stock, what is known of the entries and their buyers.
+//!
+//! While there is plenty of everything a batch asks for, a glance at the stock is enough: nobody is refused for want of goods,
+//! and the balance is taken at the very end, if it is still there. So batches of one sale run side by side and queue only for
+//! their commits. When stock gets scarce, it is locked before it is looked at.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -16,6 +20,18 @@ use crate::postgres::{
     fault::Fault,
 };
 
+/// Stock is plenty when it would do for so many batches like this one.
+const PLENTY: u64 = 32;
+
+/// How the stock is looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Look {
+    /// At a glance if there is plenty.
+    Glance,
+    /// Under a lock: nobody else takes of it until the transaction ends.
+    Lock,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Books {
@@ -25,18 +41,28 @@ pub(super) struct Books {
     pub(super) known: HashMap<EntryId, Known>,
     /// Buyers with a live order in this sale.
     pub(super) live: HashSet<BuyerId>,
-    /// Units that can be held, of the SKUs that are asked for. Nobody else takes of them until the transaction ends.
+    /// Units that can be held, of the SKUs that are asked for.
     pub(super) available: BTreeMap<SkuId, u64>,
 }
 
-/// Locks the stock that is asked for, in key order; then reads, so that everything is as the last holder of the lock left it.
-/// `None` when there is no such sale.
+/// Looks at the stock that is asked for, locking it in key order unless there is plenty; then reads the rest, so that it is as
+/// the last holder of the lock left it. `None` when there is no such sale.
 pub(super) async fn read(
     connection: &mut PgConnection,
     sale: &SaleId,
     requests: &[HoldRequest],
+    look: Look,
 ) -> Result<Option<Books>, Fault> {
-    let available = lock_stock(connection, sale, requests).await?;
+    let wanted = wanted(requests);
+    let seen = match look {
+        Look::Glance => stock(connection, sql!("hold/stock"), sale, &wanted).await?,
+        Look::Lock => BTreeMap::new(),
+    };
+    let available = if look == Look::Glance && is_plenty(&seen, &wanted) {
+        seen
+    } else {
+        stock(connection, sql!("hold/lock_stock"), sale, &wanted).await?
+    };
     let buyers: BTreeSet<&str> =
         requests.iter().map(|request| request.line_entry.buyer.as_str()).collect();
     let looked = sqlx::query(sql!("hold/look"))
@@ -56,19 +82,32 @@ pub(super) async fn read(
     }))
 }
 
-async fn lock_stock(
+/// Units that are asked for, by SKU.
+fn wanted(requests: &[HoldRequest]) -> BTreeMap<&SkuId, u64> {
+    let mut wanted = BTreeMap::new();
+    for item in requests.iter().flat_map(|request| request.line_entry.basket.items()) {
+        *wanted.entry(&item.sku).or_default() += u64::from(item.quantity);
+    }
+    wanted
+}
+
+fn is_plenty(seen: &BTreeMap<SkuId, u64>, wanted: &BTreeMap<&SkuId, u64>) -> bool {
+    wanted.iter().all(|(sku, units)| {
+        seen.get(*sku).is_some_and(|available| *available >= units.saturating_mul(PLENTY))
+    })
+}
+
+/// What is available of the SKUs that are wanted; foreign ones are left out.
+async fn stock(
     connection: &mut PgConnection,
+    statement: &'static str,
     sale: &SaleId,
-    requests: &[HoldRequest],
+    wanted: &BTreeMap<&SkuId, u64>,
 ) -> Result<BTreeMap<SkuId, u64>, Fault> {
-    let items = requests.iter().flat_map(|request| request.line_entry.basket.items());
-    let skus: BTreeSet<&str> = items.map(|item| item.sku.as_str()).collect();
-    let locked = sqlx::query(sql!("hold/lock_stock"))
-        .bind(sale.as_str())
-        .bind(Vec::from_iter(skus))
-        .fetch_all(connection)
-        .await?;
-    let available = locked.iter().map(|row| Ok((text(row, 0)?, whole(row, 1)?)));
+    let skus: Vec<&str> = wanted.keys().map(|sku| sku.as_str()).collect();
+    let asked = sqlx::query(statement).bind(sale.as_str()).bind(skus);
+    let rows = asked.fetch_all(connection).await?;
+    let available = rows.iter().map(|row| Ok((text(row, 0)?, whole(row, 1)?)));
     Ok(available.collect::<sqlx::Result<_>>()?)
 }
 

@@ -146,3 +146,6 @@ fn settled(
         changed_at: books.now,
     }
 }
+
+#[cfg(test)]
+mod tests;

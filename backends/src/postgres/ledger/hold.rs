@@ -1,13 +1,14 @@
-//! The hold: a batch of turns becomes orders, or honest noes, in one transaction of a few statements over arrays. The stock
-//! is locked in key order and granted by looking; every row that others may insert too comes in an order that all writers
-//! share; balances are written last.
+//! The hold: a batch of turns becomes orders, or honest noes, in one transaction of a few statements over arrays. Stock is
+//! granted by looking, in order of `seq`; every row that others may insert too comes in an order that all writers share;
+//! balances are written last, ascending by SKU.
 //!
-//! The constraints of the schema are the last line. A batch that trips one, which its own look had let pass, is done again in
-//! halves until the turn that trips it stands alone and is answered by looking up why.
+//! The constraints of the schema are the last line. A batch that was overtaken, or that trips a constraint which its look had
+//! let pass, is done again under a lock on its stock; if it still trips one, in halves, until the turn that trips it stands
+//! alone and is answered by looking up why.
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, PoisonError},
 };
 
 use sluice_core::{
@@ -20,7 +21,7 @@ use sqlx::{PgConnection, types::Uuid};
 
 use super::{
     SqlLedger,
-    books::{self, Books},
+    books::{self, Books, Look},
     entries::{self, Verdict},
     grant::{Grant, Plan, decide},
 };
@@ -38,8 +39,29 @@ const HELD: &str = "Your goods are set aside until the payment deadline.";
 struct Batch {
     sale: SaleId,
     requests: Vec<HoldRequest>,
-    /// It tripped a constraint: now it is done in halves.
-    in_halves: AtomicBool,
+    manner: Mutex<Manner>,
+}
+
+/// How a batch is tried; each time it fails, more carefully.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Manner {
+    AtAGlance,
+    UnderLock,
+    InHalves,
+}
+
+impl Batch {
+    fn new(sale: &SaleId, requests: Vec<HoldRequest>) -> Self {
+        Self { sale: sale.clone(), requests, manner: Mutex::new(Manner::AtAGlance) }
+    }
+
+    fn manner(&self) -> Manner {
+        *self.manner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_time(&self, manner: Manner) {
+        *self.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
+    }
 }
 
 /// Settles turns in order of `seq`; replies in the order of `requests`.
@@ -54,7 +76,7 @@ pub(super) async fn in_batches(
     let mut replies = Vec::with_capacity(rest.len());
     while !rest.is_empty() {
         let later = rest.split_off(rest.len().min(TURNS_MAX));
-        let batch = Batch { sale: sale.clone(), requests: rest, in_halves: AtomicBool::new(false) };
+        let batch = Batch::new(sale, rest);
         let held = ledger
             .write("ledger.hold", batch, |connection, batch| Box::pin(hold(connection, batch)));
         replies.extend(held.await?);
@@ -66,14 +88,26 @@ pub(super) async fn in_batches(
 }
 
 async fn hold(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<HoldReply>, Fault> {
-    if batch.in_halves.load(Ordering::Relaxed) {
-        return halves(connection, &batch.sale, &batch.requests).await;
-    }
-    match settle(connection, &batch.sale, &batch.requests).await {
+    let Batch { sale, requests, .. } = batch;
+    let manner = batch.manner();
+    let settled = match manner {
+        Manner::AtAGlance => settle(connection, sale, requests, Look::Glance).await,
+        Manner::UnderLock => settle(connection, sale, requests, Look::Lock).await,
+        Manner::InHalves => return halves(connection, sale, requests).await,
+    };
+    match settled {
+        Err(Fault::Raced) if manner == Manner::AtAGlance => {
+            batch.next_time(Manner::UnderLock);
+            Err(Fault::Raced)
+        }
+        Err(fault) if fault.is_constraint() && manner == Manner::AtAGlance => {
+            batch.next_time(Manner::UnderLock);
+            Err(Fault::Raced)
+        }
         Err(fault) if fault.is_constraint() => {
             let error = StoreError::from(fault);
-            tracing::warn!(sale = %batch.sale, %error, "a batch of turns is done again in halves");
-            batch.in_halves.store(true, Ordering::Relaxed);
+            tracing::warn!(%sale, %error, "a batch of turns is done again in halves");
+            batch.next_time(Manner::InHalves);
             Err(Fault::Raced)
         }
         settled => settled,
@@ -91,7 +125,7 @@ async fn halves(
     let mut parts = vec![requests];
     while let Some(part) = parts.pop() {
         sqlx::raw_sql("SAVEPOINT part").execute(&mut *connection).await?;
-        match settle(connection, sale, part).await {
+        match settle(connection, sale, part, Look::Lock).await {
             Ok(settled) => {
                 sqlx::raw_sql("RELEASE SAVEPOINT part").execute(&mut *connection).await?;
                 replies.extend(settled);
@@ -117,8 +151,9 @@ async fn settle(
     connection: &mut PgConnection,
     sale: &SaleId,
     requests: &[HoldRequest],
+    look: Look,
 ) -> Result<Vec<HoldReply>, Fault> {
-    let Some(mut books) = books::read(connection, sale, requests).await? else {
+    let Some(mut books) = books::read(connection, sale, requests, look).await? else {
         return gone(connection, sale, requests).await;
     };
     let plan = decide(&mut books, requests);
@@ -157,12 +192,15 @@ async fn write(
     write_lines(connection, books, &grants).await?;
     let movements = write_movements(connection, books, &grants).await?;
     for (sku, units) in &plan.taken {
-        sqlx::query(sql!("hold/take_stock"))
+        let taken = sqlx::query(sql!("hold/take_stock"))
             .bind(sale.as_str())
             .bind(sku.as_str())
             .bind(int(*units))
             .execute(&mut *connection)
             .await?;
+        if taken.rows_affected() != 1 {
+            return Err(Fault::Raced);
+        }
     }
     Ok(movements)
 }
@@ -287,7 +325,7 @@ async fn look_up(
     request: &HoldRequest,
 ) -> Result<HoldReply, Fault> {
     let alone = std::slice::from_ref(request);
-    let Some(mut books) = books::read(connection, sale, alone).await? else {
+    let Some(mut books) = books::read(connection, sale, alone, Look::Lock).await? else {
         return Err(Fault::Raced);
     };
     let mut plan = decide(&mut books, alone);

@@ -1,0 +1,1 @@
+SELECT sku, available FROM stock WHERE sale = $1 AND sku = ANY($2)
