@@ -49,7 +49,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use house::Home;
+use house::{Afterwards, Home};
 use server::Server;
 
 /// How long anything that must come may take on a busy machine.
@@ -75,7 +75,7 @@ async fn fault(verb: &'static str) {
 
 /// A virtual host of its own.
 async fn home() -> Home {
-    settling_home(RabbitmqOptions::default().settle_after_declaring).await
+    settling_home(RabbitmqOptions::default().settle_time).await
 }
 
 /// One whose queues are used as soon as they are declared.
@@ -87,7 +87,7 @@ async fn settling_home(settle: Duration) -> Home {
     // A test that failed may have left the broker down, or frozen.
     fault("up").await;
     fault("resume").await;
-    Home::new(server().await, settle).await
+    Home::new(server().await, settle, Afterwards::Leave).await
 }
 
 fn drop_sale() -> SaleId {

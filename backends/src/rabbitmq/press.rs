@@ -43,7 +43,7 @@ impl Kit for Press {
     async fn prepare(wire: &Arc<Wire>, shared: &Arc<Shared>) -> Result<Self, OpenError> {
         let limit = shared.options.answer_timeout;
         let declared = topology::declare(wire, limit).await?;
-        topology::settle(declared, shared.options.settle_after_declaring).await;
+        topology::settle(declared, shared.options.settle_time).await;
         let setup = |source| OpenError::Setup {
             at: wire.address().to_string(),
             what: "opening its channels".into(),
