@@ -2,7 +2,7 @@
 //!
 //! Three connections: one publishes, one consumes turns and listens to the bulletin, one drains; a broker that is short of
 //! memory holds up publishers, and must not hold up acknowledgements with them. Only a drain publishes where it consumes:
-//! its releases must end with its right to them. Each connection is dialled again by itself ([`link`]); what was under
+//! its releases must end with its right to them. Each connection is dialled again by itself; what was under
 //! way when one ended is unknown, and is repeated by whoever asked.
 
 use std::{
