@@ -2,7 +2,7 @@
 //!
 //! Three connections: one publishes, one consumes turns and listens to the bulletin, one drains; a broker that is short of
 //! memory holds up publishers, and must not hold up acknowledgements with them. Only a drain publishes where it consumes:
-//! its releases must end with its right to them. Each connection is dialled again by itself ([`link`]); what was under
+//! its releases must end with its right to them. Each connection is dialled again by itself; what was under
 //! way when one ended is unknown, and is repeated by whoever asked.
 
 use std::{
@@ -91,9 +91,9 @@ pub struct RabbitmqOptions {
     pub drain_messages_max: u16,
     /// Notices a listener may fall behind; beyond it the oldest are missed. Default 4,096.
     pub bulletin_notices_max: usize,
-    /// How long a queue that was made just now is left alone: the broker writes down late that it exists. Default 1 s;
-    /// less only where no broker is killed.
-    pub settle_after_declaring: Duration,
+    /// How long a queue that was made just now is left alone: the broker writes down late that it exists. Three times as
+    /// long nothing is removed over a new connection. Default 1 s; less only where no broker is killed.
+    pub settle_time: Duration,
     /// How often messages without a queue are looked for. Default 5 s.
     pub alarm_every: Duration,
 }
@@ -115,7 +115,7 @@ impl Default for RabbitmqOptions {
             calls_max: 2_048,
             drain_messages_max: 1_024,
             bulletin_notices_max: 4_096,
-            settle_after_declaring: Duration::from_secs(1),
+            settle_time: Duration::from_secs(1),
             alarm_every: Duration::from_secs(5),
         }
     }

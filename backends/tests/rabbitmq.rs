@@ -19,14 +19,14 @@ use sluice_core::ports::{
     conformance::{Narrowed, Queues},
 };
 
-use house::{Handles, Home};
+use house::{Afterwards, Handles, Home};
 use server::Server;
 
 /// The one broker of these tests.
 async fn home() -> Home {
     static SERVER: OnceLock<Server> = OnceLock::new();
     let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(Server::start)).await.unwrap();
-    Home::new(server, Duration::ZERO).await
+    Home::new(server, Duration::ZERO, Afterwards::Remove).await
 }
 
 async fn queues() -> Narrowed<Home, Queues> {

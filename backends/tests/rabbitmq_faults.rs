@@ -49,7 +49,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use house::Home;
+use house::{Afterwards, Home};
 use server::Server;
 
 /// How long anything that must come may take on a busy machine.
@@ -73,12 +73,21 @@ async fn fault(verb: &'static str) {
     tokio::task::spawn_blocking(move || server.fault(verb)).await.unwrap();
 }
 
-/// A virtual host of its own. A test that failed may have left the broker down, or frozen.
+/// A virtual host of its own.
 async fn home() -> Home {
+    settling_home(RabbitmqOptions::default().settle_time).await
+}
+
+/// One whose queues are used as soon as they are declared.
+async fn hasty_home() -> Home {
+    settling_home(Duration::ZERO).await
+}
+
+async fn settling_home(settle: Duration) -> Home {
+    // A test that failed may have left the broker down, or frozen.
     fault("up").await;
     fault("resume").await;
-    let settle = RabbitmqOptions::default().settle_after_declaring;
-    Home::new(server().await, settle).await
+    Home::new(server().await, settle, Afterwards::Leave).await
 }
 
 fn drop_sale() -> SaleId {

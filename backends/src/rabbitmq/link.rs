@@ -44,6 +44,7 @@ pub(super) struct Wire {
     plug: Arc<Plug>,
     over: CancellationToken,
     address: Address,
+    since: Instant,
 }
 
 impl fmt::Debug for Wire {
@@ -66,6 +67,11 @@ impl Wire {
     /// Cancelled when the generation ends. Cancelling it ends the generation.
     pub(super) fn over(&self) -> &CancellationToken {
         &self.over
+    }
+
+    /// When it was opened.
+    pub(super) fn since(&self) -> Instant {
+        self.since
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -225,7 +231,13 @@ impl Dialer {
         let connection = dial::connect(address, &settings, &plug).await?;
         let events: Events = Box::pin(connection.events_listener());
         let over = shared.stop.child_token();
-        let wire = Arc::new(Wire { connection, plug, over, address: address.clone() });
+        let wire = Arc::new(Wire {
+            connection,
+            plug,
+            over,
+            address: address.clone(),
+            since: Instant::now(),
+        });
         match K::prepare(&wire, shared).await {
             Ok(kit) => Ok((Arc::new(Live { wire, kit }), events)),
             Err(error) => {

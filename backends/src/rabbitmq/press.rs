@@ -43,7 +43,7 @@ impl Kit for Press {
     async fn prepare(wire: &Arc<Wire>, shared: &Arc<Shared>) -> Result<Self, OpenError> {
         let limit = shared.options.answer_timeout;
         let declared = topology::declare(wire, limit).await?;
-        topology::settle(declared, shared.options.settle_after_declaring).await;
+        topology::settle(declared, shared.options.settle_time).await;
         let setup = |source| OpenError::Setup {
             at: wire.address().to_string(),
             what: "opening its channels".into(),
@@ -107,7 +107,8 @@ pub(super) fn bury_foreign(
     then: impl FnOnce() + Send + 'static,
 ) {
     super::metrics::foreign(&source);
-    tracing::error!(queue = source, reason, "a message that is not ours is set aside");
+    // The reason may quote the message: it goes with it, and is not logged.
+    tracing::error!(queue = source, "a message that is not ours is buried; its headers say why");
     let (clock, limit) = (Arc::clone(&shared.clock), shared.options.answer_timeout);
     shared.tasks.spawn(async move {
         let bury = async {

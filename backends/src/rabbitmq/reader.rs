@@ -23,11 +23,12 @@ impl Reader {
     /// Waits for the next delivery. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Delivery, Fault> {
         let Some(consumer) = &mut self.consumer else { return Err(Fault::Ended) };
-        tokio::select! {
+        let delivery = tokio::select! {
             biased;
             () = self.over.cancelled() => Err(Fault::Ended),
             delivery = consumer.next() => judge(delivery),
-        }
+        };
+        self.mark(delivery)
     }
 
     /// A delivery if one is there.
@@ -36,7 +37,16 @@ impl Reader {
         if self.over.is_cancelled() {
             return Err(Fault::Ended);
         }
-        consumer.next().now_or_never().map(judge).transpose()
+        let delivery = consumer.next().now_or_never().map(judge).transpose();
+        self.mark(delivery)
+    }
+
+    /// Who is given nothing any more has lost the queue, and must not use the channel either.
+    fn mark<T>(&self, read: Result<T, Fault>) -> Result<T, Fault> {
+        if read.is_err() {
+            self.over.cancel();
+        }
+        read
     }
 }
 

@@ -281,12 +281,13 @@ impl Declarer {
             return OpenError::Setup { at, what, source: Box::new(fault) };
         };
         let (code, source) = (reply_code(&source), Box::new(source));
+        let elsewise = |source| Box::new(Fault::Refused { what: "a declaration", source });
         match code {
             PRECONDITION_FAILED => OpenError::Mismatch { kind, name, vhost, source },
             ACCESS_REFUSED => {
                 OpenError::Denied { kind, name, vhost, user: address.user().into(), source }
             }
-            _ => OpenError::Handshake { at, source },
+            _ => OpenError::Setup { at, what, source: elsewise(*source) },
         }
     }
 

@@ -13,6 +13,8 @@ use sluice_core::{
     ports::{Drain, PortError, PortResult, WaitingQueue},
 };
 
+use tokio::time::sleep_until;
+
 use super::{
     Shared,
     fault::Fault,
@@ -63,7 +65,7 @@ impl Waiting {
     async fn make(&self, live: &Live<Press>, sale: &SaleId) -> Result<(), Fault> {
         let limit = self.shared.options.answer_timeout;
         let declared = topology::declare_waiting(&live.wire, sale, limit).await?;
-        topology::settle(declared, self.shared.options.settle_after_declaring).await;
+        topology::settle(declared, self.shared.options.settle_time).await;
         Ok(())
     }
 }
@@ -107,6 +109,8 @@ impl WaitingQueue for Waiting {
         locked(&self.declared).remove(sale);
         let live = self.press.live()?;
         live.kit.forget(sale);
+        // A broker that has just started may lose all its dead-lettering when queues are deleted too soon (3.10.8).
+        sleep_until(live.wire.since() + self.shared.options.settle_time * 3).await;
         let limit = self.shared.options.answer_timeout;
         Ok(topology::remove_waiting(&live.wire, sale, limit).await?)
     }

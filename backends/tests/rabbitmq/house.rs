@@ -17,22 +17,36 @@ use sluice_core::ports::{Bulletin, TurnQueue, WaitingQueue, conformance::House};
 
 use crate::server::Server;
 
+/// What becomes of the virtual host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(dead_code, reason = "each test binary does the one or the other")]
+pub(crate) enum Afterwards {
+    Remove,
+    /// For brokers that are killed: RabbitMQ 3.10.8 may lose its dead-lettering when queues are deleted soon after.
+    Leave,
+}
+
 /// See the module.
 pub(crate) struct Home {
     server: &'static Server,
     settle: Duration,
+    afterwards: Afterwards,
     vhost: String,
     backend: Option<Rabbitmq>,
 }
 
 impl Home {
     /// `settle`: how long new queues are left alone; nothing, where no broker is killed.
-    pub(crate) async fn new(server: &'static Server, settle: Duration) -> Self {
+    pub(crate) async fn new(
+        server: &'static Server,
+        settle: Duration,
+        afterwards: Afterwards,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let vhost = format!("house-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let name = vhost.clone();
         tokio::task::spawn_blocking(move || server.make_vhost(&name)).await.unwrap();
-        let mut home = Self { server, settle, vhost, backend: None };
+        let mut home = Self { server, settle, afterwards, vhost, backend: None };
         home.backend = Some(home.open().await.unwrap());
         home
     }
@@ -45,7 +59,7 @@ impl Home {
         RabbitmqOptions {
             urls: vec![self.url()],
             start_timeout: Duration::from_secs(30),
-            settle_after_declaring: self.settle,
+            settle_time: self.settle,
             ..RabbitmqOptions::default()
         }
     }
@@ -94,7 +108,7 @@ impl House for Home {
 impl Drop for Home {
     fn drop(&mut self) {
         drop(self.backend.take());
-        if !std::thread::panicking() {
+        if self.afterwards == Afterwards::Remove && !std::thread::panicking() {
             self.server.remove_vhost(&self.vhost);
         }
     }

@@ -2,9 +2,10 @@
 
 use lapin::{
     BasicProperties,
+    options::{BasicGetOptions, BasicRejectOptions},
     types::{AMQPValue, FieldTable},
 };
-use sluice_core::ports::conformance::House as _;
+use sluice_core::{event::Turn, ports::conformance::House as _};
 
 use crate::{alone, drop_sale, entry, home, raw::Raw, soon, turn, until};
 
@@ -69,4 +70,29 @@ async fn foreign_messages_are_buried_with_a_reason_and_stall_nobody() {
     junk.sort();
     assert_eq!(bodies, junk, "as they were");
     raw.close().await;
+}
+
+/// What an order backend of somebody's own does with a turn it cannot read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_that_a_consumer_rejects_is_buried_by_the_broker() {
+    let _alone = alone().await;
+    let home = home().await;
+    let (ports, sale) = (home.port(), drop_sale());
+    ports.waiting.declare(&sale).await.unwrap();
+    let drain = soon("the drain", ports.waiting.drain(&sale)).await.unwrap();
+    drain.outlet.release(vec![turn(1)]).await.unwrap();
+    let raw = Raw::connect(&home.url()).await;
+    let plain = BasicGetOptions::default();
+    let taken = raw.channel.basic_get("sluice.turns".into(), plain).await.unwrap().unwrap();
+    assert_eq!(taken.delivery.data, turn_json(&taken.delivery.data));
+    let for_good = BasicRejectOptions { requeue: false };
+    raw.channel.basic_reject(taken.delivery.delivery_tag, for_good).await.unwrap();
+    until("the burial", async || (raw.ready("sluice.dead").await == 1).then_some(())).await;
+    assert_eq!(raw.ready("sluice.unrouted").await, 0);
+    raw.close().await;
+}
+
+/// The same turn, written again.
+fn turn_json(body: &[u8]) -> Vec<u8> {
+    Turn::from_json(body).unwrap().to_json().unwrap()
 }

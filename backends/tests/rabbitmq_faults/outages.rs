@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{PATIENCE, alone, drop_sale, entry, fault, home, soon, timed, turn, until};
+use crate::{PATIENCE, alone, drop_sale, entry, fault, hasty_home, home, soon, timed, turn, until};
 
 /// Offers without end, and notes what was confirmed.
 struct Crowd {
@@ -190,4 +190,26 @@ async fn a_broker_killed_after_the_first_offer_keeps_it() {
     fault("kill").await;
     fault("up").await;
     drain_all(&ports.waiting, &sale, &mut BTreeSet::from([one.entry])).await;
+}
+
+/// The careless form of the same: the queue is used at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_used_at_once_may_be_forgotten() {
+    const ROUNDS: usize = 5;
+    let _alone = alone().await;
+    for _ in 0..ROUNDS {
+        let home = hasty_home().await;
+        let (waiting, sale) = (home.port().waiting, drop_sale());
+        waiting.declare(&sale).await.unwrap();
+        waiting.offer(&sale, vec![entry(1)]).await.unwrap();
+        fault("kill").await;
+        fault("up").await;
+        let found = timeout(Duration::from_secs(15), async {
+            until("a drain", async || waiting.drain(&sale).await.ok()).await.intake.next().await
+        });
+        if found.await.is_err() {
+            return;
+        }
+    }
+    panic!("the broker remembers at once now: then this care is no longer needed");
 }

@@ -21,7 +21,8 @@ pub struct TurnDelivery {
 /// How much lies where.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct QueueDepths {
-    /// Released and not yet acknowledged, waiting out a delay included.
+    /// Released and not yet acknowledged, waiting out a delay included. A broker does not tell what is in the hands of
+    /// consumers in other processes; a backend that cannot see that leaves it out: at most their prefetch.
     pub turns: u64,
     /// Buried.
     pub dead: u64,
