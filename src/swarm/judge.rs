@@ -279,7 +279,8 @@ pub(crate) async fn try_forgeries(crowd: &Crowd, records: &[Record]) -> (u32, u3
             if let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}")) {
                 headers.insert(header::AUTHORIZATION, value);
             }
-            let ask = Ask { method: Method::GET, path: &path, turns: 0, headers: &headers, body: None };
+            let ask =
+                Ask { method: Method::GET, path: &path, turns: 0, headers: &headers, body: None };
             if let Ok(answer) = crowd.client.ask(record.shopper, ask).await
                 && answer.status != StatusCode::TOO_MANY_REQUESTS
             {

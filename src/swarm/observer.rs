@@ -47,7 +47,8 @@ impl Sample {
 /// Looks once.
 pub(crate) async fn look(client: &Client, sale: &str) -> anyhow::Result<Sample> {
     let path = format!("/v1/sales/{sale}");
-    let ask = Ask { method: Method::GET, path: &path, turns: 0, headers: &HeaderMap::new(), body: None };
+    let ask =
+        Ask { method: Method::GET, path: &path, turns: 0, headers: &HeaderMap::new(), body: None };
     let answer = client.ask(0, ask).await?;
     if !answer.status.is_success() {
         let detail = answer.json();
