@@ -104,16 +104,11 @@ async fn distributed(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<D
         rabbitmq::open(rabbitmq, clock),
         Postgres::open(postgres_options(config)),
     );
-    let redis = redis.map_err(|error| match error {
-        redis::OpenError::Url(bad) => unusable("redis.urls", &bad),
-        error => Unreachable(error.into()).into(),
-    })?;
-    let rabbitmq = rabbitmq.map_err(|error| match error {
-        rabbitmq::OpenError::Address(bad) => unusable("rabbitmq.url", &bad),
-        error => Unreachable(error.into()).into(),
-    })?;
-    let postgres = postgres.map_err(|error| ledger_refused(error))?;
-    Ok(Distributed { redis, rabbitmq, postgres })
+    Ok(Distributed {
+        redis: redis.map_err(line_refused)?,
+        rabbitmq: rabbitmq.map_err(queues_refused)?,
+        postgres: postgres.map_err(ledger_refused)?,
+    })
 }
 
 fn redis_options(config: &Config) -> RedisOptions {
@@ -147,21 +142,31 @@ fn start_timeout(config: &Config) -> Duration {
     Duration::from_millis(config.process.start_timeout_ms)
 }
 
-fn ledger_refused(error: postgres::OpenError) -> anyhow::Error {
-    match error {
-        postgres::OpenError::Url => ConfigError {
-            place: "configuration".into(),
-            key: "postgres.url".into(),
-            complaint: "is not a PostgreSQL URL; write postgres://user:password@host:port/database"
-                .into(),
-        }
-        .into(),
-        error => Unreachable(error.into()).into(),
+fn line_refused(error: redis::OpenError) -> anyhow::Error {
+    if let redis::OpenError::Url(bad) = &error {
+        return unusable("redis.urls", &bad.to_string());
     }
+    Unreachable(error.into()).into()
+}
+
+fn queues_refused(error: rabbitmq::OpenError) -> anyhow::Error {
+    if let rabbitmq::OpenError::Address(bad) = &error {
+        return unusable("rabbitmq.url", &bad.to_string());
+    }
+    Unreachable(error.into()).into()
+}
+
+fn ledger_refused(error: postgres::OpenError) -> anyhow::Error {
+    if let postgres::OpenError::Url = error {
+        let complaint =
+            "is not a PostgreSQL URL; write postgres://user:password@host:port/database";
+        return unusable("postgres.url", complaint);
+    }
+    Unreachable(error.into()).into()
 }
 
 /// A URL that names no server: a mistake of the configuration, not of the network.
-fn unusable(key: &str, bad: &dyn std::error::Error) -> anyhow::Error {
-    ConfigError { place: "configuration".into(), key: key.into(), complaint: bad.to_string() }
+fn unusable(key: &str, complaint: &str) -> anyhow::Error {
+    ConfigError { place: "configuration".into(), key: key.into(), complaint: complaint.into() }
         .into()
 }

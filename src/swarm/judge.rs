@@ -185,13 +185,23 @@ fn never_backwards(seen: &Seen) -> Verdict {
 }
 
 /// In every window, no more were called than the public rate allows. Looks are a quarter of a second old at most, so the
-/// windows are long and the slack is what that age can hide.
-fn on_rate(_plan: &Plan, seen: &Seen) -> Verdict {
+/// windows are long and the slack is what that age can hide. A line whose store forgot everything goes on at a new block
+/// of numbers: where `serving` leaps by more than ever joined, it says nothing of how many were called, and the windows
+/// around that are left out, and counted.
+fn on_rate(plan: &Plan, seen: &Seen) -> Verdict {
     const WINDOW: usize = 20; // looks: about five seconds
     let moving: Vec<&Sample> = seen.samples.iter().filter(|sample| sample.remaining > 0).collect();
-    let mut broken = Vec::new();
+    let (mut broken, mut left_out, mut checked) = (Vec::new(), 0_u64, 0_u64);
+    let leaps = |pair: &[&Sample]| {
+        pair[1].serving.saturating_sub(pair[0].serving) > u64::from(plan.shoppers) * 2
+    };
     for window in moving.windows(WINDOW) {
         let (Some(first), Some(last)) = (window.first(), window.last()) else { continue };
+        if window.windows(2).any(leaps) {
+            left_out += 1;
+            continue;
+        }
+        checked += 1;
         let fastest = window.iter().map(|sample| sample.rate_per_second).fold(0.0, f64::max);
         let integral: f64 = window
             .windows(2)
@@ -209,9 +219,11 @@ fn on_rate(_plan: &Plan, seen: &Seen) -> Verdict {
             ));
         }
     }
-    let checked =
-        format!("{} windows of about five seconds", moving.len().saturating_sub(WINDOW - 1));
-    verdict("on-rate", seen, checked, broken)
+    let note = match left_out {
+        0 => String::new(),
+        _ => format!(", {left_out} left out where the numbers leapt to a new block"),
+    };
+    verdict("on-rate", seen, format!("{checked} windows of about five seconds{note}"), broken)
 }
 
 fn no_swallowed_money(seen: &Seen) -> Verdict {
