@@ -57,6 +57,7 @@ pub(crate) fn run(option: &ConfigOption, parts: Parts) -> anyhow::Result<()> {
         ))
         .into());
     }
+    Listeners::check(parts, &config)?;
     telemetry::install_log(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -28,30 +28,37 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
+    /// Whether every role of the process has an address to serve buyers on.
+    pub(super) fn check(parts: Parts, config: &Config) -> Result<(), Usage> {
+        let needed = [
+            (Part::WsPush, "ws_push.listen", config.ws_push.listen),
+            (Part::Worker, "worker.listen", config.worker.listen),
+        ];
+        for (part, key, address) in needed {
+            if parts == Parts::Only(part) && address.is_none() {
+                return Err(Usage(format!(
+                    "`sluice {}` needs `{key}`: the address it serves buyers on, such as \"0.0.0.0:8090\"",
+                    part.as_str()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn bind(parts: Parts, config: &Config) -> anyhow::Result<Self> {
         let bind = |key: &str, address: SocketAddr| {
             Listener::bind(address).with_context(|| format!("{key} = \"{address}\""))
         };
-        // A role without an address of its own is served on admission's, if that is here.
-        let own = |part: Part, key: &str, address: Option<SocketAddr>| {
-            match address {
-            Some(address) => bind(key, address).map(Some),
-            None if parts.has(Part::Admission) => Ok(None),
-            None => Err(Usage(format!(
-                "`sluice {}` needs `{key}`: the address it serves buyers on, such as \"0.0.0.0:8090\"",
-                part.as_str()
-            ))
-            .into()),
-        }
+        // A role without an address of its own is served on admission's.
+        let own = |key: &str, address: Option<SocketAddr>| {
+            address.map(|address| bind(key, address)).transpose()
         };
         let (push, worker) = (config.ws_push.listen, config.worker.listen);
         Ok(Self {
             public: parts
                 .with(Part::Admission, || bind("admission.listen", config.admission.listen))?,
-            push: parts.with(Part::WsPush, || own(Part::WsPush, "ws_push.listen", push))?.flatten(),
-            worker: parts
-                .with(Part::Worker, || own(Part::Worker, "worker.listen", worker))?
-                .flatten(),
+            push: parts.with(Part::WsPush, || own("ws_push.listen", push))?.flatten(),
+            worker: parts.with(Part::Worker, || own("worker.listen", worker))?.flatten(),
             admin: bind("admin.listen", config.admin.listen)?,
         })
     }

@@ -6,6 +6,7 @@ mod commands;
 mod contract;
 mod crash;
 mod dependencies;
+mod distributed;
 mod house;
 mod layering;
 mod sim;
