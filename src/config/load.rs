@@ -263,7 +263,7 @@ mod tests {
             ),
             ("[secrets]\npayment_webhook = [\"nope\"]", &[], "secrets.payment_webhook", "whsec_"),
             ("[limits]\nper_ip = { per_second = 0, burst = 1 }", &[], "limits.per_ip", "1 to"),
-            ("[backend]\nkind = \"distributed\"", &[], "backend.kind", "embedded"),
+            ("[backend]\nkind = \"distributed\"", &[], "secrets.queue_token_keys", "required"),
             ("[[sale]]\nid = \"A\"\nskus = []", &[], "sale[0].id", "a-z"),
             ("[[sale]]\nid = \"a\"\nskus = []", &[], "sale[0].skus", "1 to"),
         ];
