@@ -1,3 +1,5 @@
+//! What the three ways of granting must agree on.
+
 use std::collections::{HashMap, HashSet};
 
 use sluice_core::{
