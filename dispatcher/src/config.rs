@@ -17,6 +17,9 @@ pub struct Config {
     pub idle_tick: Duration,
     /// How long a missing number is waited for once a higher one was seen; then it is passed as a gap.
     pub reorder_wait: Duration,
+    /// How long nothing may come before numbers that were given out and never came are passed at the end of the line. Longer
+    /// than a broker can be silent unnoticed.
+    pub absent_wait: Duration,
     /// Entries in memory per sale, parked ones included. Beyond it no more are taken in: the queue keeps them.
     pub window_entries_max: usize,
     /// Parked entries per sale. Beyond it nobody else is parked: the line stands until one of them can be called.
@@ -72,6 +75,7 @@ impl Config {
             tick: Duration::from_millis(3),
             idle_tick: Duration::from_millis(250),
             reorder_wait: Duration::from_millis(250),
+            absent_wait: Duration::from_secs(15),
             window_entries_max: 65_536,
             parked_max: 10_000,
             releases_max: 16,

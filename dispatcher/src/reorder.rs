@@ -39,6 +39,11 @@ impl Reorder {
         self.above.len()
     }
 
+    /// The highest number that has come or was passed.
+    pub(crate) fn highest(&self) -> Seq {
+        self.above.last().copied().unwrap_or_default().max(self.frontier)
+    }
+
     /// Notes that a number has come.
     pub(crate) fn saw(&mut self, seq: Seq, now: Instant) {
         if seq > self.frontier && self.above.insert(seq) {

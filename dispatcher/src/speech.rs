@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use sluice_core::{
     clock::UnixMillis,
-    ids::Version,
+    ids::{Seq, Version},
     line::Cursor,
     ports::{
         BanList, Drain, DrainIntake, DrainOutlet, EntryNotice, NewOutcome, PortError, PortResult,
@@ -32,7 +32,7 @@ use crate::{
     ports::{Feed, Shared, within},
     stock::Stock,
     waits::Waits,
-    window::Window,
+    window::{Arrival, Window},
 };
 
 mod books;
@@ -100,7 +100,9 @@ pub(crate) struct Speech<'a> {
     /// Outcomes to be written for entries in hand.
     passing: VecDeque<NewOutcome>,
     /// What entries became, not told yet.
-    notices: Vec<EntryNotice>,
+    notices: Vec<(Seq, EntryNotice)>,
+    /// The highest number given out, when it has not come: since when, and who came last.
+    absent: Option<(Seq, Arrival, Instant)>,
     acks: Vec<u64>,
     /// The cursor as everybody may know it, and as the ledger does: never behind.
     cursor: Cursor,
@@ -168,6 +170,7 @@ impl<'a> Speech<'a> {
             waits: Waits::default(),
             passing: VecDeque::new(),
             notices: Vec::new(),
+            absent: None,
             acks: Vec::new(),
             books: books::Books::starting(now),
             telling: telling::Telling::starting(now),

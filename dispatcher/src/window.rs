@@ -145,6 +145,16 @@ impl Window {
         self.last_arrival
     }
 
+    /// The highest number that has come or was passed.
+    pub(crate) fn highest(&self) -> Seq {
+        self.reorder.highest()
+    }
+
+    /// Nobody comes any more up to this number: those that are missing are passed after the reorder wait.
+    pub(crate) fn nobody_comes_upto(&mut self, last: Seq, now: Instant) {
+        self.reorder.saw(last, now);
+    }
+
     /// Gives up on numbers that were missing for too long; returns how many.
     pub(crate) fn pass_gaps(&mut self, now: Instant, wait: Duration) -> u64 {
         self.reorder.step(now, wait)

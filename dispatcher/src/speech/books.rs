@@ -111,6 +111,7 @@ impl Speech<'_> {
         self.memory.cursor = Some(cursor.clone());
         self.cursor = cursor;
         self.telling.touch();
+        self.tell_called().await;
         Ok(())
     }
 

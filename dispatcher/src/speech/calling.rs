@@ -148,13 +148,15 @@ impl Speech<'_> {
             self.waits.record(turn.waited, now);
             self.metrics.waited(turn.waited);
             self.window.finish(turn.place);
-            self.notices.push(EntryNotice {
-                entry: turn.place.1,
+            let (seq, entry) = turn.place;
+            let called = EntryNotice {
+                entry,
                 version: EntryState::Called.version(None),
                 state: EntryState::Called,
                 order: None,
                 pay_by: None,
-            });
+            };
+            self.notices.push((seq, called));
         }
     }
 }

@@ -84,6 +84,7 @@ impl Speech<'_> {
         let snapshot = self.shared.ports.line.snapshot(&self.feed.id);
         let snapshot = within(config.port_timeout, snapshot).await?;
         self.extend_numbers(&snapshot).await;
+        self.pass_the_absent(snapshot.last, now);
         self.telling.looked_at = now;
         self.telling.touched = false;
         self.telling.hastened = false;
@@ -97,6 +98,27 @@ impl Speech<'_> {
         self.telling.last = Some(report.clone());
         self.publish(Notice::Line(report), Vec::new()).await;
         Ok(())
+    }
+
+    /// Numbers at the end of the line that never come: their messages were acknowledged just before a crash that kept the
+    /// cursor from passing them. Nobody higher comes to show them as missing, so the line's own count does, once nothing
+    /// has come for long enough that a silent broker would have been noticed.
+    fn pass_the_absent(&mut self, last: Seq, now: Instant) {
+        let may_come = self.queue.is_none() || !self.window.has_room();
+        if may_come || last <= self.window.highest() {
+            self.absent = None;
+            return;
+        }
+        let arrival = self.window.last_arrival();
+        match self.absent {
+            Some((seq, before, since)) if seq == last && before == arrival => {
+                if now.duration_since(since) >= self.shared.config.absent_wait {
+                    self.absent = None;
+                    self.window.nobody_comes_upto(last, now);
+                }
+            }
+            Some(_) | None => self.absent = Some((last, arrival, now)),
+        }
     }
 
     fn line_report(&mut self, snapshot: &LineSnapshot, now: Instant) -> LineReport {
@@ -129,9 +151,14 @@ impl Speech<'_> {
         }
     }
 
-    /// Tells that entries were called. With too many notices under way these are lost, and looked up instead.
+    /// Tells that entries were called, once the cursor has passed them: whoever starts anew would say that they wait. With
+    /// too many notices under way these are lost, and looked up instead.
     pub(super) async fn tell_called(&mut self) {
-        let mut notices = std::mem::take(&mut self.notices);
+        let serving = self.cursor.serving;
+        let (passed, ahead): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.notices).into_iter().partition(|(seq, _)| *seq <= serving);
+        self.notices = ahead;
+        let mut notices: Vec<EntryNotice> = passed.into_iter().map(|(_, notice)| notice).collect();
         while !notices.is_empty() && self.under_way.notices < self.shared.config.notices_max {
             let rest = notices.split_off(notices.len().min(NOTICE_ENTRIES_MAX));
             self.publish_entries(std::mem::replace(&mut notices, rest), Vec::new()).await;

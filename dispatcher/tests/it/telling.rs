@@ -59,6 +59,26 @@ async fn nobody_is_told_more_than_the_ledger_knows() {
     assert_eq!(seen, 1_000, "the line moved meanwhile");
 }
 
+/// A crash may fall between the last acknowledgement and the cursor: nobody higher comes to show that a number is missing.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_line_is_passed_though_its_message_is_gone() {
+    let mut world = World::with(&[("a", 100)], json!({"ceiling_per_second": 100.0})).await;
+    let _running = world.dispatcher("one").await;
+    world.workers(Workers::Swallow);
+    world.crowd(3, &[("a", 1)]).await;
+    let gone = world.number(&[super::world::basket(&[("a", 1)])]).await;
+    let last = gone[0].seq;
+    world
+        .until("the cursor passes it", async |world| {
+            let snapshot = world.ports.line.snapshot(&world.sale).await.unwrap();
+            snapshot.cursor.serving == last
+        })
+        .await;
+    // One who comes after all is next.
+    world.offer(&gone).await;
+    world.until_released(4).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_operators_change_is_told_at_once() {
     let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 100.0})).await;
