@@ -14,11 +14,15 @@ home_of() {
 pid_of() { cat "$(home_of "$1")/pid" 2>/dev/null || true; }
 
 # Whether process $1 is one of ours: it works inside folder $2. A number alone may have been given to somebody else since.
+# In a container, root may not look where another user's process works; then its command line must name the folder.
 lives_in() {
     local at
     [[ -n $1 ]] || return 1
-    at=$(readlink "/proc/$1/cwd" 2>/dev/null) || return 1
-    [[ $at == "$2" || $at == "$2"/* ]]
+    if at=$(readlink "/proc/$1/cwd" 2>/dev/null); then
+        [[ $at == "$2" || $at == "$2"/* ]]
+    else
+        tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF -- "$2/"
+    fi
 }
 
 is_alive() { lives_in "$(pid_of "$1")" "$(home_of "$1")"; }
@@ -31,6 +35,8 @@ spawn() {
     (
         # The lock on the ports is the script's, not the server's.
         if [[ -n ${PORTS_LOCK:-} ]]; then exec {PORTS_LOCK}>&-; fi
+        # Erlang makes tables as large as the limit of open files.
+        if [[ $(ulimit -n) == unlimited ]] || (($(ulimit -n) > 65536)); then ulimit -n 65536; fi
         cd "$home" && exec setsid "$@"
     ) </dev/null >>"$home/log" 2>&1 &
     echo $! >"$home/pid"

@@ -26,7 +26,7 @@ rabbitmq_environment() {
     if [[ $CLUSTER == yes ]]; then
         say "export SLUICE_RABBITMQ__URLS='[\"$(rabbitmq_url rabbitmq)\", \"$(rabbitmq_url rabbitmq-2)\", \"$(rabbitmq_url rabbitmq-3)\"]'"
     else
-        say "export SLUICE_RABBITMQ__URL='$(rabbitmq_url rabbitmq)'"
+        say "export SLUICE_RABBITMQ__URLS='[\"$(rabbitmq_url rabbitmq)\"]'"
     fi
 }
 

@@ -32,6 +32,7 @@ redis_environment() {
         say "export SLUICE_REDIS__TOPOLOGY=sentinel"
         say "export SLUICE_REDIS__URLS='[\"$(redis_url sentinel-1)\", \"$(redis_url sentinel-2)\", \"$(redis_url sentinel-3)\"]'"
     else
+        say "export SLUICE_REDIS__TOPOLOGY=single"
         say "export SLUICE_REDIS__URLS='[\"$(redis_url redis)\"]'"
     fi
 }
