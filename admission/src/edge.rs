@@ -1,5 +1,5 @@
 //! What this node keeps of one sale beside the directory's view: the way its joins travel, the limits that apply, the
-//! public answer of the last quarter of a second, its counters.
+//! public answer of the last tenth of a second, its counters.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How old our own answer about a sale may be.
-const INFO_AGE_MAX: Duration = Duration::from_millis(250);
+const INFO_AGE_MAX: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Debug)]

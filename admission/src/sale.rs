@@ -1,4 +1,4 @@
-//! `GET /v1/sales/{sale}`: what anybody may know of a sale. One snapshot, at most 250 ms old, shared by all who ask.
+//! `GET /v1/sales/{sale}`: what anybody may know of a sale. One snapshot, at most 100 ms old, shared by all who ask.
 
 use std::sync::Arc;
 

@@ -51,7 +51,7 @@ async fn everybody_shares_one_snapshot() {
     let first = info(&stage).await;
     stage.report(41, false);
     stage.clock.advance(std::time::Duration::from_secs(5));
-    // Within the quarter of a second the very same bytes are told; later ones differ. Which it is depends on this
+    // Within the tenth of a second the very same bytes are told; later ones differ. Which it is depends on this
     // machine's speed, so look for both.
     eventually("a new snapshot follows", async || info(&stage).await != first).await;
     assert_eq!(info(&stage).await["serving"], 41);
