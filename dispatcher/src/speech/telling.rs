@@ -104,7 +104,9 @@ impl Speech<'_> {
     /// cursor from passing them. Nobody higher comes to show them as missing, so the line's own count does, once nothing
     /// has come for long enough that a silent broker would have been noticed.
     fn pass_the_absent(&mut self, last: Seq, now: Instant) {
-        let may_come = self.queue.is_none() || !self.window.has_room();
+        // A queue holds messages back while others are unacknowledged: only when nothing is in hand is silence a sign.
+        let in_hand = self.window.waiting() > 0 || self.under_way.is_something_owed();
+        let may_come = in_hand || !self.acks.is_empty() || self.queue.is_none();
         if may_come || last <= self.window.highest() {
             self.absent = None;
             return;
