@@ -51,8 +51,10 @@ impl Cookies {
             Self::Host => "; Secure",
             Self::Plain => "",
         };
-        let text =
-            format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+        let mut text = String::with_capacity(name.len() + value.len() + 80);
+        text.extend([name, "=", value, "; Path=/; Max-Age="]);
+        text.push_str(&seconds.to_string());
+        text.extend(["; HttpOnly; SameSite=Lax", secure]);
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
     }
 }

@@ -237,7 +237,7 @@ impl Admission {
         let key = IdempotencyKey {
             scope: format!("join {} {}", edge.sale, identified.buyer),
             key: key.to_owned(),
-            body: wish.hash,
+            body: wish.hash(),
         };
         match self.ask(self.ports.ledger.replay(&key)).await? {
             Replay::First | Replay::Same => Ok(()),

@@ -79,6 +79,7 @@ struct RoleProcess {
     admin: SocketAddr,
     variables: Vec<(&'static str, String)>,
     config: PathBuf,
+    log: PathBuf,
     child: Option<Child>,
 }
 
@@ -91,7 +92,9 @@ impl RoleProcess {
         let admin = free_address();
         let mut variables = vec![("SLUICE_ADMIN__LISTEN", admin.to_string())];
         variables.extend(listen.map(|(key, address)| (key, address.to_string())));
-        let mut role = Self { name, admin, variables, config: config.to_owned(), child: None };
+        let log = config.with_file_name(format!("{name}-{}.log", admin.port()));
+        let config = config.to_owned();
+        let mut role = Self { name, admin, variables, config, log, child: None };
         role.run();
         role
     }
@@ -100,10 +103,11 @@ impl RoleProcess {
         let mut command = Command::new(BINARY);
         command.arg(self.name).arg("--config").arg(&self.config);
         command.envs(self.variables.iter().map(|(key, value)| (*key, value)));
-        self.child = Some(command.stderr(Stdio::null()).spawn().unwrap());
+        let log = fs::OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
+        self.child = Some(command.stderr(log).spawn().unwrap());
     }
 
-    async fn ready(&self, client: &Client) {
+    async fn ready(&mut self, client: &Client) {
         let began = Instant::now();
         loop {
             let request = Request::get(format!("http://{}/ready", self.admin));
@@ -111,6 +115,8 @@ impl RoleProcess {
             if asked.is_ok_and(|answer| answer.status() == 200) {
                 return;
             }
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "{} ended at its start: {ended:?}", self.name);
             assert!(began.elapsed() < LONG, "{} is not ready in {LONG:?}", self.name);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -126,8 +132,15 @@ impl RoleProcess {
 }
 
 impl Drop for RoleProcess {
+    #[expect(clippy::print_stderr, reason = "what a failed test says")]
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let from = log.lines().count().saturating_sub(20);
+            eprintln!("--- {} on {}, its last words:", self.name, self.admin);
+            log.lines().skip(from).for_each(|line| eprintln!("{line}"));
+        }
     }
 }
 
@@ -155,7 +168,7 @@ impl Deployment {
         );
         fs::write(&config, text).unwrap();
         let start = |name, listen| RoleProcess::start(name, &config, listen);
-        let roles = vec![
+        let mut roles = vec![
             start("operator", None),
             start("admission", Some(("SLUICE_ADMISSION__LISTEN", door))),
             start("admission", Some(("SLUICE_ADMISSION__LISTEN", other_door))),
@@ -166,7 +179,7 @@ impl Deployment {
             start("ws-push", Some(("SLUICE_WS_PUSH__LISTEN", push))),
         ];
         let client = Client::new(Duration::from_secs(20));
-        for role in &roles {
+        for role in &mut roles {
             role.ready(&client).await;
         }
         Self { roles, doors: [door, other_door], folder, _stores: stores }
@@ -203,7 +216,8 @@ async fn a_crowd_over_many_processes_keeps_every_promise_while_they_die() {
         }
     }
     let ended = tokio::task::spawn_blocking(move || swarm.wait().unwrap()).await.unwrap();
-    let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    let report = fs::read(report).unwrap_or_else(|_| panic!("the crowd made no report: {ended}"));
+    let report: Value = serde_json::from_slice(&report).unwrap();
     assert_eq!(ended.code(), Some(0), "{report:#}");
     assert_eq!(report["paid"], 250, "everything was sold: {report:#}");
 }

@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -252,6 +253,18 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
+/// An address that nobody else is given: outside of the range the system picks from for connections and for port 0, so
+/// that it is still free when the process it is meant for gets round to binding it.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    const FIRST: u16 = 10_000;
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Two runs on one machine begin at different places.
+    let start = std::process::id().wrapping_mul(64);
+    loop {
+        let n = start.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed).into()) % 10_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], FIRST + u16::try_from(n).unwrap()));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }

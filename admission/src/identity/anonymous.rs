@@ -24,7 +24,8 @@ pub(super) fn identify(
     if let Some(buyer) = cookie.and_then(|cookie| read(cookie, keyring)) {
         return Ok(Identified { buyer, cookie: None });
     }
-    let name = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random.bytes()));
+    let mut name = String::from(PREFIX);
+    URL_SAFE_NO_PAD.encode_string(random.bytes(), &mut name);
     let cookie = cookies.set_long(cookies.buyer(), &keyring.sign(Purpose::Buyer, name.as_bytes()));
     // A name of ours is always a legal id.
     let buyer = BuyerId::new(&name).map_err(|_| Problem::internal())?;

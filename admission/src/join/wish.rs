@@ -23,7 +23,7 @@ const KEY_BYTES_MAX: usize = 255;
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
     items: Vec<Item>,
@@ -33,7 +33,7 @@ struct Body {
     locale: Option<String>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Contact {
     #[serde(default)]
@@ -43,11 +43,11 @@ struct Contact {
 }
 
 /// A join's checked body.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Wish {
     pub(super) basket: Basket,
-    /// The same for every body that asks for the same, however it is written.
-    pub(super) hash: [u8; 32],
+    contact: Option<Contact>,
+    locale: Option<String>,
 }
 
 impl Wish {
@@ -68,10 +68,14 @@ impl Wish {
         }
         let basket = Basket::new(items)
             .map_err(|error| Problem::bad_request(format!("{error}.")).field("items"))?;
-        let canonical = Body { items: basket.items().to_vec(), contact, locale };
+        Ok(Self { basket, contact, locale })
+    }
+
+    /// The same for every body that asks for the same, however it is written.
+    pub(super) fn hash(&self) -> [u8; 32] {
         // Strings and whole numbers always serialise.
-        let bytes = serde_json::to_vec(&canonical).unwrap_or_default();
-        Ok(Self { basket, hash: *blake3::hash(&bytes).as_bytes() })
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        *blake3::hash(&bytes).as_bytes()
     }
 }
 
@@ -146,8 +150,8 @@ mod tests {
         let same = r#"{"locale":"en","items":[{"quantity":1,"sku":"b"},{"sku":"a","quantity":1},{"sku":"a","quantity":2}]}"#;
         let other =
             r#"{"locale":"de","items":[{"quantity":1,"sku":"b"},{"sku":"a","quantity":3}]}"#;
-        assert_eq!(one.hash, check(same).unwrap().hash);
-        assert_ne!(one.hash, check(other).unwrap().hash);
+        assert_eq!(one.hash(), check(same).unwrap().hash());
+        assert_ne!(one.hash(), check(other).unwrap().hash());
     }
 
     #[test]

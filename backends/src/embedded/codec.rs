@@ -1,6 +1,11 @@
 //! How the domain's values stand in columns. Ids are 16 bytes, a basket is `sku:quantity,…`, whole numbers are 64 bits.
 
-use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    net::IpAddr,
+    str::FromStr,
+};
 
 use rusqlite::{
     Row,
@@ -92,20 +97,46 @@ pub(super) fn basket_text(basket: &Basket) -> String {
 
 /// The baskets of one reading: those that are alike share their memory.
 #[derive(Debug, Default)]
-pub(super) struct Baskets(HashMap<String, Basket>);
+pub(super) struct Baskets {
+    by_text: HashMap<String, Basket>,
+    known: HashSet<Basket>,
+}
 
 impl Baskets {
     pub(super) fn read(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<Basket> {
         let text = row.get_ref(column)?.as_str()?;
-        if let Some(basket) = self.0.get(text) {
+        if let Some(basket) = self.by_text.get(text) {
             return Ok(basket.clone());
         }
         let basket = parse_basket(text).ok_or_else(|| damaged(column, Type::Text, Unknown))?;
-        if self.0.len() < BASKETS_MAX {
-            self.0.insert(text.to_owned(), basket.clone());
+        if self.by_text.len() < BASKETS_MAX {
+            self.by_text.insert(text.to_owned(), basket.clone());
         }
         Ok(basket)
     }
+
+    fn share(&mut self, basket: &mut Basket) {
+        match self.known.get(basket) {
+            Some(known) => basket.clone_from(known),
+            None if self.known.len() < BASKETS_MAX => {
+                self.known.insert(basket.clone());
+            }
+            None => {}
+        }
+    }
+}
+
+/// The entries of a message in the journal of joins.
+pub(super) fn joined(
+    row: &Row<'_>,
+    column: usize,
+    baskets: &mut Baskets,
+) -> rusqlite::Result<Vec<LineEntry>> {
+    let mut entries: Vec<LineEntry> = json(row, column)?;
+    for entry in &mut entries {
+        baskets.share(&mut entry.basket);
+    }
+    Ok(entries)
 }
 
 fn parse_basket(text: &str) -> Option<Basket> {

@@ -38,24 +38,20 @@ BEGIN
     SELECT RAISE(ABORT, 'epochs, numbers and cursors never go back');
 END;
 
--- The journal of joins: the sales whose queue exists, and the entries that wait. `batch` is the first id of the offer.
+-- The journal of joins: the sales whose queue exists, and the entries that wait. A row is one message: all that one offer
+-- brought, as JSON, because a row for each entry costs a crowd five times as much.
 CREATE TABLE waiting_queue (
     sale TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE waiting (
+    id INTEGER PRIMARY KEY,
     sale TEXT NOT NULL,
-    id INTEGER NOT NULL,
-    batch INTEGER NOT NULL,
-    entry BLOB NOT NULL UNIQUE CHECK (length(entry) = 16),
-    buyer TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    holes_below INTEGER NOT NULL,
-    basket TEXT NOT NULL,
-    joined_at INTEGER NOT NULL,
-    address TEXT,
-    PRIMARY KEY (sale, id)
-) STRICT, WITHOUT ROWID;
+    entries INTEGER NOT NULL CHECK (entries > 0),
+    body TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX waiting_sale ON waiting (sale, id, entries);
 
 -- The journal of turns: called entries that no worker has settled, and those that were buried. An entry that was released
 -- twice is here twice: the effect is made once, by its outcome.

@@ -1,10 +1,11 @@
-//! The waiting queue in the journal: an offer is one job of the writer and is answered after its commit; a drain pages
-//! through what is committed, in the order of offers. A message is what one offer brought.
+//! The waiting queue in the journal: an offer is one job of the writer and is answered after its commit. A message is what
+//! one offer brought; a drain is given what is committed, in the order of commits: from memory while it keeps up, by
+//! paging through the journal when it has fallen behind.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -14,12 +15,12 @@ use rusqlite::{Connection, params};
 use sluice_core::{
     ids::SaleId,
     line::LineEntry,
-    ports::{Drain, PortError, PortResult, WaitingQueue},
+    ports::{Drain, PortError, PortResult, WaitingMessage, WaitingQueue},
 };
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
-    codec::{address_text, basket_text, int, text, whole},
+    codec::{int, text, to_json, whole},
     memory::Memory,
     store::Store,
     sync::locked,
@@ -53,6 +54,8 @@ struct Queue {
     entries: AtomicU64,
     /// The highest id that is committed.
     committed: AtomicU64,
+    /// Who drains, if anybody does.
+    drained_by: Mutex<Weak<drain::Shared>>,
     /// Something was committed, read ahead, or removed.
     news: Notify,
 }
@@ -64,8 +67,19 @@ impl Queue {
             drain: Arc::new(Semaphore::new(1)),
             entries: AtomicU64::new(entries),
             committed: AtomicU64::new(committed),
+            drained_by: Mutex::default(),
             news: Notify::new(),
         }
+    }
+
+    /// Takes note of a message that is durable now. On the writer.
+    fn commit(&self, message: WaitingMessage) {
+        let id = message.tag;
+        let before = self.committed.swap(id, Ordering::AcqRel);
+        if let Some(drain) = locked(&self.drained_by).upgrade() {
+            drain.committed(before, message);
+        }
+        self.news.notify_waiters();
     }
 }
 
@@ -77,7 +91,7 @@ pub(super) struct Journal {
     turns: Arc<Turns>,
     limits: WaitingLimits,
     queues: Mutex<HashMap<SaleId, Arc<Queue>>>,
-    /// The id that the next entry gets, over all sales. Changed on the writer only.
+    /// The id that the next message gets, over all sales. Changed on the writer only.
     next_id: Arc<AtomicU64>,
 }
 
@@ -138,23 +152,24 @@ impl WaitingQueue for Journal {
         }
         let queue = self.queue(sale)?;
         let (memory, of_sale) = (Arc::clone(&self.memory), Arc::clone(&queue));
-        let ids: Vec<_> = entries.iter().map(|entry| entry.entry).collect();
         let (next_id, most) = (Arc::clone(&self.next_id), self.limits.entries_max);
-        let work =
-            move |connection: &Connection| insert(connection, &queue, &entries, &next_id, most);
+        let body = to_json(&entries).map_err(PortError::unavailable)?;
+        let count = entries.len() as u64;
+        let work = move |connection: &Connection| {
+            insert(connection, &queue, (count, &body), &next_id, most)
+        };
         let then = move |stored: &Stored| {
-            let Stored::Until(last) = stored else { return };
-            of_sale.committed.fetch_max(*last, Ordering::AcqRel);
-            of_sale.news.notify_waiters();
+            let Stored::As(id) = stored else { return };
             // The journal itself confirms them. A line that is cold reads the journal anyway.
             let _ = memory.known(&of_sale.sale, |memory| {
                 let line = memory.line()?;
-                ids.iter().for_each(|entry| line.confirm(*entry));
+                entries.iter().for_each(|entry| line.confirm(entry.entry));
                 Ok(())
             });
+            of_sale.commit(WaitingMessage { tag: *id, entries });
         };
         match self.store.write("waiting.offer", work, then).await? {
-            Stored::Until(_) => Ok(()),
+            Stored::As(_) => Ok(()),
             Stored::Full => Err(PortError::Full),
             Stored::Gone => Err(PortError::unavailable(NotDeclared)),
         }
@@ -197,8 +212,8 @@ impl WaitingQueue for Journal {
 /// What became of an offer.
 #[derive(Clone, Copy, Debug)]
 enum Stored {
-    /// The last id it was given.
-    Until(u64),
+    /// The id it was given.
+    As(u64),
     Full,
     /// The queue was removed meanwhile.
     Gone,
@@ -207,7 +222,7 @@ enum Stored {
 fn insert(
     connection: &Connection,
     queue: &Queue,
-    entries: &[LineEntry],
+    (entries, body): (u64, &str),
     next_id: &AtomicU64,
     entries_max: u64,
 ) -> rusqlite::Result<Stored> {
@@ -215,28 +230,13 @@ fn insert(
         return Ok(Stored::Gone);
     }
     let there = queue.entries.load(Ordering::Acquire);
-    if there.saturating_add(entries.len() as u64) > entries_max {
+    if there.saturating_add(entries) > entries_max {
         return Ok(Stored::Full);
     }
     // Taken for good, even if the job is undone: ids only ascend.
-    let batch = next_id.fetch_add(entries.len() as u64, Ordering::AcqRel);
+    let id = next_id.fetch_add(1, Ordering::AcqRel);
     let mut statement = connection.prepare_cached(sql!("waiting/offer"))?;
-    let (mut id, mut stored) = (batch, 0);
-    for entry in entries {
-        stored += statement.execute(params![
-            queue.sale.as_str(),
-            int(id),
-            int(batch),
-            entry.entry.as_bytes().as_slice(),
-            entry.buyer.as_str(),
-            int(entry.seq.0),
-            int(entry.holes_below),
-            basket_text(&entry.basket),
-            entry.joined_at.0,
-            address_text(entry.address),
-        ])?;
-        id += 1;
-    }
-    queue.entries.fetch_add(stored as u64, Ordering::AcqRel);
-    Ok(Stored::Until(id - 1))
+    statement.execute(params![int(id), queue.sale.as_str(), int(entries), body])?;
+    queue.entries.fetch_add(entries, Ordering::AcqRel);
+    Ok(Stored::As(id))
 }

@@ -23,9 +23,11 @@ pub struct Sources {
 
 /// Reads everything once: what a role does before it is ready.
 pub async fn pull(directory: &Directory, sources: &Sources) -> PortResult<()> {
+    // Before the ledger is asked: a sale that is made and heard of meanwhile is not in its answer.
+    let known = directory.sales();
     let sales = sources.ledger.sales().await?;
     let bans = sources.ledger.bans().await?;
-    for view in directory.sales() {
+    for view in known {
         if !sales.iter().any(|sale| sale.id == view.sale().id) {
             directory.forget(&view.sale().id);
         }

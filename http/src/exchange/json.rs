@@ -55,6 +55,11 @@ fn not_json() -> Problem {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Keeping track of the path doubles the cost: it is done for those that do not fit.
+    serde_json::from_slice(bytes).or_else(|_| parse_tracked(bytes))
+}
+
+fn parse_tracked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().clone();

@@ -1,14 +1,16 @@
 //! What the file knows of a line: who waits, who is called, who has a live order, and the highest number given out.
 
-use rusqlite::Connection;
+use std::collections::HashSet;
+
+use rusqlite::{Connection, Row};
 use sluice_core::{
     entry::Outcome,
-    ids::{SaleId, Seq},
+    ids::{EntryId, SaleId, Seq},
     ports::{PlaceState, Settlement},
 };
 
 use crate::embedded::{
-    codec::{Baskets, is_null, line_entry, whole, word},
+    codec::{Baskets, is_null, joined, line_entry, whole, word},
     memory::Known,
 };
 
@@ -22,37 +24,66 @@ pub(super) struct Journal {
 }
 
 pub(super) fn read(connection: &Connection, sale: &SaleId) -> rusqlite::Result<Journal> {
-    let mut baskets = Baskets::default();
-    let mut places = Vec::new();
-    let mut statement = connection.prepare_cached(sql!("line/waiting"))?;
-    let mut rows = statement.query([sale.as_str()])?;
-    while let Some(row) = rows.next()? {
-        let called: bool = row.get(7)?;
-        let state = if !is_null(row, 8)? {
-            let outcome = word(row, 8, Outcome::parse)?;
-            PlaceState::Settled(Settlement { outcome, live: row.get(9)? })
-        } else if called {
-            PlaceState::Called
-        } else {
-            PlaceState::Waiting
-        };
-        places.push(Known { line_entry: line_entry(row, 0, &mut baskets)?, state });
-    }
-    let mut statement = connection.prepare_cached(sql!("line/called"))?;
-    let mut rows = statement.query([sale.as_str()])?;
-    while let Some(row) = rows.next()? {
-        let line_entry = line_entry(row, 0, &mut baskets)?;
-        places.push(Known { line_entry, state: PlaceState::Called });
-    }
-    let mut statement = connection.prepare_cached(sql!("line/reserved"))?;
-    let mut rows = statement.query([sale.as_str()])?;
-    while let Some(row) = rows.next()? {
-        let line_entry = line_entry(row, 0, &mut baskets)?;
-        let settlement = Settlement { outcome: Outcome::Reserved, live: true };
-        places.push(Known { line_entry, state: PlaceState::Settled(settlement) });
-    }
+    let mut reading = Reading::default();
+    reading.waiting(connection, sale)?;
+    reading.rest(connection, sale)?;
     let proven = connection
         .prepare_cached(sql!("line/proven"))?
         .query_row([sale.as_str()], |row| whole(row, 0))?;
-    Ok(Journal { places, proven: Seq(proven) })
+    let waiting = reading.places.iter().map(|place| place.line_entry.seq).max();
+    Ok(Journal { places: reading.places, proven: Seq(proven).max(waiting.unwrap_or_default()) })
+}
+
+/// A reading under way. Whoever is in the journal of joins is taken from there, once.
+#[derive(Debug, Default)]
+struct Reading {
+    places: Vec<Known>,
+    joined: HashSet<EntryId>,
+    baskets: Baskets,
+}
+
+impl Reading {
+    /// Everybody in the journal of joins: as far as they have come.
+    fn waiting(&mut self, connection: &Connection, sale: &SaleId) -> rusqlite::Result<()> {
+        let mut standing = connection.prepare_cached(sql!("line/standing"))?;
+        let mut statement = connection.prepare_cached(sql!("line/waiting"))?;
+        let mut rows = statement.query([sale.as_str()])?;
+        while let Some(row) = rows.next()? {
+            for line_entry in joined(row, 0, &mut self.baskets)? {
+                if self.joined.insert(line_entry.entry) {
+                    let state = standing.query_row([line_entry.entry.as_bytes()], state)?;
+                    self.places.push(Known { line_entry, state });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those who are called, or have a live order, and are no longer in the journal of joins.
+    fn rest(&mut self, connection: &Connection, sale: &SaleId) -> rusqlite::Result<()> {
+        let settlement = Settlement { outcome: Outcome::Reserved, live: true };
+        for (statement, state) in [
+            (sql!("line/called"), PlaceState::Called),
+            (sql!("line/reserved"), PlaceState::Settled(settlement)),
+        ] {
+            let mut statement = connection.prepare_cached(statement)?;
+            let mut rows = statement.query([sale.as_str()])?;
+            while let Some(row) = rows.next()? {
+                let line_entry = line_entry(row, 0, &mut self.baskets)?;
+                if !self.joined.contains(&line_entry.entry) {
+                    self.places.push(Known { line_entry, state });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn state(row: &Row<'_>) -> rusqlite::Result<PlaceState> {
+    let called: bool = row.get(0)?;
+    if is_null(row, 1)? {
+        return Ok(if called { PlaceState::Called } else { PlaceState::Waiting });
+    }
+    let outcome = word(row, 1, Outcome::parse)?;
+    Ok(PlaceState::Settled(Settlement { outcome, live: row.get(2)? }))
 }

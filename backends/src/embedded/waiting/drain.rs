@@ -1,5 +1,6 @@
-//! A drain of one sale's queue, in two halves. The intake reads ahead by at most a page and a half; dropping it ends the
-//! drain, and what was not acknowledged is read again by the next one, because it is still in the journal.
+//! A drain of one sale's queue, in two halves. A message is handed to it as it is committed, unless it has a page in hand
+//! already: then it reads the journal later, a page and a half ahead at most. Dropping the intake ends the drain, and what
+//! was not acknowledged is read again by the next one, because it is still in the journal.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,14 +19,11 @@ use sluice_core::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    Queue,
-    page::{self, Paged},
-};
+use super::{Queue, page};
 use crate::embedded::{codec::int, store::Store, sync::locked, turns::Turns};
 
 /// What both halves know.
-struct Shared {
+pub(super) struct Shared {
     queue: Arc<Queue>,
     store: Arc<Store>,
     turns: Arc<Turns>,
@@ -43,14 +41,14 @@ impl fmt::Debug for Shared {
 /// What was read ahead.
 #[derive(Debug, Default)]
 struct Ahead {
-    ready: VecDeque<Paged>,
+    ready: VecDeque<WaitingMessage>,
     ready_entries: usize,
-    /// The last id that was read.
+    /// The last id that is ready, or was handed out.
     after: u64,
     reading: bool,
     fault: Option<PortError>,
-    /// Where the messages lie that were handed out and not acknowledged.
-    unacked: HashMap<u64, (u64, u64)>,
+    /// How many entries the messages have that were handed out and not acknowledged.
+    unacked: HashMap<u64, u64>,
 }
 
 pub(super) fn begin(
@@ -68,6 +66,7 @@ pub(super) fn begin(
         over: AtomicBool::new(false),
         ahead: Mutex::new(Ahead::default()),
     });
+    *locked(&shared.queue.drained_by) = Arc::downgrade(&shared);
     let outlet = Arc::new(Outlet { shared: Arc::clone(&shared) });
     Drain { intake: Box::new(Intake { shared, _permit: permit }), outlet }
 }
@@ -87,14 +86,26 @@ impl Shared {
                 return Err(fault);
             }
             let taken = ahead.ready.pop_front();
-            if let Some(paged) = &taken {
-                ahead.ready_entries -= paged.message.entries.len();
-                ahead.unacked.insert(paged.message.tag, paged.ids);
+            if let Some(message) = &taken {
+                ahead.ready_entries -= message.entries.len();
+                ahead.unacked.insert(message.tag, message.entries.len() as u64);
             }
             taken
         };
         self.read_ahead()?;
-        Ok(taken.map(|paged| paged.message))
+        Ok(taken)
+    }
+
+    /// Takes in a message that was just committed; `before` is the id of the one before it. A drain that has fallen
+    /// behind, or has enough, leaves it in the journal.
+    pub(super) fn committed(&self, before: u64, message: WaitingMessage) {
+        let mut ahead = locked(&self.ahead);
+        let keeps_up = ahead.after == before && !ahead.reading;
+        if keeps_up && ahead.ready_entries < self.page_entries {
+            ahead.after = message.tag;
+            ahead.ready_entries += message.entries.len();
+            ahead.ready.push_back(message);
+        }
     }
 
     fn read_ahead(self: &Arc<Self>) -> PortResult<()> {
@@ -114,7 +125,7 @@ impl Shared {
         let committed = self.queue.committed.load(Ordering::Acquire);
         let asked = self.store.read_then(
             move |connection| page::read(connection, &sale, after, entries),
-            move |pages| shared.arrived(pages, committed),
+            move |page| shared.arrived(page, committed),
         );
         match asked {
             Ok(()) => Ok(()),
@@ -127,18 +138,18 @@ impl Shared {
         }
     }
 
-    fn arrived(&self, pages: PortResult<Vec<Paged>>, committed: u64) {
+    fn arrived(&self, page: PortResult<Vec<WaitingMessage>>, committed: u64) {
         {
             let mut ahead = locked(&self.ahead);
             ahead.reading = false;
-            match pages {
-                Ok(pages) => {
-                    // Nothing there: the ids up to the commit were twins, or are acknowledged.
-                    let reached = pages.last().map_or(committed, |paged| paged.ids.1);
+            match page {
+                Ok(messages) => {
+                    // Nothing there: the ids up to the commit are acknowledged.
+                    let reached = messages.last().map_or(committed, |message| message.tag);
                     ahead.after = ahead.after.max(reached);
-                    for paged in pages {
-                        ahead.ready_entries += paged.message.entries.len();
-                        ahead.ready.push_back(paged);
+                    for message in messages {
+                        ahead.ready_entries += message.entries.len();
+                        ahead.ready.push_back(message);
                     }
                 }
                 Err(error) => ahead.fault = Some(error),
@@ -201,7 +212,7 @@ impl DrainOutlet for Outlet {
 
     async fn ack(&self, tags: &[u64]) -> PortResult<()> {
         self.shared.check()?;
-        let found: Vec<(u64, (u64, u64))> = {
+        let found: Vec<(u64, u64)> = {
             let ahead = locked(&self.shared.ahead);
             tags.iter().filter_map(|tag| Some((*tag, *ahead.unacked.get(tag)?))).collect()
         };
@@ -209,18 +220,18 @@ impl DrainOutlet for Outlet {
             return Ok(());
         }
         let (shared, done) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
-        let spans = found.clone();
+        let messages = found.clone();
         let work = move |connection: &Connection| {
             if shared.check().is_err() {
                 return Ok(None);
             }
             let mut statement = connection.prepare_cached(sql!("waiting/ack"))?;
             let mut gone = 0;
-            for (_, (from, to)) in &spans {
-                let sale = shared.queue.sale.as_str();
-                gone += statement.execute(params![sale, int(*from), int(*to)])?;
+            for (id, entries) in &messages {
+                let deleted = statement.execute(params![int(*id), shared.queue.sale.as_str()])?;
+                gone += entries * deleted as u64;
             }
-            Ok(Some(gone as u64))
+            Ok(Some(gone))
         };
         let then = move |gone: &Option<u64>| {
             let Some(gone) = gone else { return };

@@ -1,4 +1,4 @@
--- Those with a live order, and no longer in the journal of joins.
+-- Those with a live order.
 SELECT
     outcome.entry, outcome.buyer, outcome.seq, outcome.holes_below,
     (
@@ -10,5 +10,4 @@ FROM orders
 JOIN outcome ON outcome.entry = orders.entry
 WHERE orders.sale = ?1
     AND orders.state NOT IN ('closed', 'refunded')
-    AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.entry = orders.entry)
 ORDER BY outcome.number

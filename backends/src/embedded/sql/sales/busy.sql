@@ -5,8 +5,12 @@ SELECT
         WHERE sale = ?1 AND state NOT IN ('closed', 'refunded', 'fulfilled')
     ),
     (
-        SELECT count(*) FROM waiting
-        WHERE sale = ?1 AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.entry = waiting.entry)
+        SELECT count(*) FROM waiting, json_each(waiting.body) AS joined
+        WHERE waiting.sale = ?1
+            AND NOT EXISTS (
+                SELECT 1 FROM outcome
+                WHERE outcome.entry = unhex(replace(joined.value ->> 'entry', '-', ''))
+            )
     ) + (
         SELECT count(*) FROM turn
         WHERE sale = ?1 AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.entry = turn.entry)

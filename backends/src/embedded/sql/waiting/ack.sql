@@ -1,1 +1,1 @@
-DELETE FROM waiting WHERE sale = ?1 AND id BETWEEN ?2 AND ?3
+DELETE FROM waiting WHERE id = ?1 AND sale = ?2

@@ -1,4 +1,4 @@
-SELECT waiting_queue.sale, count(waiting.id), coalesce(max(waiting.id), 0)
+SELECT waiting_queue.sale, coalesce(sum(waiting.entries), 0), coalesce(max(waiting.id), 0)
 FROM waiting_queue
 LEFT JOIN waiting ON waiting.sale = waiting_queue.sale
 GROUP BY waiting_queue.sale
