@@ -11,6 +11,7 @@ mod queues;
 mod world;
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -50,6 +51,10 @@ struct Run {
     broken: Vec<String>,
     crashes: u64,
     reserved: usize,
+    /// The same for two runs in which the same things happened at the same times.
+    fingerprint: u64,
+    /// How the stores stood at the end.
+    end: String,
 }
 
 /// One whole sale.
@@ -95,7 +100,15 @@ fn run(seed: u64, chances: Chances, sabotage: Sabotage) -> Run {
         let broken = world.history.judge(&stories, &balances, CEILING);
         let reserved =
             stories.iter().filter(|story| story.outcome.as_deref() == Some("reserved")).count();
-        Run { broken, crashes: world.crashes(), reserved }
+        let mut fingerprint = DefaultHasher::new();
+        (format!("{stories:?}"), world.history.trace()).hash(&mut fingerprint);
+        Run {
+            broken,
+            crashes: world.crashes(),
+            reserved,
+            fingerprint: fingerprint.finish(),
+            end: std::mem::take(&mut world.end),
+        }
     })
 }
 
@@ -159,7 +172,18 @@ fn one_seed() {
     let seed = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
     let chances = if std::env::var_os("SIM_REMOTE").is_some() { REMOTE } else { HARSH };
     let run = run(seed, chances, Sabotage::None);
-    assert!(run.broken.is_empty(), "seed {seed}: {:#?}", run.broken);
+    println!("seed {seed} went as {:016x}", run.fingerprint);
+    assert!(run.broken.is_empty(), "seed {seed}: {:#?}\nat the end: {}", run.broken, run.end);
+}
+
+/// Otherwise a seed that failed could not be looked into.
+#[test]
+fn a_seed_goes_the_same_way_every_time() {
+    for seed in 0..3 {
+        let runs = [(); 3].map(|()| run(seed, REMOTE, Sabotage::None));
+        let first = runs[0].fingerprint;
+        assert!(runs.iter().all(|run| run.fingerprint == first), "seed {seed} went several ways");
+    }
 }
 
 #[test]
