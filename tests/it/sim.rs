@@ -40,11 +40,8 @@ const FAULTS_FOR: Duration = Duration::from_secs(60);
 /// Once nothing goes wrong any more, everything must be over within this.
 const DRAINED_WITHIN: Duration = Duration::from_secs(600);
 
-/// What one process on its own store can meet.
-const HARSH: Chances = Chances { crash: 0.002, lost: 0.0, slow: 0.05, twice: 0.05, unheard: 0.1 };
-/// With answers lost as well, as stores across a network lose them: about two seeds in a hundred still leave a line that
-/// stands. Used by `one_seed`, to look into them.
-const REMOTE: Chances = Chances { lost: 0.02, ..HARSH };
+/// What a process can meet, with answers lost as stores across a network lose them.
+const HARSH: Chances = Chances { crash: 0.002, lost: 0.02, slow: 0.05, twice: 0.05, unheard: 0.1 };
 const CALM: Chances = Chances { crash: 0.0, lost: 0.0, slow: 0.0, twice: 0.0, unheard: 0.0 };
 
 struct Run {
@@ -164,14 +161,12 @@ fn a_calm_sale_keeps_every_promise() {
     assert_eq!(run.crashes, 0);
 }
 
-/// One seed by itself, to look into it: `SIM_SEED=7 cargo test --test it sim::one_seed`, with `SIM_REMOTE=1` for lost
-/// answers.
+/// One seed by itself, to look into it: `SIM_SEED=7 cargo test --test it sim::one_seed`.
 #[test]
 fn one_seed() {
     #[expect(clippy::disallowed_methods, reason = "for whoever looks into a seed")]
     let seed = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
-    let chances = if std::env::var_os("SIM_REMOTE").is_some() { REMOTE } else { HARSH };
-    let run = run(seed, chances, Sabotage::None);
+    let run = run(seed, HARSH, Sabotage::None);
     println!("seed {seed} went as {:016x}", run.fingerprint);
     assert!(run.broken.is_empty(), "seed {seed}: {:#?}\nat the end: {}", run.broken, run.end);
 }
@@ -180,7 +175,7 @@ fn one_seed() {
 #[test]
 fn a_seed_goes_the_same_way_every_time() {
     for seed in 0..3 {
-        let runs = [(); 3].map(|()| run(seed, REMOTE, Sabotage::None));
+        let runs = [(); 3].map(|()| run(seed, HARSH, Sabotage::None));
         let first = runs[0].fingerprint;
         assert!(runs.iter().all(|run| run.fingerprint == first), "seed {seed} went several ways");
     }
