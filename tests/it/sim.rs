@@ -163,6 +163,7 @@ fn a_calm_sale_keeps_every_promise() {
 
 /// One seed by itself, to look into it: `SIM_SEED=7 cargo test --test it sim::one_seed`.
 #[test]
+#[expect(clippy::print_stdout, reason = "two runs of a seed can be compared")]
 fn one_seed() {
     #[expect(clippy::disallowed_methods, reason = "for whoever looks into a seed")]
     let seed = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);

@@ -91,9 +91,10 @@ async fn find(lookup: &Lookup, sale: &SaleId, asked: &[Asked]) -> Vec<Found> {
         }
         Err(_) => ids,
     };
-    let places = match unsettled.is_empty() {
-        true => Ok(Vec::new()),
-        false => lookup.line.find(sale, &unsettled).await,
+    let places = if unsettled.is_empty() {
+        Ok(Vec::new())
+    } else {
+        lookup.line.find(sale, &unsettled).await
     };
     log_fault(&places, "line", sale);
     let mut said = (0..unsettled.len()).map(|n| LineSays::of(&places, n));
@@ -130,10 +131,12 @@ fn open(lookup: &Lookup, asked: &Asked, says: LineSays) -> Found {
     let Asked { claims, seen, room } = asked;
     let object = lookup.unsettled(&room.view, claims, *seen, says)?;
     let passed = claims.seq <= room.view.read().cursor().serving;
-    let finding = match object.state {
-        EntryState::Waiting if !passed => Finding::Ahead,
-        EntryState::Waiting => Finding::Parked,
-        _ => Finding::Called,
+    let finding = if object.state != EntryState::Waiting {
+        Finding::Called
+    } else if passed {
+        Finding::Parked
+    } else {
+        Finding::Ahead
     };
     Some((Arc::new(object), finding))
 }
