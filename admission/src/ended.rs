@@ -42,6 +42,7 @@ impl Ended {
     pub(crate) async fn run(&self, bulletin: &dyn Bulletin, shutdown: &CancellationToken) {
         loop {
             let ended = tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 ended = self.listen(bulletin) => ended,
             };
@@ -50,6 +51,7 @@ impl Ended {
                 "the bulletin is away; trying again"
             );
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 () = sleep(RESUBSCRIBE_AFTER) => {}
             }

@@ -17,7 +17,7 @@ use sluice_core::{
     ports::{IdempotencyKey, Join, Place, PlaceState, PortError, Replay},
     sale::SaleState,
     token::{Claims, Purpose},
-    view::{Reading, object::EntryObject},
+    view::{Reading, lookup::LineSays, object::EntryObject},
 };
 use sluice_http::{Exchange, Problem, Response};
 use tokio::{sync::oneshot, time::timeout};
@@ -183,12 +183,17 @@ impl Admission {
 
     async fn judge(&self, edge: &Edge, claims: Claims) -> Result<Proof, Problem> {
         let found = self.ask_line(self.ports.line.find(&edge.sale, &[claims.entry])).await?;
+        let says = if found.is_some() { LineSays::Unknown } else { LineSays::Nothing };
         if let Some(place) = found.and_then(|mut found| found.pop().flatten()) {
             return Ok(if is_live(&place) { Proof::Live(place) } else { Proof::Nothing });
         }
         Ok(match self.ask(self.lookup.record(&claims)).await? {
             Some(record) if record.is_live() => Proof::Order(claims),
             Some(_ended) => Proof::Nothing,
+            // It may have been called: registered again it would wait. The queues have it all the same.
+            None if self.lookup.unsettled(&edge.view, &claims, None, says).is_none() => {
+                return Err(Problem::unavailable(spread(&self.ports.random, TRY_SOON)));
+            }
             None => Proof::Forgotten(claims),
         })
     }

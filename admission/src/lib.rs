@@ -144,6 +144,7 @@ impl Admission {
     async fn sweep(&self, shutdown: &CancellationToken) {
         loop {
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(SWEEP_EVERY) => {}
             }

@@ -5,7 +5,7 @@
 //! the line knows nothing. A place that waits in the buffer already is not buffered twice.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -38,7 +38,7 @@ pub(crate) struct Seen {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    of: HashMap<SaleId, HashSet<EntryId>>,
+    of: BTreeMap<SaleId, BTreeSet<EntryId>>,
     entries: usize,
 }
 
@@ -79,6 +79,7 @@ impl Seen {
         let mut kept = 0;
         loop {
             let over = tokio::select! {
+                biased;
                 () = shutdown.cancelled() => true,
                 () = sleep(FLUSH_EVERY) => false,
                 // What the line did not take must not make this a busy loop.

@@ -103,12 +103,13 @@ impl Desk {
                 }
             };
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
-                heard = heard => self.hear(heard),
-                Some(done) = jobs.next() => self.apply(done),
-                () = sales.ended() => {}
                 _ = reread.tick() => self.read(),
                 _ = look.tick() => self.ask_depths(),
+                Some(done) = jobs.next() => self.apply(done),
+                () = sales.ended() => {}
+                heard = heard => self.hear(heard),
             }
         }
     }

@@ -148,6 +148,7 @@ impl DrainLoop {
         tokio::pin!(drain);
         loop {
             tokio::select! {
+                biased;
                 drained = &mut drain => return match drained {
                     Ok(drain) => Phase::Speaking(held, drain),
                     Err(error) => Phase::Failed(error),
@@ -234,6 +235,7 @@ impl DrainLoop {
 /// A phase that may be left at any moment.
 async fn or_stop(stop: &CancellationToken, next: impl Future<Output = Phase>) -> Phase {
     tokio::select! {
+        biased;
         () = stop.cancelled() => Phase::Over,
         next = next => next,
     }

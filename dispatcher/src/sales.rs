@@ -1,6 +1,6 @@
 //! Which sales there are, and the drain loop of each: begun when a sale is heard of, ended when it is deleted.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sluice_core::{ids::SaleId, sale::Sale};
 use tokio::{
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) struct Sales {
     shared: Arc<Shared>,
     shutdown: CancellationToken,
-    known: HashMap<SaleId, Known>,
+    known: BTreeMap<SaleId, Known>,
     loops: JoinSet<()>,
     /// The last time a sale was heard to be deleted: what was read before it may be stale.
     deleted_at: Option<Instant>,
@@ -37,7 +37,7 @@ struct Known {
 
 impl Sales {
     pub(crate) fn new(shared: Arc<Shared>, shutdown: CancellationToken) -> Self {
-        Self { shared, shutdown, known: HashMap::new(), loops: JoinSet::new(), deleted_at: None }
+        Self { shared, shutdown, known: BTreeMap::new(), loops: JoinSet::new(), deleted_at: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@
 //! In that order, in batches, repeated until it is done: a gate or line that is away or cold is waited for, each sale for
 //! itself. Should the process end before, a gate is reconciled or rebuilt from the ledger; nothing here is the only record.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sluice_core::{
     entry::{EntryState, Outcome},
@@ -62,15 +62,16 @@ pub(crate) async fn run(
     mut steps: mpsc::Receiver<Aftermath>,
     ended: CancellationToken,
 ) {
-    let mut behind: HashMap<SaleId, Behind> = HashMap::new();
+    let mut behind: BTreeMap<SaleId, Behind> = BTreeMap::new();
     let mut taken = Vec::new();
     loop {
         let wakes_at = behind.values().map(|sale| sale.at).min();
         let held: usize = behind.values().map(|sale| sale.steps.len()).sum();
         tokio::select! {
+            biased;
             () = ended.cancelled() => break,
-            _ = steps.recv_many(&mut taken, TAKEN_MAX), if held < shared.config.aftermath_max => {}
             () = until(wakes_at) => {}
+            _ = steps.recv_many(&mut taken, TAKEN_MAX), if held < shared.config.aftermath_max => {}
         }
         take_in(&mut behind, &mut taken);
         catch_up(&shared, &mut behind, Instant::now()).await;
@@ -90,7 +91,7 @@ pub(crate) async fn run(
     }
 }
 
-fn take_in(behind: &mut HashMap<SaleId, Behind>, taken: &mut Vec<Aftermath>) {
+fn take_in(behind: &mut BTreeMap<SaleId, Behind>, taken: &mut Vec<Aftermath>) {
     for step in taken.drain(..) {
         behind
             .entry(step.sale.clone())
@@ -101,7 +102,7 @@ fn take_in(behind: &mut HashMap<SaleId, Behind>, taken: &mut Vec<Aftermath>) {
 }
 
 /// Follows the steps of every sale that is due, and forgets those that are done.
-async fn catch_up(shared: &Shared, behind: &mut HashMap<SaleId, Behind>, now: Instant) {
+async fn catch_up(shared: &Shared, behind: &mut BTreeMap<SaleId, Behind>, now: Instant) {
     let due: Vec<SaleId> =
         behind.iter().filter(|(_, sale)| sale.at <= now).map(|(id, _)| id.clone()).collect();
     for id in due {
@@ -154,7 +155,7 @@ async fn apply(shared: &Shared, sale: &SaleId, steps: &[Aftermath]) -> PortResul
 
 /// One notice per entry: the one with the highest version.
 fn newest(steps: &[Aftermath]) -> Vec<EntryNotice> {
-    let mut newest: HashMap<EntryId, &EntryNotice> = HashMap::new();
+    let mut newest: BTreeMap<EntryId, &EntryNotice> = BTreeMap::new();
     for step in steps {
         let known = newest.entry(step.notice.entry).or_insert(&step.notice);
         if known.version < step.notice.version {

@@ -1,7 +1,7 @@
 //! The outbox relay: announces again the outcomes that were committed and then, by a crash or a silent bulletin, not told.
 //! An outcome may be announced twice; listeners go by its version.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sluice_core::{
     entry::EntryState,
@@ -19,10 +19,12 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             _ = tick.tick() => {}
         }
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             told = tell_all(&shared) => if let Err(error) = told {
                 tracing::warn!(error = &error as &dyn std::error::Error,
@@ -60,7 +62,7 @@ async fn tell_all(shared: &Shared) -> PortResult<()> {
 }
 
 async fn tell(shared: &Shared, records: Vec<EntryRecord>) -> PortResult<()> {
-    let mut sales: HashMap<SaleId, Vec<EntryNotice>> = HashMap::new();
+    let mut sales: BTreeMap<SaleId, Vec<EntryNotice>> = BTreeMap::new();
     for record in records {
         sales.entry(record.sale.clone()).or_default().push(notice(&record));
     }

@@ -39,8 +39,13 @@ pub(crate) async fn run(
     loop {
         let room = tasks.len() < config.finishing_max.max(1);
         let found = tokio::select! {
+            biased;
             () = shutdown.cancelled() => break,
-            Some(order) = handed.recv() => Ok(vec![order]),
+            _ = deadlines.tick() => passed(&shared).await,
+            _ = closing.tick() => unfinished(&shared, Duration::ZERO).await.map(|orders| {
+                orders.into_iter().filter(|order| order.state == OrderState::Closing).collect()
+            }),
+            _ = left_behind.tick() => unfinished(&shared, config.idle_after).await,
             Some(ended) = tasks.join_next() => {
                 let Ok((order, tries, finished)) = ended else {
                     tracing::error!("a step of an order ended in a panic: the sweeper ends");
@@ -56,11 +61,7 @@ pub(crate) async fn run(
                 Ok(Vec::new())
             }
             () = until(agenda.wakes_at()), if room => Ok(Vec::new()),
-            _ = deadlines.tick() => passed(&shared).await,
-            _ = closing.tick() => unfinished(&shared, Duration::ZERO).await.map(|orders| {
-                orders.into_iter().filter(|order| order.state == OrderState::Closing).collect()
-            }),
-            _ = left_behind.tick() => unfinished(&shared, config.idle_after).await,
+            Some(order) = handed.recv() => Ok(vec![order]),
         };
         match found {
             Ok(orders) => {

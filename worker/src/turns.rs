@@ -35,6 +35,7 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
         let pause = AWAY.after(tries, &shared.ports.random);
         tries = tries.saturating_add(1);
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             () = sleep(pause) => {}
         }
@@ -45,6 +46,7 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
 async fn consume(shared: &Shared, shutdown: &CancellationToken, tries: &mut u32) -> PortResult<()> {
     let prefetch = shared.config.prefetch.max(1);
     let intake = tokio::select! {
+        biased;
         () = shutdown.cancelled() => return Ok(()),
         intake = shared.once(shared.ports.turns.consume(prefetch)) => intake?,
     };

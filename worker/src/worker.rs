@@ -99,6 +99,7 @@ impl Worker {
         tasks.spawn(sweeper::run(Arc::clone(&shared), orders, stop.clone()));
         loop {
             tokio::select! {
+                biased;
                 ended = tasks.join_next() => match ended {
                     None => break,
                     Some(Ok(())) => {}

@@ -4,14 +4,18 @@
 //! would say that the entry still waits. The ledger is asked first, because it decides; the line is asked about what
 //! the ledger has no outcome of.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sluice_core::{
+    entry::EntryState,
     ids::{EntryId, SaleId},
     order::OrderState,
     ports::{EntryRecord, PlaceState, PortResult},
     sale::SaleState,
-    view::{lookup::Lookup, object::EntryObject},
+    view::{
+        lookup::{LineSays, Lookup},
+        object::EntryObject,
+    },
 };
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
@@ -56,8 +60,8 @@ pub(crate) async fn run(
     }
 }
 
-fn by_sale(asked: Vec<Asked>) -> HashMap<SaleId, Vec<Asked>> {
-    let mut sales: HashMap<SaleId, Vec<Asked>> = HashMap::new();
+fn by_sale(asked: Vec<Asked>) -> BTreeMap<SaleId, Vec<Asked>> {
+    let mut sales: BTreeMap<SaleId, Vec<Asked>> = BTreeMap::new();
     for one in asked {
         sales.entry(one.claims.sale.clone()).or_default().push(one);
     }
@@ -78,63 +82,63 @@ async fn look_up(hub: &Hub, lookup: &Lookup, config: &Config, sale: &SaleId, ask
 /// Where these entries of one sale stand, in order.
 async fn find(lookup: &Lookup, sale: &SaleId, asked: &[Asked]) -> Vec<Found> {
     let ids: Vec<EntryId> = asked.iter().map(|one| one.claims.entry).collect();
-    let records = answered(lookup.ledger.entries(&ids).await, "ledger", sale);
+    let records = lookup.ledger.entries(&ids).await;
+    log_fault(&records, "ledger", sale);
     let unsettled: Vec<EntryId> = match &records {
-        Some(records) => {
+        Ok(records) => {
             let open = ids.iter().zip(records).filter(|(_, record)| record.is_none());
             open.map(|(id, _)| *id).collect()
         }
-        None => ids,
+        Err(_) => ids,
     };
     let places = if unsettled.is_empty() {
-        Some(Vec::new())
+        Ok(Vec::new())
     } else {
-        answered(lookup.line.find(sale, &unsettled).await, "line", sale)
+        lookup.line.find(sale, &unsettled).await
     };
-    let mut places = places.into_iter().flatten();
-    let mut records = records.map(Vec::into_iter);
+    log_fault(&places, "line", sale);
+    let mut said = (0..unsettled.len()).map(|n| LineSays::of(&places, n));
+    let mut said = || said.next().unwrap_or(LineSays::Nothing);
+    let mut records = records.ok().map(Vec::into_iter);
     let found = asked.iter().map(|one| {
         let record = records.as_mut().map(|records| records.next().flatten());
         match record {
             Some(Some(record)) => Some(settled(lookup, one, &record)),
-            Some(None) => Some(open(lookup, one, places.next().flatten().map(|place| place.state))),
+            Some(None) => open(lookup, one, said()),
             // The ledger is away: only what the line says for certain is told.
-            None => match places.next().flatten().map(|place| place.state) {
-                Some(state @ (PlaceState::Waiting | PlaceState::Called)) => {
-                    Some(open(lookup, one, Some(state)))
+            None => match said() {
+                says @ LineSays::State(PlaceState::Waiting | PlaceState::Called) => {
+                    open(lookup, one, says)
                 }
-                Some(PlaceState::Settled(_)) | None => None,
+                LineSays::State(PlaceState::Settled(_)) | LineSays::Unknown | LineSays::Nothing => {
+                    None
+                }
             },
         }
     });
     found.collect()
 }
 
-fn answered<T>(answer: PortResult<T>, store: &'static str, sale: &SaleId) -> Option<T> {
-    answer
-        .inspect_err(|error| {
-            let error: &dyn std::error::Error = error;
-            tracing::warn!(%sale, store, error, "entries could not be looked up");
-        })
-        .ok()
+fn log_fault<T>(answer: &PortResult<T>, store: &'static str, sale: &SaleId) {
+    if let Err(error) = answer {
+        let error: &dyn std::error::Error = error;
+        tracing::warn!(%sale, store, error, "entries could not be looked up");
+    }
 }
 
-/// An entry without an outcome. One that no store knows of is still in the queues: it waits.
-fn open(lookup: &Lookup, asked: &Asked, state: Option<PlaceState>) -> (Arc<EntryObject>, Finding) {
+/// An entry without an outcome; `None` when nobody can say where it stands.
+fn open(lookup: &Lookup, asked: &Asked, says: LineSays) -> Found {
     let Asked { claims, seen, room } = asked;
-    let reading = room.view.read();
-    match state {
-        Some(PlaceState::Called) => {
-            let object = EntryObject::called(&reading, claims, &lookup.urls);
-            (Arc::new(object), Finding::Called)
-        }
-        Some(PlaceState::Waiting | PlaceState::Settled(_)) | None => {
-            let passed = claims.seq <= reading.cursor().serving;
-            let now = lookup.clock.now();
-            let object = EntryObject::waiting(&reading, claims, *seen, now, &lookup.urls);
-            (Arc::new(object), if passed { Finding::Parked } else { Finding::Ahead })
-        }
-    }
+    let object = lookup.unsettled(&room.view, claims, *seen, says)?;
+    let passed = claims.seq <= room.view.read().cursor().serving;
+    let finding = if object.state != EntryState::Waiting {
+        Finding::Called
+    } else if passed {
+        Finding::Parked
+    } else {
+        Finding::Ahead
+    };
+    Some((Arc::new(object), finding))
 }
 
 fn settled(lookup: &Lookup, asked: &Asked, record: &EntryRecord) -> (Arc<EntryObject>, Finding) {

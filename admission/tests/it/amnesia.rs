@@ -13,7 +13,8 @@ use sluice_core::{
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     line::{Cursor, LineEntry},
     ports::{
-        Block, Join, JoinReply, Line, LineSnapshot, Place, PortResult, Ports, Settlement, Standing,
+        Block, Join, JoinReply, Line, LineSnapshot, Place, PortError, PortResult, Ports,
+        Settlement, Standing,
     },
 };
 
@@ -29,6 +30,8 @@ struct Amnesiac {
 #[derive(Debug, Default)]
 struct Memory {
     forgets: AtomicBool,
+    /// It does not even find nothing: it is cold.
+    cold: AtomicBool,
     /// Joins that brought a place to be registered again.
     proven: AtomicUsize,
 }
@@ -48,7 +51,9 @@ impl Amnesiac {
 #[async_trait]
 impl Line for Amnesiac {
     async fn find(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<Vec<Option<Place>>> {
-        if self.forgets() {
+        if self.memory.cold.load(Ordering::SeqCst) {
+            Err(PortError::Cold)
+        } else if self.forgets() {
             Ok(vec![None; entries.len()])
         } else {
             self.inner.find(sale, entries).await
@@ -162,4 +167,29 @@ async fn a_place_is_given_up_all_the_same() {
     assert_eq!(record[0].as_ref().unwrap().outcome.as_str(), "left");
     memory.forgets.store(false, Ordering::SeqCst);
     assert_ne!(stage.join("ada").await["entry"], mine["entry"], "the buyer is free of it");
+}
+
+/// never-backwards: neither an error nor a gap in the line's memory becomes a guess.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_shown_as_called_is_not_shown_as_waiting_again() {
+    let (mut stage, memory) = forgetful().await;
+    let (mine, behind) = (stage.join("ada").await, stage.join("bob").await);
+    stage.call(&mine).await;
+    stage.report(1, false);
+    assert_eq!(stage.poll(&mine).await["state"], "called");
+    for (cold, forgets) in [(true, false), (false, true)] {
+        memory.cold.store(cold, Ordering::SeqCst);
+        memory.forgets.store(forgets, Ordering::SeqCst);
+        let reply = stage.about(Method::GET, &mine, "").send().await;
+        reply.expect(503, "unavailable");
+        assert!(reply.header("retry-after").is_some());
+        let again = stage.joining("ada").bearer(text(&mine["token"])).send().await;
+        again.expect(503, "unavailable");
+        assert_eq!(stage.poll(&behind).await["state"], "waiting", "no store is asked about them");
+    }
+    assert_eq!(memory.proven.load(Ordering::SeqCst), 0, "a called place does not wait again");
+    memory.forgets.store(false, Ordering::SeqCst);
+    let order = stage.reserve(&mine).await;
+    memory.lose();
+    assert_eq!(stage.poll(&mine).await["order"], order.to_string(), "the ledger decides");
 }

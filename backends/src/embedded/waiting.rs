@@ -178,8 +178,9 @@ impl WaitingQueue for Journal {
     async fn drain(&self, sale: &SaleId) -> PortResult<Drain> {
         let queue = self.queue(sale)?;
         let permit = tokio::select! {
-            permit = Arc::clone(&queue.drain).acquire_owned() => permit,
+            biased;
             error = self.store.stopped() => return Err(error),
+            permit = Arc::clone(&queue.drain).acquire_owned() => permit,
         };
         let permit = permit.map_err(|_| PortError::unavailable(NotDeclared))?;
         let (store, turns) = (Arc::clone(&self.store), Arc::clone(&self.turns));

@@ -46,6 +46,7 @@ pub async fn pull(directory: &Directory, sources: &Sources) -> PortResult<()> {
 pub async fn follow(directory: Arc<Directory>, sources: Sources, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         let ended = tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             ended = listen(&directory, &sources) => ended,
         };
@@ -56,6 +57,7 @@ pub async fn follow(directory: Arc<Directory>, sources: Sources, shutdown: Cance
             );
         }
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             () = sleep(RESUBSCRIBE_AFTER) => {}
         }
@@ -69,8 +71,9 @@ async fn listen(directory: &Directory, sources: &Sources) -> Result<(), PortErro
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            heard = subscription.next() => take(directory, sources, heard?).await?,
+            biased;
             _ = look.tick() => break_silence(directory, sources).await,
+            heard = subscription.next() => take(directory, sources, heard?).await?,
         }
     }
 }

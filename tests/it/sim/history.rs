@@ -88,6 +88,11 @@ impl History {
         self.began.elapsed().as_secs_f64()
     }
 
+    /// Every first release, written out.
+    pub(crate) fn trace(&self) -> String {
+        format!("{:?}", self.releases.lock().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
     pub(crate) fn released(&self, turns: &[Turn]) {
         let now = self.now();
         let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,7 +17,7 @@ use sluice_admission::{Admission, AdmissionPorts, Config as AdmissionConfig, Ide
 use sluice_backends::embedded::{Embedded, EmbeddedSettings};
 use sluice_core::{
     clock::{Clock, TokioClock, UnixMillis},
-    ids::PaymentId,
+    ids::{PaymentId, SaleId},
     policy::RateLimit,
     ports::*,
     random::Random,
@@ -58,6 +58,8 @@ pub(crate) struct World {
     keyring: Arc<Keyring>,
     provider: Arc<Provider>,
     lives: u32,
+    /// How the stores stood when the last life ended, for whoever looks into a seed that failed.
+    pub(crate) end: String,
 }
 
 impl World {
@@ -85,6 +87,7 @@ impl World {
             file,
             secrets,
             lives: 0,
+            end: String::new(),
         }
     }
 
@@ -125,11 +128,13 @@ impl World {
             let embedded = self.embedded();
             let mut tasks = JoinSet::new();
             let started = tokio::select! {
+                biased;
                 started = self.start(&embedded, &mut tasks) => started,
                 () = crashed.cancelled() => false,
             };
             if started {
                 tokio::select! {
+                    biased;
                     () = crashed.cancelled() => {}
                     () = over.cancelled() => {}
                     ended = tasks.join_next() => panic!("a role ended by itself: {ended:?}"),
@@ -137,6 +142,9 @@ impl World {
             }
             self.door.shut();
             tasks.shutdown().await;
+            if over.is_cancelled() {
+                self.end = look(&embedded.ports()).await;
+            }
             drop(embedded);
             sleep(Duration::from_millis(50 + self.random.below(1_500))).await;
         }
@@ -258,6 +266,26 @@ impl World {
             ledger: Arc::new(Faulty { inner: Arc::clone(&ports.ledger), faults: faults() }),
         }
     }
+}
+
+/// Everything that can keep a line from ending.
+async fn look(ports: &Ports) -> String {
+    let sale = SaleId::new("sim").unwrap();
+    let (line, gate) = (ports.line.snapshot(&sale).await, ports.gate.levels(&sale).await);
+    let ledger = &ports.ledger;
+    let (cursor, stock) = (ledger.cursor(&sale).await, ledger.stock(&sale).await);
+    let (orders, lease) =
+        (ledger.order_counts(&sale).await, ledger.lease(&sale, "look", Duration::ZERO).await);
+    let turns = ports.turns.depths().await;
+    let mut waiting = Vec::new();
+    if let Ok(mut drain) = ports.waiting.drain(&sale).await {
+        while let Ok(Some(message)) = drain.intake.try_next() {
+            waiting.push(message);
+        }
+    }
+    format!(
+        "{line:?}\n{gate:?}\n{cursor:?}\n{stock:?}\n{orders:?}\n{lease:?}\n{turns:?}\n{waiting:#?}"
+    )
 }
 
 /// A payment company outside the simulated process: it survives its crashes, and calls back until it is heard.

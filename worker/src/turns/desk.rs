@@ -1,7 +1,7 @@
 //! A consumer's desk: the turns in hand, by sale, each lot with the time it is due. A sale whose gate is cold waits here
 //! without keeping other sales from their turns; the intake's prefetch bounds what can lie on the desk.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sluice_core::{
     ids::SaleId,
@@ -49,7 +49,7 @@ impl<'a> Desk<'a> {
 
     /// Lays new turns on the desk, due at once unless their sale is known to be cold.
     pub(crate) fn take(&mut self, deliveries: Vec<TurnDelivery>) {
-        let mut sales: HashMap<SaleId, Vec<InHand>> = HashMap::new();
+        let mut sales: BTreeMap<SaleId, Vec<InHand>> = BTreeMap::new();
         for delivery in deliveries {
             sales.entry(delivery.turn.sale.clone()).or_default().push(delivery.into());
         }

@@ -85,12 +85,13 @@ impl Stock {
             hold.movement > 0 || hold.phase == HoldPhase::Released
         });
         self.take_in(image);
-        let missing: Vec<HoldId> = self
+        let mut missing: Vec<HoldId> = self
             .holds
             .iter()
             .filter(|(_, hold)| hold.phase == HoldPhase::Held && hold.counted == Counted::ByImage)
             .map(|(id, _)| *id)
             .collect();
+        missing.sort_unstable();
         for id in missing {
             self.end(id);
         }

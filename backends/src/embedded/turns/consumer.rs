@@ -135,9 +135,10 @@ impl TurnDeliveries for Deliveries {
                 }
             };
             tokio::select! {
+                biased;
+                error = turns.store.stopped() => return Err(error),
                 () = news => {}
                 () = ripe => {}
-                error = turns.store.stopped() => return Err(error),
             }
         }
     }

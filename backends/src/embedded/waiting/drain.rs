@@ -182,8 +182,9 @@ impl DrainIntake for Intake {
                 return Ok(message);
             }
             tokio::select! {
-                () = news => {}
+                biased;
                 error = self.shared.store.stopped() => return Err(error),
+                () = news => {}
             }
         }
     }
