@@ -85,11 +85,13 @@ async fn press(provider: Arc<Provider>, mut exchange: Exchange) -> Result<Respon
         provider.tell(now.clone());
         return Ok(answer(StatusCode::OK, &now, form));
     }
+    let record = find(&provider, &exchange).await?;
+    // A repeat, after an answer that was lost.
+    if record.state == to {
+        return Ok(answer(StatusCode::OK, &record, form));
+    }
     match form {
-        Form::Page => {
-            let record = find(&provider, &exchange).await?;
-            Ok(answer(StatusCode::CONFLICT, &record, form))
-        }
+        Form::Page => Ok(answer(StatusCode::CONFLICT, &record, form)),
         Form::Json => Err(Problem::conflict(
             "payment_over",
             "The payment has been paid, has failed or was closed: nothing can be pressed any more.",
