@@ -66,7 +66,7 @@ pub(crate) fn word(want: &Want, movement: u64, phase: HoldPhase) -> HoldUpdate {
 }
 
 pub(crate) fn image(total: u64, sold: u64) -> GateImage {
-    GateImage { skus: vec![(sku(), total, sold)], holds: Vec::new() }
+    GateImage { skus: vec![(sku(), total, sold)], ..GateImage::default() }
 }
 
 pub(crate) fn options(url: &str) -> RedisOptions {
