@@ -14,8 +14,10 @@ use super::store::remedy;
 /// Marks the file as ours: `PRAGMA application_id`.
 const APPLICATION: i32 = 0x536c_7563;
 /// The schema this program reads and writes: `PRAGMA user_version`.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
+/// From the first version to the second.
+const NUMBERS_GIVEN_OUT: &str = include_str!("schema_2.sql");
 const PRAGMAS: &str = include_str!("pragmas.sql");
 /// How long to wait for another program, such as a backup, that has locked the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -138,9 +140,10 @@ fn prepare(connection: &Connection, file: &Path) -> Result<(), OpenError> {
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(named)?;
-    let begun = match (application, version, tables) {
-        (0, 0, 0) => false,
-        (APPLICATION, SCHEMA_VERSION, _) => true,
+    let missing = match (application, version, tables) {
+        (0, 0, 0) => Some(SCHEMA),
+        (APPLICATION, 1, _) => Some(NUMBERS_GIVEN_OUT),
+        (APPLICATION, SCHEMA_VERSION, _) => None,
         (APPLICATION, found, _) if found > SCHEMA_VERSION => {
             let file = file.to_owned();
             return Err(OpenError::Newer { file, found, known: SCHEMA_VERSION });
@@ -148,19 +151,19 @@ fn prepare(connection: &Connection, file: &Path) -> Result<(), OpenError> {
         _ => return Err(OpenError::Foreign { file: file.to_owned() }),
     };
     connection.execute_batch(PRAGMAS).map_err(named)?;
-    if !begun {
-        lay_schema(connection).map_err(named)?;
+    if let Some(schema) = missing {
+        lay(connection, schema).map_err(named)?;
     }
     // Whoever held a lease was this file's only process, and is gone.
     connection.execute(sql!("speaker/free_all"), []).map_err(named)?;
     Ok(())
 }
 
-/// All of it or nothing: a crash in between leaves an empty file.
-fn lay_schema(connection: &Connection) -> rusqlite::Result<()> {
+/// All of it or nothing: a crash in between leaves the file as it was.
+fn lay(connection: &Connection, schema: &str) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let laid = connection
-        .execute_batch(SCHEMA)
+        .execute_batch(schema)
         .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION))
         .and_then(|()| connection.pragma_update(None, "user_version", SCHEMA_VERSION));
     match laid {

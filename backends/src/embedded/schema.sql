@@ -29,7 +29,8 @@ CREATE TABLE speaker (
     epoch INTEGER NOT NULL DEFAULT 0,
     high_water INTEGER NOT NULL DEFAULT 0,
     serving INTEGER NOT NULL DEFAULT 0,
-    holes TEXT NOT NULL DEFAULT '[]'
+    holes TEXT NOT NULL DEFAULT '[]',
+    given_out INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER speaker_never_goes_back BEFORE UPDATE ON speaker

@@ -53,20 +53,20 @@ impl RedisGate {
         &self,
         sale: &SaleId,
         (epoch, name): (Epoch, &[u8]),
-        levels: Option<(u64, &[(SkuId, u64, u64)])>,
+        first: Option<&GateImage>,
         holds: &[HeldStock],
         last: &str,
     ) -> PortResult<bool> {
         let mut call = self.over(&script::GATE_REBUILD, sale);
         call.arg(epoch.0);
         call.arg(name);
-        call.arg(if levels.is_some() { "first" } else { "more" });
+        call.arg(if first.is_some() { "first" } else { "more" });
         call.arg(last);
         call.arg(self.holds_over_max);
-        if let Some((moved, skus)) = levels {
-            call.arg(moved);
-            call.arg(skus.len());
-            for (sku, total, sold) in skus {
+        if let Some(image) = first {
+            call.arg(image.moved);
+            call.arg(image.skus.len());
+            for (sku, total, sold) in &image.skus {
                 call.arg(sku.as_str());
                 call.arg(*total);
                 call.arg(*sold);
@@ -113,9 +113,9 @@ impl StockGate for RedisGate {
         let count = parts(&image.holds).count();
         let mut to_sweep = false;
         for (n, holds) in parts(&image.holds).enumerate() {
-            let levels = (n == 0).then_some((image.moved, &image.skus[..]));
+            let first = (n == 0).then_some(&image);
             let last = if n + 1 == count { "last" } else { "more" };
-            to_sweep = self.rebuild_part(sale, (epoch, &name), levels, holds, last).await?;
+            to_sweep = self.rebuild_part(sale, (epoch, &name), first, holds, last).await?;
         }
         if to_sweep {
             self.sweep(sale);

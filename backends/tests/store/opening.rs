@@ -3,6 +3,10 @@
 use std::{fs, sync::Arc};
 
 use sluice_backends::embedded::{Embedded, EmbeddedSettings, OpenError};
+use sluice_core::{
+    ids::{Epoch, Seq},
+    line::Cursor,
+};
 
 use crate::house::{House, make_sale, sale};
 
@@ -62,6 +66,24 @@ async fn a_newer_schema_is_left_to_its_version() {
     let (error, message) = refused(&house);
     assert!(matches!(error, OpenError::Newer { found: 77, .. }), "{error:?}");
     assert!(message.contains("77") && message.contains("run that version"), "{message}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let house = House::new();
+    let embedded = house.open();
+    make_sale(&embedded.ports(), 10).await;
+    embedded.close().await;
+    let first = "ALTER TABLE speaker DROP COLUMN given_out; PRAGMA user_version = 1";
+    house.shell().execute_batch(first).unwrap();
+    for given_out in [0, 7] {
+        let embedded = house.open();
+        let ledger = embedded.ports().ledger;
+        assert!(ledger.sale(&sale()).await.unwrap().is_some());
+        assert_eq!(ledger.given_out(&sale()).await.unwrap(), Seq(given_out));
+        ledger.save_cursor(&sale(), Epoch(1), &Cursor::default(), Seq(7)).await.unwrap();
+        embedded.close().await;
+    }
 }
 
 #[tokio::test]
