@@ -9,6 +9,7 @@
 //! | `line:over`, `line:strangers` | settled places and settlements, oldest first | `settled_places_max` each; the ledger knows the others |
 //! | `gate` | the gate itself, its levels and holds | the holds that are live, and the next |
 //! | `gate:over` | holds that are over, oldest first | `holds_over_max`; the ledger knows the others |
+//! | `gate:heard` | holds with a word that the gate's image has not seen | the latest 65,536 |
 //! | `worked`, `worked:order` | entries reserved for before their call was heard of | the latest 65,536 |
 //!
 //! A sale's keys stay until the sale is forgotten. Limits that buyers and devices share are not kept here yet; they would

@@ -29,7 +29,7 @@ pub use ledger::{
     Speaker, StepReply, StockBalance,
 };
 pub use line::{
-    Block, Join, JoinReply, Line, LineSnapshot, Place, PlaceState, Settlement, Standing,
+    Block, Join, JoinReply, Line, LineSnapshot, Place, PlaceState, Restore, Settlement, Standing,
 };
 pub use payment::{
     PaymentProvider, PaymentRequest, ProviderError, ProviderPayment, ProviderStatus,

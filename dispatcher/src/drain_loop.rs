@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sluice_core::{
-    ids::{Epoch, Version},
+    ids::{Epoch, Seq, Version},
     line::Cursor,
     ports::{Drain, LeaseReply, PortError, PortResult},
 };
@@ -59,6 +59,8 @@ pub(crate) struct Memory {
     pub(crate) reported: (Epoch, Version),
     /// How far the line has come.
     pub(crate) cursor: Option<Cursor>,
+    /// The highest number that was seen to be given out.
+    pub(crate) given_out: Seq,
 }
 
 /// See the module.
@@ -128,8 +130,10 @@ impl DrainLoop {
     }
 
     async fn warm(&mut self, held: Held) -> Phase {
-        let reached = self.memory.cursor.as_ref();
-        match takeover::warm(&self.shared, &self.feed, held.epoch, reached).await {
+        let Memory { cursor, given_out, .. } = &self.memory;
+        let warmed =
+            takeover::warm(&self.shared, &self.feed, held.epoch, cursor.as_ref(), *given_out).await;
+        match warmed {
             Ok(()) => Phase::Queueing(held),
             Err(PortError::Fenced) => {
                 // A higher epoch spoke. If the lease is ours all the same, ours must become higher still.

@@ -107,6 +107,8 @@ pub(crate) struct Speech<'a> {
     /// The cursor as everybody may know it, and as the ledger does: never behind.
     cursor: Cursor,
     saved: Cursor,
+    /// The highest number given out, as the ledger knows it.
+    saved_given_out: Seq,
     /// Entries joined before this moment may have been called by an earlier speaker.
     recall_before: UnixMillis,
     books: books::Books,
@@ -152,6 +154,7 @@ impl<'a> Speech<'a> {
         if memory.reported.0 != held.epoch {
             memory.reported = (held.epoch, Version(0));
         }
+        memory.given_out = memory.given_out.max(snapshot.last);
         metrics.took_over();
         let now = Instant::now();
         let sale = feed.sale.borrow_and_update().clone();
@@ -161,6 +164,7 @@ impl<'a> Speech<'a> {
             bans,
             window: Window::new(&snapshot.cursor, config.window_entries_max),
             saved: Cursor::default(),
+            saved_given_out: Seq(0),
             recall_before: ports.clock.now().plus(CLOCKS_APART_MAX),
             queue: Some(Queue { intake: drain.intake, outlet: drain.outlet }),
             jobs: FuturesUnordered::new(),

@@ -1,9 +1,9 @@
 //! Taking a line over: making its store and the gate speak under a new epoch. Every step may be repeated.
 
 use sluice_core::{
-    ids::Epoch,
+    ids::{Epoch, Seq},
     line::Cursor,
-    ports::{PortError, PortResult},
+    ports::{PortError, PortResult, Restore},
     sale::Sale,
 };
 
@@ -13,12 +13,14 @@ use crate::{
 };
 
 /// Makes the line warm and rebuilds the gate under `epoch`. From here on every earlier speaker is fenced from calling.
-/// `reached` is how far this process has brought the line, which a line that forgot must not fall behind.
+/// `reached` is how far this process has brought the line, and `given_out` the highest number it has seen: a line that
+/// forgot must not fall behind either.
 pub(crate) async fn warm(
     shared: &Shared,
     feed: &Feed,
     epoch: Epoch,
     reached: Option<&Cursor>,
+    given_out: Seq,
 ) -> PortResult<()> {
     let Shared { config, ports, .. } = shared;
     let (limit, id) = (config.port_timeout, &feed.id);
@@ -39,7 +41,10 @@ pub(crate) async fn warm(
         Err(PortError::Cold) => {
             let count = block_numbers(config, &feed.sale.borrow().clone());
             let block = within(limit, ports.ledger.next_block(id, count)).await?;
-            within(limit, ports.line.warm(id, epoch, Some((block, furthest)))).await?;
+            // Whoever has a number up to this one may wait in the queue: it is in no hole.
+            let last = within(limit, ports.ledger.given_out(id)).await?.max(given_out);
+            let restore = Restore { block, cursor: furthest, last };
+            within(limit, ports.line.warm(id, epoch, Some(restore))).await?;
         }
         Err(error) => return Err(error),
     }

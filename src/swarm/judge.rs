@@ -186,21 +186,16 @@ fn never_backwards(seen: &Seen) -> Verdict {
 
 /// In every window, no more were called than the public rate allows. Looks are a quarter of a second old at most, so the
 /// windows are long and the slack is what that age can hide. A line whose store forgot everything goes on at a new block
-/// of numbers: where `serving` leaps by more than ever joined, it says nothing of how many were called, and the windows
-/// around that are left out, and counted.
+/// of numbers: a leap of `serving` by more than ever joined says nothing of how many were called and is left out, and
+/// counted; what was called before and after it in the same window is not.
 fn on_rate(plan: &Plan, seen: &Seen) -> Verdict {
     const WINDOW: usize = 20; // looks: about five seconds
     let moving: Vec<&Sample> = seen.samples.iter().filter(|sample| sample.remaining > 0).collect();
-    let (mut broken, mut left_out, mut checked) = (Vec::new(), 0_u64, 0_u64);
-    let leaps = |pair: &[&Sample]| {
-        pair[1].serving.saturating_sub(pair[0].serving) > u64::from(plan.shoppers) * 2
-    };
+    let (mut broken, mut checked) = (Vec::new(), 0_u64);
+    let step = |pair: &[&Sample]| pair[1].serving.saturating_sub(pair[0].serving);
+    let leaps = |step: u64| step > u64::from(plan.shoppers) * 2;
     for window in moving.windows(WINDOW) {
-        let (Some(first), Some(last)) = (window.first(), window.last()) else { continue };
-        if window.windows(2).any(leaps) {
-            left_out += 1;
-            continue;
-        }
+        let Some(last) = window.last() else { continue };
         checked += 1;
         let fastest = window.iter().map(|sample| sample.rate_per_second).fold(0.0, f64::max);
         let integral: f64 = window
@@ -210,7 +205,8 @@ fn on_rate(plan: &Plan, seen: &Seen) -> Verdict {
                     * pair[1].at.since(pair[0].at).as_secs_f64()
             })
             .sum();
-        let called = exact(last.serving.saturating_sub(first.serving));
+        let called: u64 = window.windows(2).map(step).filter(|step| !leaps(*step)).sum();
+        let called = exact(called);
         let allowed = integral * 1.02 + fastest * 0.6 + 2.0;
         if called > allowed {
             broken.push(format!(
@@ -219,9 +215,9 @@ fn on_rate(plan: &Plan, seen: &Seen) -> Verdict {
             ));
         }
     }
-    let note = match left_out {
+    let note = match moving.windows(2).map(step).filter(|step| leaps(*step)).count() {
         0 => String::new(),
-        _ => format!(", {left_out} left out where the numbers leapt to a new block"),
+        n => format!(", but for {n} leaps of the numbers to a new block"),
     };
     verdict("on-rate", seen, format!("{checked} windows of about five seconds{note}"), broken)
 }

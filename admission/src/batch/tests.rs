@@ -15,7 +15,7 @@ use sluice_core::{
     clock::UnixMillis,
     ids::{BuyerId, EntryId, Epoch, Seq, SkuId},
     line::Cursor,
-    ports::{Block, Drain, LineSnapshot, PortResult, Settlement, Standing},
+    ports::{Drain, LineSnapshot, PortResult, Restore, Settlement, Standing},
     random::Random,
     sale::NewSale,
     view::Directory,
@@ -74,7 +74,7 @@ impl Line for Numbers {
         Ok(())
     }
 
-    async fn warm(&self, _: &SaleId, _: Epoch, _: Option<(Block, Cursor)>) -> PortResult<()> {
+    async fn warm(&self, _: &SaleId, _: Epoch, _: Option<Restore>) -> PortResult<()> {
         Err(PortError::Fenced)
     }
     async fn extend(&self, _: &SaleId, _: Epoch, _: Seq) -> PortResult<()> {

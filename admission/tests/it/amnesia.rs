@@ -13,7 +13,7 @@ use sluice_core::{
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     line::{Cursor, LineEntry},
     ports::{
-        Block, Join, JoinReply, Line, LineSnapshot, Place, PortError, PortResult, Ports,
+        Join, JoinReply, Line, LineSnapshot, Place, PortError, PortResult, Ports, Restore,
         Settlement, Standing,
     },
 };
@@ -63,12 +63,7 @@ impl Line for Amnesiac {
         if self.forgets() { Ok(None) } else { self.inner.find_buyer(sale, buyer).await }
     }
 
-    async fn warm(
-        &self,
-        sale: &SaleId,
-        epoch: Epoch,
-        restore: Option<(Block, Cursor)>,
-    ) -> PortResult<()> {
+    async fn warm(&self, sale: &SaleId, epoch: Epoch, restore: Option<Restore>) -> PortResult<()> {
         self.inner.warm(sale, epoch, restore).await
     }
     async fn extend(&self, sale: &SaleId, epoch: Epoch, to: Seq) -> PortResult<()> {

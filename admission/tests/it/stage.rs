@@ -13,8 +13,8 @@ use sluice_core::{
     line::Cursor,
     policy::RateLimit,
     ports::{
-        Author, GateSaid, HoldReply, HoldRequest, LeaseReply, LineReport, Ports, Settlement,
-        Standing, WaitingQueue,
+        Author, GateSaid, HoldReply, HoldRequest, LeaseReply, LineReport, Ports, Restore,
+        Settlement, Standing, WaitingQueue,
     },
     random::Random,
     sale::{NewSale, SaleChange},
@@ -163,7 +163,11 @@ impl Stage {
         let block = self.ports.ledger.next_block(&self.sale, 1_000_000).await.unwrap();
         self.ports
             .line
-            .warm(&self.sale, self.epoch, Some((block, Cursor::default())))
+            .warm(
+                &self.sale,
+                self.epoch,
+                Some(Restore { block, cursor: Cursor::default(), last: Seq(0) }),
+            )
             .await
             .unwrap();
     }
@@ -287,7 +291,11 @@ impl Stage {
             .expect("the lease is ours");
         let block = self.ports.ledger.next_block(&self.sale, 1_000_000).await.unwrap();
         let cursor = self.ports.ledger.cursor(&self.sale).await.unwrap();
-        self.ports.line.warm(&self.sale, epoch, Some((block, cursor))).await.unwrap();
+        self.ports
+            .line
+            .warm(&self.sale, epoch, Some(Restore { block, cursor, last: Seq(0) }))
+            .await
+            .unwrap();
     }
 
     /// The entries the waiting queue has for good.

@@ -9,7 +9,7 @@ use sluice_core::{
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     line::{Cursor, LineEntry},
     ports::{
-        Block, Join, JoinReply, Line, LineSnapshot, Place, PortError, PortResult, Settlement,
+        Join, JoinReply, Line, LineSnapshot, Place, PortError, PortResult, Restore, Settlement,
         Standing,
     },
 };
@@ -43,13 +43,7 @@ impl MemoryLine {
         self.memory.known(sale, |memory| look(memory.line()?))
     }
 
-    async fn restore(
-        &self,
-        sale: &SaleId,
-        epoch: Epoch,
-        block: Block,
-        cursor: Cursor,
-    ) -> PortResult<()> {
+    async fn restore(&self, sale: &SaleId, epoch: Epoch, restore: Restore) -> PortResult<()> {
         let (memory, sale, now) = (Arc::clone(&self.memory), sale.clone(), self.clock.now());
         let (read, asked) = (sale.clone(), Mutex::new(None));
         let outcome = Arc::new(asked);
@@ -64,7 +58,7 @@ impl MemoryLine {
                     return line.warm(epoch);
                 }
                 let most = memory.remembered.settled_places_max;
-                let mut line = Places::restored(epoch, block, cursor, journal.proven, most);
+                let mut line = Places::restored(epoch, restore, journal.proven, most);
                 for known in journal.places {
                     let worked = of_sale.was_worked(known.line_entry.entry);
                     line.restore(known, now, worked);
@@ -82,16 +76,9 @@ impl MemoryLine {
 
 #[async_trait]
 impl Line for MemoryLine {
-    async fn warm(
-        &self,
-        sale: &SaleId,
-        epoch: Epoch,
-        restore: Option<(Block, Cursor)>,
-    ) -> PortResult<()> {
+    async fn warm(&self, sale: &SaleId, epoch: Epoch, restore: Option<Restore>) -> PortResult<()> {
         match (self.on(sale, |line| line.warm(epoch)), restore) {
-            (Err(PortError::Cold), Some((block, cursor))) => {
-                self.restore(sale, epoch, block, cursor).await
-            }
+            (Err(PortError::Cold), Some(restore)) => self.restore(sale, epoch, restore).await,
             (warmed, _) => warmed,
         }
     }

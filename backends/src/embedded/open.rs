@@ -14,7 +14,7 @@ use super::store::remedy;
 /// Marks the file as ours: `PRAGMA application_id`.
 const APPLICATION: i32 = 0x536c_7563;
 /// The schema this program reads and writes: `PRAGMA user_version`.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
 const PRAGMAS: &str = include_str!("pragmas.sql");
 /// How long to wait for another program, such as a backup, that has locked the file.
@@ -45,6 +45,11 @@ pub enum OpenError {
         .file.display()
     )]
     Newer { file: PathBuf, found: i32, known: i32 },
+    #[error(
+        "{} was written before the first release (its schema is {found}, this program knows {known}); move the file away",
+        .file.display()
+    )]
+    Older { file: PathBuf, found: i32, known: i32 },
     #[error(
         "{} cannot be made; check that the folder exists and that this user may write to it",
         .file.display()
@@ -138,14 +143,17 @@ fn prepare(connection: &Connection, file: &Path) -> Result<(), OpenError> {
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(named)?;
+    let file = || file.to_owned();
     let begun = match (application, version, tables) {
         (0, 0, 0) => false,
         (APPLICATION, SCHEMA_VERSION, _) => true,
         (APPLICATION, found, _) if found > SCHEMA_VERSION => {
-            let file = file.to_owned();
-            return Err(OpenError::Newer { file, found, known: SCHEMA_VERSION });
+            return Err(OpenError::Newer { file: file(), found, known: SCHEMA_VERSION });
         }
-        _ => return Err(OpenError::Foreign { file: file.to_owned() }),
+        (APPLICATION, found, _) if found > 0 => {
+            return Err(OpenError::Older { file: file(), found, known: SCHEMA_VERSION });
+        }
+        _ => return Err(OpenError::Foreign { file: file() }),
     };
     connection.execute_batch(PRAGMAS).map_err(named)?;
     if !begun {

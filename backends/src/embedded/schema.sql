@@ -1,4 +1,4 @@
--- The embedded store, version 1. Ids are UUIDs of 16 bytes; times are milliseconds since the Unix epoch; `sale` and `sku`
+-- The embedded store, version 2. Ids are UUIDs of 16 bytes; times are milliseconds since the Unix epoch; `sale` and `sku`
 -- are slugs. What the domain promises is a constraint here, so that it holds when all else lies.
 
 CREATE TABLE sale (
@@ -29,7 +29,8 @@ CREATE TABLE speaker (
     epoch INTEGER NOT NULL DEFAULT 0,
     high_water INTEGER NOT NULL DEFAULT 0,
     serving INTEGER NOT NULL DEFAULT 0,
-    holes TEXT NOT NULL DEFAULT '[]'
+    holes TEXT NOT NULL DEFAULT '[]',
+    given_out INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER speaker_never_goes_back BEFORE UPDATE ON speaker

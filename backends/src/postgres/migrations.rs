@@ -16,8 +16,11 @@ use super::{
 };
 
 /// Every migration, in order. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "ledger", include_str!("migrations/0001_ledger.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "ledger", include_str!("migrations/0001_ledger.sql")),
+    (2, "movements in order", include_str!("migrations/0002_movements_in_order.sql")),
+    (3, "numbers given out", include_str!("migrations/0003_numbers_given_out.sql")),
+];
 /// Where it is written down what was applied. A name of our own: the database may be shared with another program.
 const TABLE: &str = "sluice_migration";
 /// How long to wait for the server's goodbye.

@@ -1,5 +1,6 @@
 //! What a consumer has in hand: delivered, and not settled with the broker. The broker closes a channel that settles
-//! something twice, so every settlement is looked up here first.
+//! something twice, so every settlement is looked up here first, and leaves the hands with its word: whoever locks them
+//! next finds both or neither. Otherwise one word that covers many could overtake one of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,19 +60,17 @@ impl<T> Hands<T> {
         }
     }
 
-    /// Takes what the caller is done with out of the hands; tags that are not there are left out. What to tell the broker:
-    /// up to the lowest one that stays in hand, one word is enough.
-    pub(super) fn done(&mut self, tags: &[u64]) -> (Vec<Settle>, Vec<(u64, T)>) {
-        let mut taken = Vec::new();
-        for tag in tags {
-            if self.get(*tag).is_some()
-                && let Some(Held::Handed(what)) = self.held.remove(tag)
-            {
-                taken.push((*tag, what));
-            }
-        }
-        let done: BTreeSet<u64> = taken.iter().map(|(tag, _)| *tag).collect();
-        let lowest = self.held.first_key_value().map_or(u64::MAX, |(tag, _)| *tag);
+    /// Settles what the caller is done with; tags that are not there are left out. Up to the lowest one that stays in hand,
+    /// one word is enough. What is not handed over stays in hand.
+    pub(super) fn settle<S, E>(
+        &mut self,
+        tags: &[u64],
+        hand_over: impl FnOnce(Vec<Settle>) -> Result<S, E>,
+    ) -> Result<S, E> {
+        let done: BTreeSet<u64> =
+            tags.iter().copied().filter(|tag| self.get(*tag).is_some()).collect();
+        let stays = self.held.keys().find(|tag| !done.contains(tag));
+        let lowest = stays.copied().unwrap_or(u64::MAX);
         let mut settles = Vec::new();
         let below = done.range(..lowest).count();
         match done.range(..lowest).next_back() {
@@ -80,24 +79,32 @@ impl<T> Hands<T> {
             None => {}
         }
         settles.extend(done.range(lowest..).map(|tag| Settle::Ack(*tag)));
-        (settles, taken)
-    }
-
-    /// Puts back into the hands what could not be settled.
-    pub(super) fn not_done(&mut self, taken: Vec<(u64, T)>) {
-        if !self.closed {
-            self.held.extend(taken.into_iter().map(|(tag, what)| (tag, Held::Handed(what))));
+        let handed_over = hand_over(settles)?;
+        for tag in &done {
+            self.held.remove(tag);
         }
+        Ok(handed_over)
     }
 
-    /// One that was kept back is settled. Whether it still was to be.
-    pub(super) fn let_go(&mut self, tag: u64) -> bool {
-        self.held.remove(&tag).is_some()
+    /// Settles one that was kept back, unless it is not in hand any more. False if it was not handed over.
+    pub(super) fn let_go(
+        &mut self,
+        settle: Settle,
+        hand_over: impl FnOnce(Settle) -> bool,
+    ) -> bool {
+        let (Settle::Ack(tag) | Settle::AckUpTo(tag) | Settle::Return(tag)) = settle;
+        let gone = !self.held.contains_key(&tag) || hand_over(settle);
+        if gone {
+            self.held.remove(&tag);
+        }
+        gone
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     fn hands(tags: std::ops::RangeInclusive<u64>) -> Hands<()> {
@@ -107,7 +114,7 @@ mod tests {
     }
 
     fn done(hands: &mut Hands<()>, tags: &[u64]) -> Vec<Settle> {
-        hands.done(tags).0
+        hands.settle(tags, Ok::<_, ()>).unwrap()
     }
 
     #[test]
@@ -126,12 +133,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_handed_over_is_not_passed_over() {
+        let mut hands = hands(1..=4);
+        hands.keep(5);
+        assert_eq!(hands.settle(&[2], Err::<(), _>), Err(vec![Settle::Ack(2)]));
+        assert_eq!(done(&mut hands, &[1, 3, 4]), [Settle::Ack(1), Settle::Ack(3), Settle::Ack(4)]);
+        assert!(!hands.let_go(Settle::Return(5), |_| false), "there was no room for it");
+        hands.hand(6, ());
+        assert_eq!(done(&mut hands, &[2, 6]), [Settle::Ack(2), Settle::Ack(6)]);
+    }
+
+    #[test]
     fn what_is_kept_back_is_neither_settled_nor_passed_over() {
         let mut hands = hands(2..=3);
         hands.keep(1);
         assert_eq!(done(&mut hands, &[1, 2, 3]), [Settle::Ack(2), Settle::Ack(3)]);
-        assert!(hands.let_go(1));
-        assert!(!hands.let_go(1));
+        let mut handed_over = Vec::new();
+        for _ in 0..2 {
+            let note = |settle| {
+                handed_over.push(settle);
+                true
+            };
+            assert!(hands.let_go(Settle::Ack(1), note));
+        }
+        assert_eq!(handed_over, [Settle::Ack(1)], "once");
     }
 
     #[test]
@@ -139,9 +164,42 @@ mod tests {
         let mut hands = hands(1..=2);
         assert_eq!(done(&mut hands, &[1, 1]), [Settle::Ack(1)]);
         assert_eq!(done(&mut hands, &[1, 7]), []);
-        let (_, taken) = hands.done(&[2]);
         hands.close();
-        hands.not_done(taken);
         assert_eq!((hands.count(), done(&mut hands, &[2])), (0, vec![]));
+    }
+
+    /// Many settle at once, each a few: no word comes of a tag that an earlier one covered.
+    #[test]
+    fn words_of_many_at_once_never_settle_twice() {
+        const TAGS: u64 = 4_000;
+        let (hands, words) = (Mutex::new(hands(1..=TAGS)), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let (hands, words) = (&hands, &words);
+                scope.spawn(move || {
+                    let mine: Vec<u64> = (1..=TAGS).filter(|tag| tag % 8 == n).collect();
+                    for tags in mine.chunks(3) {
+                        let hand_over = |settles: Vec<Settle>| {
+                            std::thread::yield_now();
+                            words.lock().unwrap().extend(settles);
+                            Ok::<_, ()>(())
+                        };
+                        hands.lock().unwrap().settle(tags, hand_over).unwrap();
+                    }
+                });
+            }
+        });
+        let mut open: BTreeSet<u64> = (1..=TAGS).collect();
+        for word in words.into_inner().unwrap() {
+            match word {
+                Settle::Ack(tag) => assert!(open.remove(&tag), "{tag} was settled before"),
+                Settle::AckUpTo(tag) => {
+                    assert!(open.contains(&tag), "{tag} was settled before");
+                    open.retain(|one| *one > tag);
+                }
+                Settle::Return(tag) => panic!("{tag} was not to go back"),
+            }
+        }
+        assert_eq!(open, BTreeSet::new());
     }
 }

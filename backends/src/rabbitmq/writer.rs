@@ -147,28 +147,39 @@ impl Writer {
         }
     }
 
-    /// Settles deliveries and waits until that is written. `Full`: nothing was.
-    pub(super) async fn settle(&self, settles: Vec<Settle>, limit: Duration) -> Sent {
+    /// Hands settlements in, now; they are written in the order of these calls. `Full`, `Unsent`: nothing was handed in.
+    pub(super) fn begin_settling(&self, settles: Vec<Settle>) -> Result<Settling, Sent> {
         if settles.is_empty() {
-            return Sent::Stored;
+            return Ok(Settling(None));
         }
         let (reply, written) = oneshot::channel();
         match self.jobs.try_send(Job::Settle { settles, reply: Some(reply) }) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => return Sent::Full,
-            Err(mpsc::error::TrySendError::Closed(_)) => return Sent::Unsent(Fault::Ended),
+            Ok(()) => Ok(Settling(Some(written))),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Sent::Full),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Sent::Unsent(Fault::Ended)),
         }
+    }
+
+    /// Settles a delivery without waiting. Whether there was room for it.
+    pub(super) fn settle_later(&self, settle: Settle) -> bool {
+        self.jobs.try_send(Job::Settle { settles: vec![settle], reply: None }).is_ok()
+    }
+}
+
+/// Settlements that were handed in.
+#[derive(Debug)]
+pub(super) struct Settling(Option<oneshot::Receiver<Result<(), Fault>>>);
+
+impl Settling {
+    /// Waits until they are written, for so long at most.
+    pub(super) async fn written(self, limit: Duration) -> Sent {
+        let Self(Some(written)) = self else { return Sent::Stored };
         match timeout(limit, written).await {
             Ok(Ok(Ok(()))) => Sent::Stored,
             Ok(Ok(Err(fault))) => Sent::Unknown(fault),
             Ok(Err(_)) => Sent::Unknown(Fault::Ended),
             Err(_) => Sent::Unknown(Fault::Silent { what: "an acknowledgement", limit }),
         }
-    }
-
-    /// Settles deliveries without waiting. Whether there was room for it.
-    pub(super) fn settle_later(&self, settles: Vec<Settle>) -> bool {
-        self.jobs.try_send(Job::Settle { settles, reply: None }).is_ok()
     }
 }
 

@@ -22,6 +22,10 @@ use super::{
     script::{self, Call},
 };
 
+/// Words kept for a rebuild from an image that has not seen them: far more than are said while one is read. Of older ones it
+/// is taken that the image has seen them.
+const HEARD_MAX: usize = 65_536;
+
 /// Fields looked at by one step of the sweep after a rebuild.
 const SWEEP_FIELDS: usize = 512;
 
@@ -40,8 +44,8 @@ impl RedisGate {
     }
 
     fn over(&self, script: &'static script::Script, sale: &SaleId) -> Call {
-        let Keys { gate, holds_over, .. } = self.names.of(sale);
-        script.on(&[&gate, &holds_over])
+        let Keys { gate, holds_over, heard, .. } = self.names.of(sale);
+        script.on(&[&gate, &holds_over, &heard])
     }
 
     /// One part of a rebuild. Whether holds are left to sweep.
@@ -49,19 +53,20 @@ impl RedisGate {
         &self,
         sale: &SaleId,
         (epoch, name): (Epoch, &[u8]),
-        skus: Option<&[(SkuId, u64, u64)]>,
+        first: Option<&GateImage>,
         holds: &[HeldStock],
         last: &str,
     ) -> PortResult<bool> {
         let mut call = self.over(&script::GATE_REBUILD, sale);
         call.arg(epoch.0);
         call.arg(name);
-        call.arg(if skus.is_some() { "first" } else { "more" });
+        call.arg(if first.is_some() { "first" } else { "more" });
         call.arg(last);
         call.arg(self.holds_over_max);
-        if let Some(skus) = skus {
-            call.arg(skus.len());
-            for (sku, total, sold) in skus {
+        if let Some(image) = first {
+            call.arg(image.moved);
+            call.arg(image.skus.len());
+            for (sku, total, sold) in &image.skus {
                 call.arg(sku.as_str());
                 call.arg(*total);
                 call.arg(*sold);
@@ -108,9 +113,9 @@ impl StockGate for RedisGate {
         let count = parts(&image.holds).count();
         let mut to_sweep = false;
         for (n, holds) in parts(&image.holds).enumerate() {
-            let skus = (n == 0).then_some(&image.skus[..]);
+            let first = (n == 0).then_some(&image);
             let last = if n + 1 == count { "last" } else { "more" };
-            to_sweep = self.rebuild_part(sale, (epoch, &name), skus, holds, last).await?;
+            to_sweep = self.rebuild_part(sale, (epoch, &name), first, holds, last).await?;
         }
         if to_sweep {
             self.sweep(sale);
@@ -145,6 +150,7 @@ impl StockGate for RedisGate {
         for some in parts(updates) {
             let mut call = self.over(&script::GATE_SET, sale);
             call.arg(self.holds_over_max);
+            call.arg(HEARD_MAX);
             for word in some {
                 call.arg(word.hold.as_bytes());
                 call.arg(word.movement);
@@ -177,8 +183,8 @@ impl StockGate for RedisGate {
     }
 
     async fn forget(&self, sale: &SaleId) -> PortResult<()> {
-        let Keys { gate, line, holds_over, worked, worked_order, .. } = self.names.of(sale);
-        let keys = [&*gate, &line, &holds_over, &worked, &worked_order];
+        let Keys { gate, line, holds_over, heard, worked, worked_order, .. } = self.names.of(sale);
+        let keys = [&*gate, &line, &holds_over, &heard, &worked, &worked_order];
         let mut call = script::GATE_FORGET.on(&keys);
         call.arg(2); // The last two are shared with the line.
         self.link.run(call).await.map(|_| ())

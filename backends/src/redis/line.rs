@@ -10,7 +10,7 @@ use sluice_core::{
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     line::{Cursor, LineEntry},
     ports::{
-        Block, Join, JoinReply, Line, LineSnapshot, Place, PlaceState, PortResult, Settlement,
+        Join, JoinReply, Line, LineSnapshot, Place, PlaceState, PortResult, Restore, Settlement,
         Standing,
     },
 };
@@ -101,18 +101,14 @@ impl RedisLine {
 
 #[async_trait]
 impl Line for RedisLine {
-    async fn warm(
-        &self,
-        sale: &SaleId,
-        epoch: Epoch,
-        restore: Option<(Block, Cursor)>,
-    ) -> PortResult<()> {
+    async fn warm(&self, sale: &SaleId, epoch: Epoch, restore: Option<Restore>) -> PortResult<()> {
         let mut call = self.settling(&script::LINE_WARM, sale);
         call.arg(epoch.0);
-        if let Some((block, cursor)) = restore {
+        if let Some(Restore { block, cursor, last }) = restore {
             call.arg(block.from.0);
             call.arg(block.to.0);
             cursor_args(&mut call, &cursor);
+            call.arg(last.0);
         }
         self.link.run(call).await.map(|_| ())
     }

@@ -21,6 +21,8 @@ pub(super) struct Keys {
     pub(super) gate: String,
     /// Holds that were sold or released, oldest first.
     pub(super) holds_over: String,
+    /// Holds by the movement of the latest word on them, if the gate's image has not seen it.
+    pub(super) heard: String,
 }
 
 impl Names {
@@ -38,6 +40,7 @@ impl Names {
             worked_order: key("worked:order"),
             gate: key("gate"),
             holds_over: key("gate:over"),
+            heard: key("gate:heard"),
         }
     }
 }

@@ -80,7 +80,8 @@ async fn what_was_recorded_cannot_be_changed() {
         "INSERT INTO outcome (entry, sale, buyer, seq, holes_below, joined_at, outcome, reason, at) \
          SELECT entry, sale, buyer, seq, holes_below, joined_at, 'left', reason, at FROM outcome",
         "UPDATE movement SET kind = 'sold'",
-        "INSERT INTO movement (sale, hold, kind, at) SELECT sale, hold, 'held', at FROM movement",
+        "INSERT INTO movement (sale, number, hold, kind, at) SELECT sale, number, hold, 'held', at FROM movement",
+        "UPDATE movement_count SET number = number - 1",
         "UPDATE orders SET state = 'paid'",
         "UPDATE orders SET state = 'lost', version = version + 1",
         "INSERT INTO orders SELECT gen_random_uuid(), sale, entry, 'eve', hold, state, version, closing_cause, amount, \
@@ -95,7 +96,8 @@ async fn what_was_recorded_cannot_be_changed() {
         refused(&mut shell, sql).await;
     }
     // A hold ends once: sold or released, not both.
-    let ends = "INSERT INTO movement (sale, hold, kind, at) SELECT sale, hold, 'sold', at FROM movement WHERE kind = 'held'";
+    let ends = "INSERT INTO movement (sale, number, hold, kind, at) \
+        SELECT sale, number + 1, hold, 'sold', at FROM movement WHERE kind = 'held'";
     run(&mut shell, ends).await;
     refused(&mut shell, &ends.replace("'sold'", "'released'")).await;
 }

@@ -9,7 +9,7 @@ use sluice_backends::{
 use sluice_core::ports::{PortError, conformance::House as _};
 use tokio::task::JoinSet;
 
-use crate::{alone, drop_sale, entry, fault, home, server, soon, timed, turn, until};
+use crate::{alone, drop_sale, entry, fault, home, proxy::Proxy, server, soon, timed, turn, until};
 
 async fn memory_limit(limit: &'static str) {
     let server = server().await;
@@ -88,5 +88,34 @@ async fn callers_that_a_frozen_broker_cannot_serve_are_bounded() {
     assert!(took < Duration::from_secs(6), "{took:?}");
     until("an offer that is taken", async || waiting.offer(&sale, vec![entry(999)]).await.ok())
         .await;
+    backend.close().await;
+}
+
+/// More is released at once than may be unconfirmed, and the confirms stop although the connection lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_stalls_in_the_midst_of_one_call_is_given_up() {
+    let _alone = alone().await;
+    let home = home().await;
+    let proxy = Proxy::before(server().await.address()).await;
+    let options = RabbitmqOptions {
+        urls: vec![proxy.url(&home.url())],
+        window_messages_max: 4,
+        confirms_stalled_after: Duration::from_secs(1),
+        // Nothing else may notice.
+        heartbeat_seconds: 120,
+        answer_timeout: Duration::from_secs(60),
+        ..home.options()
+    };
+    let backend = open(options, Arc::new(SystemClock)).await.unwrap();
+    let (waiting, sale) = (backend.waiting(), drop_sale());
+    waiting.declare(&sale).await.unwrap();
+    let drain = soon("the drain", waiting.drain(&sale)).await.unwrap();
+    drain.outlet.release((1..=20).map(turn).collect()).await.unwrap();
+    proxy.freeze();
+    let (released, took) = timed(drain.outlet.release((21..=40).map(turn).collect())).await;
+    assert!(matches!(released, Err(PortError::Unavailable(_))), "{released:?}");
+    assert!(took < Duration::from_secs(20), "long before anything else notices: {took:?}");
+    assert!(drain.outlet.release(vec![turn(41)]).await.is_err(), "the channel is over");
+    proxy.thaw();
     backend.close().await;
 }

@@ -98,7 +98,7 @@ async fn a_sale_told_after_the_image_that_counts_it_is_not_counted_twice() {
     let (gate, sale, sold) = (&*redis.gate, sale(), want(10));
     let before = GateImage { holds: vec![held(&sold, 1)], ..image(100, 0) };
     gate.rebuild(&sale, Epoch(1), before).await.unwrap();
-    gate.rebuild(&sale, Epoch(2), image(100, 10)).await.unwrap();
+    gate.rebuild(&sale, Epoch(2), GateImage { moved: 2, ..image(100, 10) }).await.unwrap();
     gate.set(&sale, &[word(&sold, 2, HoldPhase::Sold)]).await.unwrap();
     assert_eq!(level(gate).await, (90, 0));
     assert_eq!(reserve(gate, &sold).await, Reserved::Over);
@@ -136,11 +136,12 @@ async fn a_long_rebuild_is_whole_and_sweeps_what_it_made_worthless() {
     assert_eq!(level(gate).await, (total - 4 * HOLDS as u64, 4 * HOLDS as u64));
 
     let holds = kept.iter().map(|one| held(one, 1)).collect();
-    gate.rebuild(&sale, Epoch(2), GateImage { holds, ..image(total, 7) }).await.unwrap();
+    let after = GateImage { moved: 2, holds, ..image(total, 7) };
+    gate.rebuild(&sale, Epoch(2), after).await.unwrap();
     let left = (total - 7 - 2 * HOLDS as u64, 2 * HOLDS as u64);
     assert_eq!(level(gate).await, left);
     let mut raw = Raw::to(servers.url());
-    let due = HOLDS as i64 + 10 + 7;
+    let due = HOLDS as i64 + 10 + 8;
     until("the sweep", async || (raw.tell::<i64>(&format!("HLEN {GATE}")) <= due).then_some(()))
         .await;
     assert_eq!(level(gate).await, left, "the sweep changes no answer");

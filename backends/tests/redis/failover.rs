@@ -7,7 +7,7 @@ use sluice_backends::redis::{OpenError, Redis, RedisOptions, Topology};
 use sluice_core::{
     ids::{Epoch, SaleId, Seq},
     line::Cursor,
-    ports::{Block, PortError, Reserved},
+    ports::{Block, PortError, Reserved, Restore},
 };
 use tokio::task::JoinSet;
 
@@ -131,7 +131,11 @@ async fn sale_elsewhere(redis: &Redis, urls: &str, owner: usize) -> SaleId {
     for n in 0..100 {
         let sale = SaleId::new(&format!("other-{n}")).unwrap();
         let block = Block { from: Seq(1), to: Seq(9) };
-        redis.line.warm(&sale, Epoch(1), Some((block, Cursor::default()))).await.unwrap();
+        redis
+            .line
+            .warm(&sale, Epoch(1), Some(Restore { block, cursor: Cursor::default(), last: Seq(0) }))
+            .await
+            .unwrap();
         let there = Raw::to(url).try_tell::<i64>(&format!("EXISTS sluice:{{{sale}}}:line"));
         if there != Ok(1) {
             return sale;

@@ -13,7 +13,7 @@ use sluice_core::{
     line::{Cursor, LineEntry},
     ports::{
         Block, GateImage, HoldPhase, HoldUpdate, Join, JoinReply, Line, PortError, PortResult,
-        StockGate, Want,
+        Restore, StockGate, Want,
     },
     random::Random,
 };
@@ -66,7 +66,7 @@ pub(crate) fn word(want: &Want, movement: u64, phase: HoldPhase) -> HoldUpdate {
 }
 
 pub(crate) fn image(total: u64, sold: u64) -> GateImage {
-    GateImage { skus: vec![(sku(), total, sold)], holds: Vec::new() }
+    GateImage { skus: vec![(sku(), total, sold)], ..GateImage::default() }
 }
 
 pub(crate) fn options(url: &str) -> RedisOptions {
@@ -84,7 +84,12 @@ pub(crate) async fn warm(line: &dyn Line, epoch: u64, from: u64) {
 
 pub(crate) async fn try_warm(line: &dyn Line, epoch: u64, from: u64) -> PortResult<()> {
     let block = Block { from: Seq(from), to: Seq(from + 999) };
-    line.warm(&sale(), Epoch(epoch), Some((block, Cursor::default()))).await
+    line.warm(
+        &sale(),
+        Epoch(epoch),
+        Some(Restore { block, cursor: Cursor::default(), last: Seq(0) }),
+    )
+    .await
 }
 
 /// The number of a new place.

@@ -8,7 +8,7 @@ use sluice_core::{
     line::Cursor,
     ports::{
         Block, HoldReply, Join, JoinReply, LeaseReply, NewOutcome, OutcomeReason, PlaceState,
-        Ports, Settlement, Standing,
+        Ports, Restore, Settlement, Standing,
     },
 };
 use tokio::{task::JoinSet, time::timeout};
@@ -21,7 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 async fn take_over(ports: &Ports, epoch: u64) {
     let block = ports.ledger.next_block(&sale(), 1_000).await.unwrap();
     let cursor = ports.ledger.cursor(&sale()).await.unwrap();
-    ports.line.warm(&sale(), Epoch(epoch), Some((block, cursor))).await.unwrap();
+    ports
+        .line
+        .warm(&sale(), Epoch(epoch), Some(Restore { block, cursor, last: Seq(0) }))
+        .await
+        .unwrap();
     let image = ports.ledger.gate_image(&sale()).await.unwrap();
     ports.gate.rebuild(&sale(), Epoch(epoch), image).await.unwrap();
 }

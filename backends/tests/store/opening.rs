@@ -65,6 +65,15 @@ async fn a_newer_schema_is_left_to_its_version() {
 }
 
 #[tokio::test]
+async fn a_schema_of_before_the_first_release_is_named() {
+    let house = House::new();
+    house.open().close().await;
+    house.shell().execute_batch("PRAGMA user_version = 1").unwrap();
+    let (_, message) = refused(&house);
+    assert!(message.contains("before the first release"), "{message}");
+}
+
+#[tokio::test]
 async fn a_folder_that_is_missing_is_named() {
     let house = House::new();
     let file = house.folder.path().join("no-such-folder").join("sluice.sqlite");

@@ -41,8 +41,8 @@ pub enum HoldPhase {
 }
 
 /// The ledger's word on one hold. `movement` is the ledger's number of that word: a gate that has heard a higher one
-/// for the hold ignores a lower one. The ledger numbers from 1; 0 is a word from before the ledger's first
-/// ([`HoldUpdate::unrecorded`]).
+/// for the hold ignores a lower one, and one that was rebuilt from an image which has seen it finds its units counted
+/// there. The ledger numbers from 1; 0 is a word from before the ledger's first ([`HoldUpdate::unrecorded`]).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HoldUpdate {
     pub hold: HoldId,
@@ -79,6 +79,9 @@ pub struct HeldStock {
 /// What a gate is rebuilt from: one consistent reading of the ledger.
 #[derive(Clone, Debug, Default)]
 pub struct GateImage {
+    /// The number of the sale's last movement: this reading has seen it and every lower one, and none above it. So a
+    /// word up to it that is of none of `holds` is of a hold that was over by then, and is counted in `skus`.
+    pub moved: u64,
     /// Per SKU: stock in all, and units sold.
     pub skus: Vec<(SkuId, u64, u64)>,
     pub holds: Vec<HeldStock>,
@@ -99,14 +102,17 @@ pub struct SkuLevel {
 /// See the module.
 #[async_trait]
 pub trait StockGate: Debug + Send + Sync {
-    /// Replaces what the gate knows of a sale by the ledger's reading. An old epoch is `Fenced`. What is in flight stays.
+    /// Replaces what the gate knows of a sale by the ledger's reading, but for words above it. An old epoch is `Fenced`.
+    /// What is in flight stays.
     async fn rebuild(&self, sale: &SaleId, epoch: Epoch, image: GateImage) -> PortResult<()>;
 
     /// All or nothing for each demand, in the order given, atomically; replies in the same order. Takes each entry out
     /// of what is in flight, whatever the answer. A repeat of a held hold answers `Held` and takes nothing more.
     async fn reserve(&self, sale: &SaleId, wants: &[Want]) -> PortResult<Vec<Reserved>>;
 
-    /// Sets holds to what the ledger says of them. Releasing a hold the gate never knew changes nothing but is remembered.
+    /// Sets holds to what the ledger says of them. Whatever words come, how often, and in whichever order among
+    /// themselves and rebuilds, the gate counts as the ledger does once it has heard them all. Releasing a hold the gate
+    /// never knew changes nothing but is remembered.
     async fn set(&self, sale: &SaleId, updates: &[HoldUpdate]) -> PortResult<()>;
 
     async fn restock(&self, sale: &SaleId, restock: &Restock) -> PortResult<()>;

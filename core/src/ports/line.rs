@@ -83,6 +83,16 @@ pub struct Block {
     pub to: Seq,
 }
 
+/// What a line that remembers nothing begins from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Restore {
+    /// The numbers it may give out.
+    pub block: Block,
+    pub cursor: Cursor,
+    /// The highest number that is known to have been given out before: whoever has one up to it may still wait.
+    pub last: Seq,
+}
+
 /// What a line knows of a sale.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LineSnapshot {
@@ -100,15 +110,10 @@ pub struct LineSnapshot {
 #[async_trait]
 pub trait Line: Debug + Send + Sync {
     /// Makes `epoch` the one that speaks. A line that remembers the sale keeps what it knows and ignores `restore`; one
-    /// that does not answers `Cold` without it, and with it starts from the block and the cursor: numbers begin at
-    /// `block.from`, or just above the highest number the backend can prove was given out, and what was skipped is a
-    /// hole of the cursor. A lower epoch than the present one is `Fenced`. Repeats are harmless.
-    async fn warm(
-        &self,
-        sale: &SaleId,
-        epoch: Epoch,
-        restore: Option<(Block, Cursor)>,
-    ) -> PortResult<()>;
+    /// that does not answers `Cold` without it, and with it starts from there: numbers begin at `block.from`, or just above
+    /// the highest number the backend can prove was given out, and what was skipped above `last`, and above what is
+    /// proven, is a hole of the cursor. A lower epoch than the present one is `Fenced`. Repeats are harmless.
+    async fn warm(&self, sale: &SaleId, epoch: Epoch, restore: Option<Restore>) -> PortResult<()>;
 
     /// Raises the highest number that may be given out, to the end of a block that follows the last one. Never lowers it.
     async fn extend(&self, sale: &SaleId, epoch: Epoch, to: Seq) -> PortResult<()>;

@@ -2,6 +2,7 @@
 //! blocks of numbers. Each at its own pace.
 
 use sluice_core::{
+    ids::Seq,
     line::Cursor,
     ports::{CursorSaved, LineSnapshot, PortResult},
 };
@@ -82,6 +83,7 @@ impl Speech<'_> {
         self.acks.extend(self.window.take_acks());
         let serving = self.window.serving();
         self.books.unheard = serving > self.cursor.serving
+            || self.given_out() > self.saved_given_out
             || !self.notices.is_empty()
             || (!self.acks.is_empty() && self.under_way.acks == 0);
         if now < self.books.checkpoint_at + self.shared.config.cursor_every {
@@ -101,8 +103,9 @@ impl Speech<'_> {
 
     /// The ledger knows this cursor: the line's store may hear of it, and then everybody. In this order, or whoever starts
     /// anew from the ledger would serve, and show, less than was shown before.
-    pub(super) async fn reached(&mut self, cursor: Cursor) -> Result<(), End> {
+    pub(super) async fn reached(&mut self, cursor: Cursor, given_out: Seq) -> Result<(), End> {
         self.saved = cursor.clone();
+        self.saved_given_out = given_out;
         if cursor.serving <= self.cursor.serving {
             return Ok(());
         }
@@ -121,6 +124,17 @@ impl Speech<'_> {
         Cursor { serving, holes: self.cursor.holes.clone() }
     }
 
+    /// The highest number that was given out, as far as is known here: who came off the queue has one, too.
+    fn given_out(&mut self) -> Seq {
+        self.memory.given_out = self.memory.given_out.max(self.window.highest());
+        self.memory.given_out
+    }
+
+    /// Whether the ledger does not know this yet.
+    fn is_unsaved(&self, cursor: &Cursor, given_out: Seq) -> bool {
+        is_news(cursor, &self.saved) || given_out > self.saved_given_out
+    }
+
     async fn acknowledge(&mut self) {
         let Some(queue) = &self.queue else { return };
         if self.acks.is_empty() || self.under_way.acks > 0 {
@@ -132,32 +146,33 @@ impl Speech<'_> {
         self.begin(async move { Done::Acknowledged(within(limit, outlet.ack(&tags)).await) }).await;
     }
 
-    /// Saves the cursor in the ledger: what a line that forgets everything starts from.
+    /// Saves the cursor in the ledger, and the highest number with it: what a line that forgets everything starts from.
     async fn save_cursor(&mut self) {
-        let cursor = self.furthest();
-        if self.under_way.cursor || !is_news(&cursor, &self.saved) {
+        let (cursor, given_out) = (self.furthest(), self.given_out());
+        if self.under_way.cursor || !self.is_unsaved(&cursor, given_out) {
             return;
         }
         self.under_way.cursor = true;
         let Hands { shared, sale, epoch } = self.hands();
         let job = async move {
-            let saved = shared.ports.ledger.save_cursor(&sale, epoch, &cursor);
+            let saved = shared.ports.ledger.save_cursor(&sale, epoch, &cursor, given_out);
             let result = within(shared.config.port_timeout, saved).await;
-            Done::CursorSaved { cursor, result }
+            Done::CursorSaved { cursor, given_out, result }
         };
         self.begin(job).await;
     }
 
     /// The same, at the end of a speech.
     pub(super) async fn save_last_cursor(&mut self, deadline: Instant) {
-        let cursor = self.furthest();
-        if !is_news(&cursor, &self.saved) {
+        let (cursor, given_out) = (self.furthest(), self.given_out());
+        if !self.is_unsaved(&cursor, given_out) {
             return;
         }
-        let save = self.shared.ports.ledger.save_cursor(&self.feed.id, self.held.epoch, &cursor);
+        let (ledger, epoch) = (&self.shared.ports.ledger, self.held.epoch);
+        let save = ledger.save_cursor(&self.feed.id, epoch, &cursor, given_out);
         match timeout_at(deadline, save).await {
             Ok(Ok(CursorSaved::Saved)) => {
-                let _ = self.reached(cursor).await; // the next speaker reads the ledger
+                let _ = self.reached(cursor, given_out).await; // the next speaker reads the ledger
             }
             Ok(Ok(CursorSaved::Fenced)) | Err(_) => {}
             Ok(Err(error)) => tracing::info!(

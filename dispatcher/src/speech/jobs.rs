@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use sluice_core::{
-    ids::{EntryId, Epoch},
+    ids::{EntryId, Epoch, Seq},
     line::Cursor,
     ports::{CursorSaved, EntryRecord, LeaseReply, PortError, PortResult, StockBalance},
 };
@@ -33,6 +33,7 @@ pub(super) enum Done {
     },
     CursorSaved {
         cursor: Cursor,
+        given_out: Seq,
         result: PortResult<CursorSaved>,
     },
     Extended(PortResult<()>),
@@ -107,9 +108,9 @@ impl Speech<'_> {
                 self.under_way.lease = false;
                 self.leased(asked, result)?;
             }
-            Done::CursorSaved { cursor, result } => {
+            Done::CursorSaved { cursor, given_out, result } => {
                 self.under_way.cursor = false;
-                self.cursor_saved(cursor, result).await?;
+                self.cursor_saved(cursor, given_out, result).await?;
             }
             Done::Extended(result) => {
                 self.under_way.block = false;
@@ -168,10 +169,11 @@ impl Speech<'_> {
     async fn cursor_saved(
         &mut self,
         cursor: Cursor,
+        given_out: Seq,
         result: PortResult<CursorSaved>,
     ) -> Result<(), End> {
         match self.or_later(result, "the cursor could not be saved")? {
-            Some(CursorSaved::Saved) => self.reached(cursor).await,
+            Some(CursorSaved::Saved) => self.reached(cursor, given_out).await,
             Some(CursorSaved::Fenced) => Err(End::Fenced),
             None => Ok(()),
         }

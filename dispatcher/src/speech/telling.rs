@@ -83,6 +83,7 @@ impl Speech<'_> {
         }
         let snapshot = self.shared.ports.line.snapshot(&self.feed.id);
         let snapshot = within(config.port_timeout, snapshot).await?;
+        self.memory.given_out = self.memory.given_out.max(snapshot.last);
         self.extend_numbers(&snapshot).await;
         self.pass_the_absent(snapshot.last, now);
         self.telling.looked_at = now;

@@ -169,10 +169,8 @@ async fn a_gate_that_lost_stock_is_set_right_by_the_ledger() {
     let _running = world.dispatcher("one").await;
     // The gate is told of nothing, under the present epoch: it says gone, the ledger does not.
     let epoch = world.ports.line.snapshot(&world.sale).await.unwrap().epoch;
-    let empty = sluice_core::ports::GateImage {
-        skus: vec![(SkuId::new("a").unwrap(), 0, 0)],
-        holds: Vec::new(),
-    };
+    let skus = vec![(SkuId::new("a").unwrap(), 0, 0)];
+    let empty = sluice_core::ports::GateImage { skus, ..Default::default() };
     world.ports.gate.rebuild(&world.sale, epoch, empty).await.unwrap();
     let entries = world.crowd(3, &[("a", 1)]).await;
     world.until_released(3).await;

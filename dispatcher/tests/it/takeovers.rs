@@ -11,7 +11,7 @@ use sluice_core::{
     law::RateLaw,
     line::{Cursor, LineEntry},
     ports::{
-        Block, Join, JoinReply, Line, LineSnapshot, Place, PlaceState, PortResult, Settlement,
+        Join, JoinReply, Line, LineSnapshot, Place, PlaceState, PortResult, Restore, Settlement,
         Standing,
     },
     random::Random,
@@ -159,6 +159,24 @@ async fn a_line_that_forgets_everything_goes_on() {
     assert!(world.log.first_numbers().is_sorted());
 }
 
+/// A line that forgets everything begins its next block above it: nobody who waits may stand in the hole between.
+#[tokio::test(start_paused = true)]
+async fn the_highest_number_is_saved_while_its_entry_waits() {
+    let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 1.0})).await;
+    let running = world.dispatcher("one").await;
+    let given_out = async |world: &World| world.ports.ledger.given_out(&world.sale).await.unwrap();
+    let entries = world.crowd(300, &[("a", 1)]).await;
+    let last = entries.iter().map(|entry| entry.seq).max().unwrap();
+    world.until("it is saved", async |world| given_out(world).await == last).await;
+    let serving = world.ports.ledger.cursor(&world.sale).await.unwrap().serving;
+    assert!(serving < last, "{serving}");
+    running.kill();
+    let more = world.crowd(5, &[("a", 1)]).await;
+    let _next = world.dispatcher("two").await;
+    let last = more.iter().map(|entry| entry.seq).max().unwrap();
+    world.until("the next speaker saves it", async |world| given_out(world).await == last).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gate_that_forgets_is_rebuilt_under_a_new_epoch() {
     let mut world = World::with(&[("a", 100_000)], json!({"ceiling_per_second": 100.0})).await;
@@ -247,12 +265,7 @@ struct FaultyLine {
 
 #[async_trait]
 impl Line for FaultyLine {
-    async fn warm(
-        &self,
-        sale: &SaleId,
-        epoch: Epoch,
-        restore: Option<(Block, Cursor)>,
-    ) -> PortResult<()> {
+    async fn warm(&self, sale: &SaleId, epoch: Epoch, restore: Option<Restore>) -> PortResult<()> {
         self.line.warm(sale, epoch, restore).await
     }
 

@@ -11,7 +11,7 @@ use sluice_core::{
     line::{Cursor, LineEntry},
     order::ClosingCause,
     ports::{
-        GateSaid, HoldReply, HoldRequest, Join, JoinReply, LeaseReply, Notice, PortError,
+        GateSaid, HoldReply, HoldRequest, Join, JoinReply, LeaseReply, Notice, PortError, Restore,
         Settlement,
     },
     random::Random,
@@ -28,7 +28,12 @@ async fn joined(house: &House, sale: &SaleId) -> (Epoch, LineEntry) {
     let lease = house.ports.ledger.lease(sale, "test", Duration::from_secs(60)).await.unwrap();
     let LeaseReply::Held(lease) = lease else { panic!("{lease:?}") };
     let block = house.ports.ledger.next_block(sale, 100).await.unwrap();
-    house.ports.line.warm(sale, lease.epoch, Some((block, Cursor::default()))).await.unwrap();
+    house
+        .ports
+        .line
+        .warm(sale, lease.epoch, Some(Restore { block, cursor: Cursor::default(), last: Seq(0) }))
+        .await
+        .unwrap();
     let now = house.clock.now();
     let basket: Basket = serde_json::from_str(r#"[{"sku":"standard","quantity":1}]"#).unwrap();
     let candidate = LineEntry {

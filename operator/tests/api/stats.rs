@@ -9,7 +9,7 @@ use sluice_core::{
     line::Cursor,
     ports::{
         GateImage, HoldUpdate, LeaseReply, LineReport, PortError, PortResult, Ports, Reserved,
-        Restock, SkuLevel, SkuReport, StockGate, Want,
+        Restock, Restore, SkuLevel, SkuReport, StockGate, Want,
     },
 };
 use sluice_operator::Limits;
@@ -26,7 +26,12 @@ async fn warm(house: &House, sale: &SaleId, surplus: u64) -> Epoch {
     image.skus[0].1 += surplus;
     house.ports.gate.rebuild(sale, lease.epoch, image).await.unwrap();
     let block = house.ports.ledger.next_block(sale, 1_000).await.unwrap();
-    house.ports.line.warm(sale, lease.epoch, Some((block, Cursor::default()))).await.unwrap();
+    house
+        .ports
+        .line
+        .warm(sale, lease.epoch, Some(Restore { block, cursor: Cursor::default(), last: Seq(0) }))
+        .await
+        .unwrap();
     lease.epoch
 }
 

@@ -37,7 +37,7 @@ macro_rules! faulty {
 }
 
 faulty!(Line over dyn Line {
-    effect fn warm(sale: &SaleId, epoch: Epoch, restore: Option<(Block, Cursor)>) -> ();
+    effect fn warm(sale: &SaleId, epoch: Epoch, restore: Option<Restore>) -> ();
     effect fn extend(sale: &SaleId, epoch: Epoch, to: Seq) -> ();
     effect fn join(sale: &SaleId, cap: u64, joins: Vec<Join>) -> Vec<JoinReply>;
     effect fn confirm(sale: &SaleId, entries: &[EntryId]) -> ();
@@ -80,7 +80,8 @@ faulty!(Speaker over dyn Ledger {
     effect fn next_block(sale: &SaleId, count: u64) -> Block;
     read fn high_water(sale: &SaleId) -> Seq;
     read fn cursor(sale: &SaleId) -> Cursor;
-    effect fn save_cursor(sale: &SaleId, epoch: Epoch, cursor: &Cursor) -> CursorSaved;
+    read fn given_out(sale: &SaleId) -> Seq;
+    effect fn save_cursor(sale: &SaleId, epoch: Epoch, cursor: &Cursor, given_out: Seq) -> CursorSaved;
 });
 
 faulty!(EntryBook over dyn Ledger {

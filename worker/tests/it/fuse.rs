@@ -12,9 +12,9 @@ use sluice_core::{
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     line::{Cursor, LineEntry},
     ports::{
-        Block, Bulletin, GateImage, HoldUpdate, Join, JoinReply, Line, LineSnapshot, Notice, Place,
-        PortResult, QueueDepths, Reserved, Restock, Settlement, SkuLevel, Standing, StockGate,
-        Subscription, TurnIntake, TurnOutlet, TurnQueue, Want,
+        Bulletin, GateImage, HoldUpdate, Join, JoinReply, Line, LineSnapshot, Notice, Place,
+        PortResult, QueueDepths, Reserved, Restock, Restore, Settlement, SkuLevel, Standing,
+        StockGate, Subscription, TurnIntake, TurnOutlet, TurnQueue, Want,
     },
 };
 use sluice_worker::WorkerPorts;
@@ -98,12 +98,7 @@ impl StockGate for Fused<dyn StockGate> {
 
 #[async_trait]
 impl Line for Fused<dyn Line> {
-    async fn warm(
-        &self,
-        sale: &SaleId,
-        epoch: Epoch,
-        restore: Option<(Block, Cursor)>,
-    ) -> PortResult<()> {
+    async fn warm(&self, sale: &SaleId, epoch: Epoch, restore: Option<Restore>) -> PortResult<()> {
         self.port.warm(sale, epoch, restore).await
     }
 

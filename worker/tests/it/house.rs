@@ -18,7 +18,7 @@ use sluice_core::{
     ports::{
         Author, Drain, DrainIntake, DrainOutlet, EntryRecord, Heard, LeaseReply, Notice,
         PaymentProvider, PaymentRequest, Ports, ProviderError, ProviderPayment, ProviderStatus,
-        StockBalance, Subscription,
+        Restore, StockBalance, Subscription,
     },
     random::Random,
     sale::NewSale,
@@ -298,7 +298,7 @@ pub(crate) async fn warm(ports: &Ports, sale: &SaleId) -> Epoch {
     let lease = ports.ledger.lease(sale, "test", Duration::from_secs(3_600)).await.unwrap();
     let LeaseReply::Held(lease) = lease else { panic!("somebody else speaks: {lease:?}") };
     let block = ports.ledger.next_block(sale, 100_000).await.unwrap();
-    let restore = Some((block, Cursor::default()));
+    let restore = Some(Restore { block, cursor: Cursor::default(), last: Seq(0) });
     ports.line.warm(sale, lease.epoch, restore).await.unwrap();
     let image = ports.ledger.gate_image(sale).await.unwrap();
     ports.gate.rebuild(sale, lease.epoch, image).await.unwrap();

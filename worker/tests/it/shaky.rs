@@ -70,7 +70,8 @@ book!(Speaker {
     fn next_block(sale: &SaleId, count: u64) -> Block;
     fn high_water(sale: &SaleId) -> Seq;
     fn cursor(sale: &SaleId) -> Cursor;
-    fn save_cursor(sale: &SaleId, epoch: Epoch, cursor: &Cursor) -> CursorSaved;
+    fn given_out(sale: &SaleId) -> Seq;
+    fn save_cursor(sale: &SaleId, epoch: Epoch, cursor: &Cursor, given_out: Seq) -> CursorSaved;
 });
 
 book!(OrderBook {

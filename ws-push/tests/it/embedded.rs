@@ -11,7 +11,7 @@ use sluice_core::{
     line::{Cursor, LineEntry},
     ports::{
         Author, EntryNotice, GateSaid, HoldReply, HoldRequest, Join, JoinReply, Notice, PlaceState,
-        Ports,
+        Ports, Restore,
     },
     random::Random,
     token::{Claims, Keyring, Purpose, TOKEN_LIFE},
@@ -58,7 +58,7 @@ impl House {
         let author = Author { name: "test".into(), address: None };
         ports.ledger.create_sale((*sale).clone(), &author).await.unwrap();
         let block = ports.ledger.next_block(&sale.id, 1_000).await.unwrap();
-        let restore = Some((block, Cursor::default()));
+        let restore = Some(Restore { block, cursor: Cursor::default(), last: Seq(0) });
         ports.line.warm(&sale.id, Epoch(1), restore).await.unwrap();
         let directory = Arc::new(Directory::default());
         let sources = Sources {

@@ -15,8 +15,8 @@ use sluice_core::{
     line::{Cursor, LineEntry},
     order::OrderState,
     ports::{
-        Block, EntryRecord, Join, JoinReply, Line, LineSnapshot, OrderRef, OutcomeReason, Place,
-        PlaceState, PortError, PortResult, Settlement, Standing,
+        EntryRecord, Join, JoinReply, Line, LineSnapshot, OrderRef, OutcomeReason, Place,
+        PlaceState, PortError, PortResult, Restore, Settlement, Standing,
     },
     sale::Sale,
     token::Claims,
@@ -110,7 +110,7 @@ impl Line for Stores {
         self.answer(|state| state.seen.extend(entries))
     }
 
-    async fn warm(&self, _: &SaleId, _: Epoch, _: Option<(Block, Cursor)>) -> PortResult<()> {
+    async fn warm(&self, _: &SaleId, _: Epoch, _: Option<Restore>) -> PortResult<()> {
         Err(PortError::Full)
     }
 

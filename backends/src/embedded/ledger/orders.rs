@@ -143,7 +143,11 @@ fn gate_image(connection: &Connection, sale: &SaleId) -> rusqlite::Result<GateIm
             basket: baskets.read(row, 2)?,
         })
     })?;
-    Ok(GateImage { skus, holds: holds.collect::<rusqlite::Result<_>>()? })
+    let holds = holds.collect::<rusqlite::Result<_>>()?;
+    // One count for all sales: there is one writer, so whoever sees a movement sees every lower one.
+    let moved =
+        connection.prepare_cached(sql!("orders/moved"))?.query_row([], |row| whole(row, 0))?;
+    Ok(GateImage { moved, skus, holds })
 }
 
 fn counts(connection: &Connection, sale: &SaleId) -> rusqlite::Result<Vec<OrderCount>> {

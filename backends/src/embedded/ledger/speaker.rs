@@ -22,6 +22,7 @@ struct Spoken {
     epoch: Epoch,
     high_water: Seq,
     cursor: Cursor,
+    given_out: Seq,
 }
 
 impl Spoken {
@@ -38,6 +39,7 @@ fn spoken(connection: &Connection, sale: &SaleId) -> rusqlite::Result<Spoken> {
             epoch: Epoch(whole(row, 2)?),
             high_water: Seq(whole(row, 3)?),
             cursor: Cursor { serving: Seq(whole(row, 4)?), holes: json(row, 5)? },
+            given_out: Seq(whole(row, 6)?),
         })
     };
     let mut statement = connection.prepare_cached(sql!("speaker/get"))?;
@@ -54,6 +56,7 @@ fn write(connection: &Connection, sale: &SaleId, spoken: &Spoken) -> rusqlite::R
         int(spoken.high_water.0),
         int(spoken.cursor.serving.0),
         to_json(&spoken.cursor.holes)?,
+        int(spoken.given_out.0),
     ])?;
     Ok(())
 }
@@ -139,11 +142,18 @@ impl Speaker for SqlLedger {
         self.read("ledger.cursor", read).await
     }
 
+    async fn given_out(&self, sale: &SaleId) -> PortResult<Seq> {
+        let sale = sale.clone();
+        let read = move |connection: &Connection| Ok(spoken(connection, &sale)?.given_out);
+        self.read("ledger.given_out", read).await
+    }
+
     async fn save_cursor(
         &self,
         sale: &SaleId,
         epoch: Epoch,
         cursor: &Cursor,
+        given_out: Seq,
     ) -> PortResult<CursorSaved> {
         let (sale, cursor) = (sale.clone(), cursor.clone());
         self.write("ledger.save_cursor", move |connection, _| {
@@ -151,8 +161,10 @@ impl Speaker for SqlLedger {
             if epoch < spoken.epoch {
                 return Ok(CursorSaved::Fenced);
             }
-            if cursor.serving >= spoken.cursor.serving && cursor != spoken.cursor {
+            let is_news = cursor != spoken.cursor || given_out > spoken.given_out;
+            if cursor.serving >= spoken.cursor.serving && is_news {
                 spoken.cursor = cursor;
+                spoken.given_out = spoken.given_out.max(given_out);
                 write(connection, &sale, &spoken)?;
             }
             Ok(CursorSaved::Saved)

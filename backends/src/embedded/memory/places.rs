@@ -8,8 +8,8 @@ use sluice_core::{
     ids::{BuyerId, EntryId, Epoch, Seq, SkuId},
     line::{Cursor, Hole, LineEntry},
     ports::{
-        Block, Join, JoinReply, LineSnapshot, Place, PlaceState, PortError, PortResult, Settlement,
-        Standing,
+        Join, JoinReply, LineSnapshot, Place, PlaceState, PortError, PortResult, Restore,
+        Settlement, Standing,
     },
 };
 
@@ -59,17 +59,16 @@ pub(in crate::embedded) struct Places {
 }
 
 impl Places {
-    /// A line that remembers nothing of its own. `proven` is the highest number that was certainly given out: the next
-    /// is the one above it, or the first of the block if nothing is proven, and what is skipped so is a hole.
+    /// A line that remembers nothing of its own. `proven` is the highest number that was given out: the next is the one
+    /// above it. If nothing is proven it is the first of the block, and what is skipped so is a hole.
     pub(in crate::embedded) fn restored(
         epoch: Epoch,
-        block: Block,
-        cursor: Cursor,
+        restore: Restore,
         proven: Seq,
         over_max: usize,
     ) -> Self {
-        let mut cursor = cursor;
-        let reached = proven.max(cursor.serving);
+        let Restore { block, mut cursor, last } = restore;
+        let reached = if proven > Seq(0) { proven } else { last }.max(cursor.serving);
         let before = Seq(block.from.0.saturating_sub(1));
         let last = if proven > Seq(0) { reached } else { reached.max(before) };
         cursor.holes.push(Hole { from: reached.next(), to: last });

@@ -36,17 +36,18 @@ struct Hold {
 /// Where a hold's units stand in the levels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Counted {
+    /// Nowhere by themselves: they were given back, or the image counts them.
     Nowhere,
     Held,
     Sold,
-    /// The ledger's image was read after it was over: the levels count it already, wherever it went.
-    ByImage,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(in crate::embedded) struct Stock {
     epoch: Epoch,
+    /// The last movement that the image has seen.
+    moved: u64,
     levels: BTreeMap<SkuId, Level>,
     holds: HashMap<HoldId, Hold>,
     /// Holds that are sold or released, oldest first; may name some that are held again.
@@ -59,6 +60,7 @@ impl Stock {
     pub(in crate::embedded) fn new(epoch: Epoch, image: GateImage, over_max: usize) -> Self {
         let mut stock = Self {
             epoch,
+            moved: 0,
             levels: BTreeMap::new(),
             holds: HashMap::new(),
             over: VecDeque::new(),
@@ -79,38 +81,32 @@ impl Stock {
         }
         self.epoch = epoch;
         self.levels.clear();
-        // A hold that is over by the image is in the image's levels; one that the ledger never recorded is gone.
-        self.holds.retain(|_, hold| {
-            hold.counted = Counted::ByImage;
-            hold.movement > 0 || hold.phase == HoldPhase::Released
-        });
+        // A reservation that the ledger has not recorded is gone.
+        self.holds.retain(|_, hold| hold.movement > 0 || hold.phase == HoldPhase::Released);
         self.take_in(image);
-        let mut missing: Vec<HoldId> = self
-            .holds
-            .iter()
-            .filter(|(_, hold)| hold.phase == HoldPhase::Held && hold.counted == Counted::ByImage)
-            .map(|(id, _)| *id)
-            .collect();
-        missing.sort_unstable();
-        for id in missing {
-            self.end(id);
-        }
         Ok(())
     }
 
     fn take_in(&mut self, image: GateImage) {
+        self.moved = image.moved;
         for (sku, total, sold) in image.skus {
             self.levels.insert(sku, Level { total, held: 0, sold });
         }
+        let known = std::mem::take(&mut self.holds);
         for held in image.holds {
-            let (hold, movement, basket) = (held.hold, held.movement, held.basket);
-            // What was heard of it after the image was read stands above the image.
-            let (phase, movement) = match self.holds.get(&hold) {
-                Some(known) if known.movement > movement => (known.phase, known.movement),
-                _ => (HoldPhase::Held, movement),
-            };
-            self.holds.remove(&hold);
-            self.set(HoldUpdate { hold, movement, phase, basket });
+            let (phase, counted) = (HoldPhase::Held, Counted::Held);
+            let (movement, basket) = (held.movement, held.basket);
+            self.put(held.hold, Hold { phase, movement, basket, counted });
+        }
+        for (id, Hold { phase, movement, basket, .. }) in known {
+            let listed = self.holds.get(&id).is_some_and(|listed| movement <= listed.movement);
+            if !listed {
+                let (now, counted) = self.standing(phase, movement);
+                self.put(id, Hold { phase: now, movement, basket, counted });
+                if now != phase {
+                    self.remember(id);
+                }
+            }
         }
     }
 
@@ -133,30 +129,18 @@ impl Stock {
         Reserved::Held
     }
 
-    /// Sets a hold to what the ledger says of it, unless a later word was heard.
+    /// Sets a hold to what the ledger says of it, unless that word or a later one was heard.
     pub(in crate::embedded) fn set(&mut self, word: HoldUpdate) {
-        let (id, phase) = (word.hold, word.phase);
-        let known = self.holds.remove(&id);
-        let heard = known.as_ref().map(|hold| (hold.movement, hold.phase));
-        let known = match (known, heard) {
-            (Some(known), Some((movement, said)))
-                if word.movement < movement || (word.movement, phase) == (movement, said) =>
-            {
-                self.holds.insert(id, known);
-                return;
-            }
-            (known, _) => known,
-        };
-        let mut counted = counted_as(phase);
-        if let Some(known) = known {
-            self.count(&known.basket, known.counted, Counted::Nowhere);
-            if known.counted == Counted::ByImage && phase != HoldPhase::Held {
-                counted = Counted::ByImage;
-            }
+        let HoldUpdate { hold: id, movement, phase, basket } = word;
+        let heard = self.holds.get(&id).is_some_and(|known| {
+            movement < known.movement
+                || movement == known.movement && (movement > 0 || phase == known.phase)
+        });
+        if heard {
+            return;
         }
-        self.count(&word.basket, Counted::Nowhere, counted);
-        let hold = Hold { phase, movement: word.movement, basket: word.basket, counted };
-        self.holds.insert(id, hold);
+        let (phase, counted) = self.standing(phase, movement);
+        self.put(id, Hold { phase, movement, basket, counted });
         if phase != HoldPhase::Held {
             self.remember(id);
         }
@@ -172,12 +156,27 @@ impl Stock {
         self.levels.iter().map(|(sku, level)| (sku, level.available(), level.held))
     }
 
-    /// The image no longer holds it: it was sold or released, we do not know which.
-    fn end(&mut self, id: HoldId) {
-        if let Some(hold) = self.holds.get_mut(&id) {
-            hold.phase = HoldPhase::Released;
-            self.remember(id);
+    /// How a hold stands by a word that the image does not list. If the image has seen the word, the hold was over by then:
+    /// whether sold or released, the image counts it.
+    fn standing(&self, phase: HoldPhase, movement: u64) -> (HoldPhase, Counted) {
+        match phase {
+            HoldPhase::Held if (1..=self.moved).contains(&movement) => {
+                (HoldPhase::Released, Counted::Nowhere)
+            }
+            HoldPhase::Sold if (1..=self.moved).contains(&movement) => (phase, Counted::Nowhere),
+            HoldPhase::Held => (phase, Counted::Held),
+            HoldPhase::Sold => (phase, Counted::Sold),
+            HoldPhase::Released => (phase, Counted::Nowhere),
         }
+    }
+
+    /// Puts a hold in the place of what was known of it.
+    fn put(&mut self, id: HoldId, hold: Hold) {
+        if let Some(known) = self.holds.remove(&id) {
+            self.count(&known.basket, known.counted, Counted::Nowhere);
+        }
+        self.count(&hold.basket, Counted::Nowhere, hold.counted);
+        self.holds.insert(id, hold);
     }
 
     /// Moves a hold's units between the columns of the levels.
@@ -186,12 +185,12 @@ impl Stock {
             let units = u64::from(item.quantity);
             let Some(level) = self.levels.get_mut(&item.sku) else { continue };
             match from {
-                Counted::Nowhere | Counted::ByImage => {}
+                Counted::Nowhere => {}
                 Counted::Held => level.held = level.held.saturating_sub(units),
                 Counted::Sold => level.sold = level.sold.saturating_sub(units),
             }
             match to {
-                Counted::Nowhere | Counted::ByImage => {}
+                Counted::Nowhere => {}
                 Counted::Held => level.held += units,
                 Counted::Sold => level.sold += units,
             }
@@ -209,14 +208,6 @@ impl Stock {
                 }
             }
         }
-    }
-}
-
-fn counted_as(phase: HoldPhase) -> Counted {
-    match phase {
-        HoldPhase::Held => Counted::Held,
-        HoldPhase::Sold => Counted::Sold,
-        HoldPhase::Released => Counted::Nowhere,
     }
 }
 

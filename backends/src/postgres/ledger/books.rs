@@ -82,6 +82,15 @@ pub(super) async fn read(
     }))
 }
 
+/// Locks the stock that is asked for, in key order: for what is settled in parts, each of which would lock its own.
+pub(super) async fn lock(
+    connection: &mut PgConnection,
+    sale: &SaleId,
+    requests: &[HoldRequest],
+) -> Result<(), Fault> {
+    stock(connection, sql!("hold/lock_stock"), sale, &wanted(requests)).await.map(drop)
+}
+
 /// Units that are asked for, by SKU.
 fn wanted(requests: &[HoldRequest]) -> BTreeMap<&SkuId, u64> {
     let mut wanted = BTreeMap::new();

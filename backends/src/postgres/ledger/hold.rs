@@ -1,6 +1,6 @@
 //! The hold: a batch of turns becomes orders, or honest noes, in one transaction of a few statements over arrays. Stock is
 //! granted by looking, in order of `seq`; every row that others may insert too comes in an order that all writers share;
-//! balances are written last, ascending by SKU.
+//! balances are written last, ascending by SKU, and then the movements, whose count is locked from there to the commit.
 //!
 //! The constraints of the schema are the last line. A batch that was overtaken, or that trips a constraint which its look had
 //! let pass, is done again under a lock on its stock; if it still trips one, in halves, until the turn that trips it stands
@@ -120,6 +120,7 @@ async fn halves(
     sale: &SaleId,
     requests: &[HoldRequest],
 ) -> Result<Vec<HoldReply>, Fault> {
+    books::lock(connection, sale, requests).await?;
     let mut replies = Vec::with_capacity(requests.len());
     // The part on top comes first: turns are settled in their order.
     let mut parts = vec![requests];
@@ -190,7 +191,6 @@ async fn write(
     grants.sort_by(|a, b| a.request.line_entry.buyer.cmp(&b.request.line_entry.buyer));
     write_orders(connection, books, &grants).await?;
     write_lines(connection, books, &grants).await?;
-    let movements = write_movements(connection, books, &grants).await?;
     for (sku, units) in &plan.taken {
         let taken = sqlx::query(sql!("hold/take_stock"))
             .bind(sale.as_str())
@@ -202,7 +202,7 @@ async fn write(
             return Err(Fault::Raced);
         }
     }
-    Ok(movements)
+    write_movements(connection, books, &grants).await
 }
 
 /// The orders, and the first row of their history.

@@ -133,12 +133,12 @@ async fn stock(connection: &mut PgConnection, sale: &SaleId) -> Result<Vec<Stock
     Ok(rows.iter().map(balance).collect::<sqlx::Result<_>>()?)
 }
 
-/// Two readings of one snapshot.
+/// Three readings of one snapshot.
 async fn gate_image(connection: &mut PgConnection, sale: &SaleId) -> Result<GateImage, Fault> {
-    let stock = stock(connection, sale).await?;
+    let stock = stock(&mut *connection, sale).await?;
     let skus = stock.into_iter().map(|one| (one.sku, one.total, one.sold)).collect();
     let asked = sqlx::query(sql!("orders/holds")).bind(sale.as_str());
-    let rows = asked.fetch_all(connection).await?;
+    let rows = asked.fetch_all(&mut *connection).await?;
     let mut baskets = Baskets::default();
     let holds = rows.iter().map(|row| {
         Ok(HeldStock {
@@ -147,7 +147,11 @@ async fn gate_image(connection: &mut PgConnection, sale: &SaleId) -> Result<Gate
             basket: baskets.read(row, 2)?,
         })
     });
-    Ok(GateImage { skus, holds: holds.collect::<sqlx::Result<_>>()? })
+    let holds = holds.collect::<sqlx::Result<_>>()?;
+    let asked = sqlx::query(sql!("orders/moved")).bind(sale.as_str());
+    let moved = asked.fetch_optional(connection).await?;
+    let moved = moved.map(|row| whole(&row, 0)).transpose()?.unwrap_or_default();
+    Ok(GateImage { moved, skus, holds })
 }
 
 async fn counts(connection: &mut PgConnection, sale: &SaleId) -> Result<Vec<OrderCount>, Fault> {

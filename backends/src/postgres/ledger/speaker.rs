@@ -68,12 +68,14 @@ async fn save_cursor(
     sale: &SaleId,
     epoch: Epoch,
     cursor: &Cursor,
+    given_out: Seq,
 ) -> Result<CursorSaved, Fault> {
     let saved = sqlx::query(sql!("speaker/save_cursor"))
         .bind(sale.as_str())
         .bind(int(epoch.0))
         .bind(int(cursor.serving.0))
         .bind(to_json(&cursor.holes)?)
+        .bind(int(given_out.0))
         .execute(&mut *connection)
         .await?;
     if saved.rows_affected() > 0 {
@@ -155,15 +157,27 @@ impl Speaker for SqlLedger {
         .await
     }
 
+    async fn given_out(&self, sale: &SaleId) -> PortResult<Seq> {
+        self.plain("ledger.given_out", sale.clone(), |connection, sale| {
+            Box::pin(async move {
+                let asked = sqlx::query(sql!("speaker/given_out")).bind(sale.as_str());
+                let row = asked.fetch_optional(connection).await?;
+                Ok(row.map(|row| whole(&row, 0).map(Seq)).transpose()?.unwrap_or_default())
+            })
+        })
+        .await
+    }
+
     async fn save_cursor(
         &self,
         sale: &SaleId,
         epoch: Epoch,
         cursor: &Cursor,
+        given_out: Seq,
     ) -> PortResult<CursorSaved> {
-        let asked = (sale.clone(), epoch, cursor.clone());
-        self.plain("ledger.save_cursor", asked, |connection, (sale, epoch, cursor)| {
-            Box::pin(save_cursor(connection, sale, *epoch, cursor))
+        let asked = (sale.clone(), epoch, cursor.clone(), given_out);
+        self.plain("ledger.save_cursor", asked, |connection, (sale, epoch, cursor, given_out)| {
+            Box::pin(save_cursor(connection, sale, *epoch, cursor, *given_out))
         })
         .await
     }

@@ -187,21 +187,14 @@ fn cause(event: OrderEvent) -> Option<&'static str> {
     }
 }
 
-/// Moves what an order holds to sold, or back to available: once, because its movement is written first. Balances come last,
-/// ascending by SKU, each a statement of its own.
+/// Moves what an order holds to sold, or back to available: once, or its movement is refused. Balances come late, ascending
+/// by SKU, each a statement of its own, and the movement last.
 async fn move_hold(
     connection: &mut PgConnection,
     now: UnixMillis,
     order: &Order,
     kind: Movement,
 ) -> Result<HoldUpdate, Fault> {
-    let written = sqlx::query(sql!("orders/movement"))
-        .bind(order.sale.as_str())
-        .bind(order.hold.uuid())
-        .bind(kind.as_str())
-        .bind(now.0)
-        .fetch_one(&mut *connection)
-        .await?;
     let statement = match kind {
         Movement::Sold => sql!("orders/stock_sell"),
         Movement::Released => sql!("orders/stock_release"),
@@ -214,6 +207,13 @@ async fn move_hold(
             .execute(&mut *connection)
             .await?;
     }
+    let written = sqlx::query(sql!("orders/movement"))
+        .bind(order.sale.as_str())
+        .bind(order.hold.uuid())
+        .bind(kind.as_str())
+        .bind(now.0)
+        .fetch_one(connection)
+        .await?;
     let basket = order.basket().ok_or_else(|| damaged(12, Unknown))?;
     Ok(HoldUpdate { hold: order.hold, movement: whole(&written, 0)?, phase: kind.phase(), basket })
 }

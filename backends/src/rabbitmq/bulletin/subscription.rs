@@ -76,7 +76,7 @@ impl Ear {
         while let Ok(delivery) = self.reader.next().await {
             self.unacknowledged += 1;
             if self.unacknowledged >= ACK_EVERY
-                && self.writer.settle_later(vec![Settle::AckUpTo(delivery.delivery_tag)])
+                && self.writer.settle_later(Settle::AckUpTo(delivery.delivery_tag))
             {
                 self.unacknowledged = 0;
             }

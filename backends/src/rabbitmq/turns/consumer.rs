@@ -30,7 +30,7 @@ use crate::rabbitmq::{
     reader::Reader,
     sync::locked,
     topology::{self, TURNS},
-    writer::{Confirms, Outgoing, Sent, Settle, Writer},
+    writer::{Confirms, Outgoing, Settle, Writer},
 };
 
 /// What one consumer has in hand, as it was delivered.
@@ -113,10 +113,10 @@ impl Counter {
                 };
                 let (counter, over) = (Arc::clone(self), self.over.clone());
                 let then = move || {
-                    if locked(&counter.held).let_go(tag) {
-                        // No room: it stays unsettled, comes back one day, and is buried once more.
-                        let _ = counter.writer.settle_later(vec![Settle::Ack(tag)]);
-                    }
+                    let writer = &counter.writer;
+                    // No room: it stays unsettled, comes back one day, and is buried once more.
+                    let _ = locked(&counter.held)
+                        .let_go(Settle::Ack(tag), |settle| writer.settle_later(settle));
                 };
                 let press = self.press.clone();
                 press::bury_foreign(&self.shared, press, parcel, TURNS.into(), reason, over, then);
@@ -153,12 +153,12 @@ impl Counter {
     }
 
     async fn settle(&self, tags: &[u64]) -> PortResult<()> {
-        let (settles, taken) = locked(&self.held).done(tags);
-        let sent = self.writer.settle(settles, self.shared.options.answer_timeout).await;
-        if let Sent::Full = sent {
-            locked(&self.held).not_done(taken);
+        let settling =
+            locked(&self.held).settle(tags, |settles| self.writer.begin_settling(settles));
+        match settling {
+            Ok(settling) => settling.written(self.shared.options.answer_timeout).await.into(),
+            Err(sent) => sent.into(),
         }
-        sent.into()
     }
 }
 

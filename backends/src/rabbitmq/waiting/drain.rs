@@ -124,7 +124,7 @@ impl Shop {
                 locked(&self.hands).keep(tag);
                 let baton = Baton { tag, since: Instant::now() };
                 if let Some(older) = locked(&self.baton).replace(baton) {
-                    self.let_go(Settle::Ack(older.tag), older.tag);
+                    self.let_go(Settle::Ack(older.tag));
                 }
                 None
             }
@@ -133,7 +133,7 @@ impl Shop {
                 let parcel = Parcel::new(delivery.data, delivery.properties);
                 let source = topology::waiting_queue(&self.sale).to_string();
                 let (shop, over) = (Arc::clone(self), self.over.clone());
-                let then = move || shop.let_go(Settle::Ack(tag), tag);
+                let then = move || shop.let_go(Settle::Ack(tag));
                 let press = self.press.clone();
                 press::bury_foreign(&self.shared, press, parcel, source, reason, over, then);
                 None
@@ -142,18 +142,18 @@ impl Shop {
     }
 
     /// Settles one that was kept back.
-    fn let_go(&self, settle: Settle, tag: u64) {
-        if locked(&self.hands).let_go(tag) {
-            locked(&self.unsettled).push(settle);
-            self.settle_rest();
-        }
+    fn let_go(&self, settle: Settle) {
+        locked(&self.unsettled).push(settle);
+        self.settle_rest();
     }
 
     /// Hands the writer what it had no room for.
     fn settle_rest(&self) {
         let mut unsettled = locked(&self.unsettled);
-        if !unsettled.is_empty() && self.writer.settle_later(unsettled.clone()) {
-            unsettled.clear();
+        if !unsettled.is_empty() {
+            let mut hands = locked(&self.hands);
+            unsettled
+                .retain(|settle| !hands.let_go(*settle, |settle| self.writer.settle_later(settle)));
         }
     }
 
@@ -164,7 +164,7 @@ impl Shop {
     /// Puts the baton back; it comes again at once, and may be kept as long again.
     fn renew_baton(&self) {
         if let Some(baton) = locked(&self.baton).take() {
-            self.let_go(Settle::Return(baton.tag), baton.tag);
+            self.let_go(Settle::Return(baton.tag));
         }
     }
 
@@ -262,12 +262,12 @@ impl DrainOutlet for Outlet {
         let Self(shop) = self;
         shop.check()?;
         let _watch = watch("waiting.ack");
-        let (settles, taken) = locked(&shop.hands).done(tags);
-        let sent = shop.writer.settle(settles, shop.shared.options.answer_timeout).await;
-        if let Sent::Full = sent {
-            locked(&shop.hands).not_done(taken);
+        let settling =
+            locked(&shop.hands).settle(tags, |settles| shop.writer.begin_settling(settles));
+        match settling {
+            Ok(settling) => told(settling.written(shop.shared.options.answer_timeout).await),
+            Err(sent) => told(sent),
         }
-        told(sent)
     }
 }
 

@@ -9,7 +9,7 @@ use lapin::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, interval, timeout},
+    time::{Instant, Interval, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,7 @@ pub(super) struct Desk {
     open: HashMap<u64, Open>,
     last_job: u64,
     progress: Instant,
+    look: Interval,
 }
 
 impl Desk {
@@ -63,6 +64,7 @@ impl Desk {
             open: HashMap::new(),
             last_job: 0,
             progress: Instant::now(),
+            look: interval(LOOK_EVERY),
         }
     }
 
@@ -79,7 +81,6 @@ impl Desk {
 
     /// Works until something ends the channel.
     async fn work(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Fault {
-        let mut look = interval(LOOK_EVERY);
         let mut closed = false;
         while !(closed && self.due.is_empty()) {
             let room = !closed && self.due.len() < self.limits.window;
@@ -89,7 +90,7 @@ impl Desk {
                     Some(job) => self.begin(job).await,
                     None => { closed = true; Ok(()) }
                 },
-                _ = look.tick() => self.look(),
+                _ = self.look.tick() => self.look(),
             };
             if let Err(fault) = step {
                 return fault;
@@ -130,8 +131,9 @@ impl Desk {
         let mut messages = messages.into_iter().peekable();
         while messages.peek().is_some() {
             while self.due.len() >= self.limits.window {
-                if let Some((job, confirm)) = self.due.next().await {
-                    self.confirmed(job, confirm)?;
+                tokio::select! {
+                    Some((job, confirm)) = self.due.next() => self.confirmed(job, confirm)?,
+                    _ = self.look.tick() => self.look()?,
                 }
             }
             let room = self.limits.window.saturating_sub(self.due.len()).max(1);
@@ -184,10 +186,12 @@ impl Desk {
     }
 
     /// Gives up a channel whose confirms do not come although the connection lives: a queue without a majority.
-    fn look(&self) -> Result<(), Fault> {
+    fn look(&mut self) -> Result<(), Fault> {
         let limit = self.limits.stalled_after;
-        let waiting = !self.due.is_empty() && !self.wire.is_blocked();
-        if waiting && self.progress.elapsed() > limit {
+        if self.wire.is_blocked() {
+            // It says so; the time it may take begins anew when it goes on.
+            self.progress = Instant::now();
+        } else if !self.due.is_empty() && self.progress.elapsed() > limit {
             return Err(Fault::Stalled { limit });
         }
         Ok(())

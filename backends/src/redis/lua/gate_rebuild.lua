@@ -1,8 +1,8 @@
 -- Replaces what the gate knows by the ledger's reading, which may come in several parts; between the first and the last
--- the gate is cold. Words that were heard after the ledger was read stand above it.
--- KEYS: gate, holds that are over.
--- ARGV: epoch, a name for this rebuild, first|more, last|more, most holds over; in the first part the number of SKUs and
--- three for each: SKU, total, sold; then three for each hold: the hold, its movement, its basket.
+-- the gate is cold. Words that were heard and that this reading has not seen stand above it.
+-- KEYS: gate, holds that are over, words heard.
+-- ARGV: epoch, a name for this rebuild, first|more, last|more, most holds over; in the first part the last movement seen,
+-- the number of SKUs and three for each: SKU, total, sold; then three for each hold: the hold, its movement, its basket.
 -- Answers whether holds of an older generation may be left to sweep.
 local epoch, name = tonumber(ARGV[1]), ARGV[2]
 is_warm()
@@ -14,7 +14,7 @@ even_when_full()
 local at = 6
 if ARGV[3] == 'first' then
   if not about.known then
-    redis.call('UNLINK', KEYS[1], KEYS[2])
+    redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
     gate, about.generation, about.skus = open(KEYS[1]), 0, ''
   end
   for sku in string.gmatch(about.skus, '[^,]+') do
@@ -22,9 +22,10 @@ if ARGV[3] == 'first' then
     drop(gate, 'u' .. sku)
     drop(gate, 'v' .. sku)
   end
-  about.generation = about.generation + 1
+  about.generation, about.moved = about.generation + 1, tonumber(ARGV[6])
+  at = at + 1
   local skus = {}
-  for _ = 1, tonumber(ARGV[6]) do
+  for _ = 1, tonumber(ARGV[7]) do
     local sku = ARGV[at + 1]
     skus[#skus + 1] = sku
     put(gate, 't' .. sku, tonumber(ARGV[at + 2]))
@@ -35,6 +36,7 @@ if ARGV[3] == 'first' then
   at = at + 1
   put(gate, '.skus', table.concat(skus, ','))
   put(gate, '.generation', about.generation)
+  put(gate, '.moved', about.moved)
   put(gate, '.epoch', epoch)
   put(gate, '.server', server())
   put(gate, '.building', name)
@@ -44,18 +46,24 @@ end
 
 local over = order(KEYS[2])
 for n = at, #ARGV, 3 do
-  local id, movement, phase, basket = ARGV[n], tonumber(ARGV[n + 1]), 'H', ARGV[n + 2]
+  local id, movement = ARGV[n], tonumber(ARGV[n + 1])
   local record = look(gate, 'h' .. id)
   local known = record and read_hold(record)
-  if known and known.movement > movement then
-    phase, movement = known.phase, known.movement
-  end
-  if not known or known.lapsed then
-    drop(gate, 'h' .. id)
-    set(id, movement, phase, basket, over)
+  if known and known.lapsed and known.movement > movement then
+    place(id, known.phase, COUNTED_AS[known.phase], known.movement, known.basket, over)
+  elseif not known or known.lapsed then
+    place(id, 'H', 'h', movement, ARGV[n + 2], over)
   end
 end
 if ARGV[4] == 'last' then
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], string.format('(%d', about.moved), '+inf')) do
+    local record = look(gate, 'h' .. id)
+    local known = record and read_hold(record)
+    if known and known.lapsed then
+      place(id, known.phase, COUNTED_AS[known.phase], known.movement, known.basket, over)
+    end
+  end
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', about.moved)
   drop(gate, '.building')
 end
 forget_oldest(over, tonumber(ARGV[5]))

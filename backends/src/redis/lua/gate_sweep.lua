@@ -12,7 +12,7 @@ for n = 1, #page[2], 2 do
     if hold.movement == 0 then
       drop(gate, 'h' .. id)
     else
-      put_hold(id, 'R', 'i', hold.movement, hold.basket)
+      put_hold(id, 'R', 'n', hold.movement, hold.basket)
       remember(over, id)
     end
   end

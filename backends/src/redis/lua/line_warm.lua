@@ -1,6 +1,7 @@
 -- Makes an epoch the one that speaks; a cold line begins again, if it is told where.
 -- KEYS: line, settled places, strangers.
--- ARGV: epoch; and to restore: first and last number of the block, serving, rank, holes, their sum.
+-- ARGV: epoch; and to restore: first and last number of the block, serving, rank, holes, their sum, the highest number
+-- that was given out.
 local epoch = tonumber(ARGV[1])
 local known = redis.call('HMGET', KEYS[1], '.server', '.epoch', '.last')
 -- A memory that is not to be trusted any more still tells the highest epoch and number it had heard of.
@@ -18,7 +19,7 @@ end
 
 local from, to, serving = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local rank, holes, total = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
-local proven = math.max(serving, tonumber(known[3] or 0))
+local proven = math.max(serving, tonumber(known[3] or 0), tonumber(ARGV[8]))
 local last = math.max(proven, from - 1)
 local highest = 0
 if #holes > 0 then

@@ -1,11 +1,13 @@
 -- The stock of a sale as its gate counts it. KEYS[1] is the gate: a hash of
 --   .server .epoch .generation .building .skus   what is known of the gate itself; .building while a rebuild goes on
+--   .moved                the last of the ledger's movements that the image has seen
 --   t<sku> u<sku> v<sku>  units in all, held, sold      h<hold>  a hold
 -- A hold is 14 bytes and a basket as sku:quantity,…:
---   1 phase H held, S sold, R released    2 where its units are counted: h held, s sold, n nowhere, i by the image
+--   1 phase H held, S sold, R released    2 where its units are counted: h held, s sold, n nowhere by themselves
 --   3 generation    7 the ledger's movement    15 basket
--- A rebuild begins a new generation instead of touching every hold. A hold of an older one is read as the rebuild would
--- have left it: its units are in the image, it is over if it was held, and unknown if the ledger never recorded it.
+-- A rebuild begins a new generation instead of touching every hold. It renews those that the image lists and those of
+-- words that the image has not seen. Any other of an older generation is read as the rebuild would have left it: its
+-- units are in the image, it is over if it was held, and unknown if the ledger never recorded it.
 
 local gate = open(KEYS[1])
 local about = {}
@@ -13,9 +15,9 @@ local COUNTED_AS = { H = 'h', S = 's', R = 'n' }
 
 -- Reads what is known of the gate. False if it is cold.
 local function is_warm()
-  local values = redis.call('HMGET', KEYS[1], '.server', '.epoch', '.generation', '.building', '.skus')
+  local values = redis.call('HMGET', KEYS[1], '.server', '.epoch', '.generation', '.building', '.skus', '.moved')
   about.epoch, about.generation = tonumber(values[2] or 0), tonumber(values[3] or 0)
-  about.building, about.skus = values[4], values[5] or ''
+  about.building, about.skus, about.moved = values[4], values[5] or '', tonumber(values[6] or 0)
   about.known = values[1] and values[1] == server()
   return about.known and not about.building
 end
@@ -38,7 +40,7 @@ local function hold_of(id)
   end
   local hold = read_hold(record)
   if hold.lapsed then
-    hold.counted = 'i'
+    hold.counted = 'n'
     if hold.phase == 'H' then
       if hold.movement == 0 then
         return nil
@@ -77,24 +79,32 @@ local function count(basket, from, to)
   end
 end
 
--- Sets a hold to what is said of it, unless a later word was heard.
-local function set(id, movement, phase, basket, over)
-  local known = hold_of(id)
-  if known and (movement < known.movement or movement == known.movement and phase == known.phase) then
-    return
-  end
-  local counted = COUNTED_AS[phase]
-  if known then
-    count(known.basket, known.counted, 'n')
-    if known.counted == 'i' and phase ~= 'H' then
-      counted = 'i'
-    end
-  end
+-- Counts a hold, and keeps what became of it.
+local function place(id, phase, counted, movement, basket, over)
   count(basket, 'n', counted)
   put_hold(id, phase, counted, movement, basket)
   if phase ~= 'H' then
     remember(over, id)
   end
+end
+
+-- Sets a hold to what is said of it, unless that word or a later one was heard. False if it was.
+local function set(id, movement, phase, basket, over)
+  local known = hold_of(id)
+  if known and (movement < known.movement or movement == known.movement and (movement > 0 or phase == known.phase)) then
+    return false
+  end
+  if known then
+    count(known.basket, known.counted, 'n')
+  end
+  local counted = COUNTED_AS[phase]
+  -- The image has seen this word and does not list the hold: it was over by then. Whether sold or released, the image
+  -- counts it.
+  if movement > 0 and movement <= about.moved then
+    phase, counted = phase == 'H' and 'R' or phase, 'n'
+  end
+  place(id, phase, counted, movement, basket, over)
+  return true
 end
 
 -- The oldest holds that are over, beyond the most, are forgotten: the ledger knows them.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{
     House, Queues, not_now,
     samples::*,
-    soon,
+    soon, together,
     waiting::{declared, drain, next, nothing_more, offer, take},
 };
 use crate::ports::{Drain, DrainIntake, PortError};
@@ -25,6 +25,7 @@ macro_rules! drains_conformance {
             unacknowledged_messages_come_back_after_a_crash,
             acknowledged_messages_are_gone,
             an_acknowledgement_takes_no_older_message_with_it,
+            acknowledgements_at_once_leave_the_drain_whole,
             one_drain_at_a_time,
             one_of_many_waiting_drains_follows,
             a_drain_that_gave_up_waiting_takes_nothing,
@@ -99,6 +100,44 @@ pub async fn an_acknowledgement_takes_no_older_message_with_it(house: impl House
     drop(first);
     let mut second = drain(&queues, &sale).await;
     assert_eq!(take(&mut second, 2).await, [all[0].clone(), all[2].clone()]);
+    nothing_more(&mut second).await;
+}
+
+pub async fn acknowledgements_at_once_leave_the_drain_whole(house: impl House<Port = Queues>) {
+    const MESSAGES: u64 = 240;
+    let queues = house.port();
+    let sale = declared(&queues).await;
+    let all = entries(1..=MESSAGES + 1);
+    let (last, rest) = all.split_last().unwrap();
+    for some in rest.chunks(1) {
+        offer(&queues, &sale, some).await;
+    }
+    let mut first = drain(&queues, &sale).await;
+    let mut tags = Vec::new();
+    for _ in rest {
+        tags.push(next(&mut first).await.tag);
+    }
+    // Each acknowledges every sixteenth, a few at a time: they finish each other's stretches.
+    together(16, |n| {
+        let outlet = Arc::clone(&first.outlet);
+        let mine: Vec<u64> = tags.iter().copied().skip(n).step_by(16).collect();
+        async move {
+            for some in mine.chunks(2) {
+                outlet.ack(some).await.unwrap();
+            }
+        }
+    })
+    .await;
+    offer(&queues, &sale, std::slice::from_ref(last)).await;
+    assert_eq!(take(&mut first, 1).await, std::slice::from_ref(last), "the drain goes on");
+    first.outlet.release(turns(1..=1)).await.unwrap();
+    drop(first);
+    let mut second = drain(&queues, &sale).await;
+    assert_eq!(
+        take(&mut second, 1).await,
+        std::slice::from_ref(last),
+        "only what was not acknowledged"
+    );
     nothing_more(&mut second).await;
 }
 

@@ -1,5 +1,5 @@
 //! A random walk over the stock gate beside a simple count: whatever comes in whatever order, the gate's answers and
-//! levels are those of the count.
+//! levels are those of the count. And one beside a ledger whose words come late, again, in any order, and among rebuilds.
 
 #![expect(clippy::unwrap_used, reason = "test code that lives behind a feature")]
 
@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     basket::Basket,
-    ids::{HoldId, SaleId},
-    ports::{HoldPhase, HoldUpdate, Reserved, Restock, StockGate, Want},
+    ids::{Epoch, HoldId, SaleId},
+    ports::{GateImage, HeldStock, HoldPhase, HoldUpdate, Reserved, Restock, StockGate, Want},
     random::Random,
 };
 
@@ -24,6 +24,7 @@ macro_rules! gate_walk_conformance {
             $open,
             gate_walk:
             a_random_walk_is_counted_as_it_should_be,
+            words_and_rebuilds_in_any_order_come_to_the_ledgers_count,
         );
     };
 }
@@ -170,5 +171,124 @@ pub async fn a_random_walk_is_counted_as_it_should_be(
             walk.look(step).await;
         }
         walk.gate.forget(&sale).await.unwrap();
+    }
+}
+
+/// A ledger that numbers its words, of one SKU; which of them nobody has told yet; and what was read of it last.
+struct Words {
+    random: Random,
+    wants: Vec<Want>,
+    said: Vec<HoldUpdate>,
+    untold: Vec<HoldUpdate>,
+    image: GateImage,
+}
+
+impl Words {
+    const STOCK: u64 = 500;
+
+    fn draw(&self, below: usize) -> usize {
+        usize::try_from(self.random.below(below as u64)).unwrap()
+    }
+
+    /// The latest word on each hold.
+    fn latest(&self) -> BTreeMap<HoldId, &HoldUpdate> {
+        self.said.iter().map(|word| (word.hold, word)).collect()
+    }
+
+    fn units(&self, phase: HoldPhase) -> u64 {
+        let latest = self.latest();
+        let words = latest.values().filter(|word| word.phase == phase);
+        words.map(|word| u64::from(word.basket.units())).sum()
+    }
+
+    /// A hold begins or goes on: held, then sold or released, and one that was released may be held again.
+    fn say(&mut self) {
+        if self.wants.is_empty() || self.draw(3) == 0 {
+            let units = u32::try_from(self.draw(3) + 1).unwrap();
+            self.wants.push(want(&[("a", units)]));
+        }
+        let want = self.wants[self.draw(self.wants.len())].clone();
+        let phase = match self.latest().get(&want.hold).map(|word| word.phase) {
+            None | Some(HoldPhase::Released) => HoldPhase::Held,
+            Some(HoldPhase::Held) => [HoldPhase::Sold, HoldPhase::Released][self.draw(2)],
+            Some(HoldPhase::Sold) => return,
+        };
+        let movement = self.said.len() as u64 + 1;
+        let word = HoldUpdate { hold: want.hold, movement, phase, basket: want.basket };
+        self.said.push(word.clone());
+        self.untold.push(word);
+    }
+
+    /// A word that was not told yet, or any again.
+    fn some_word(&mut self) -> Option<HoldUpdate> {
+        if self.untold.is_empty() || self.draw(3) == 0 {
+            return (!self.said.is_empty()).then(|| self.said[self.draw(self.said.len())].clone());
+        }
+        Some(self.untold.swap_remove(self.draw(self.untold.len())))
+    }
+
+    fn read(&mut self) {
+        let latest = self.latest();
+        let held = latest.values().filter(|word| word.phase == HoldPhase::Held);
+        let holds = held.map(|word| {
+            let (movement, basket) = (word.movement, word.basket.clone());
+            HeldStock { hold: word.hold, movement, basket }
+        });
+        let holds = holds.collect();
+        let skus = vec![(sku("a"), Self::STOCK, self.units(HoldPhase::Sold))];
+        self.image = GateImage { moved: self.said.len() as u64, skus, holds };
+    }
+
+    /// A turn comes, perhaps again: what the gate sets aside for it is given back unless the ledger holds it.
+    async fn turn(&self, gate: &dyn StockGate, sale: &SaleId) {
+        let Some(want) = (!self.wants.is_empty()).then(|| &self.wants[self.draw(self.wants.len())])
+        else {
+            return;
+        };
+        let replies = gate.reserve(sale, std::slice::from_ref(want)).await.unwrap();
+        let is_held =
+            self.latest().get(&want.hold).is_some_and(|word| word.phase == HoldPhase::Held);
+        if replies == [Reserved::Held] && !is_held {
+            let given_back = [HoldUpdate::unrecorded(want.hold, want.basket.clone())];
+            gate.set(sale, &given_back).await.unwrap();
+        }
+    }
+}
+
+pub async fn words_and_rebuilds_in_any_order_come_to_the_ledgers_count(
+    house: impl House<Port = Arc<dyn StockGate>>,
+) {
+    let gate = house.port();
+    for seed in 0..2 * WALKS {
+        let sale = stocked(&*gate, &[("a", Words::STOCK)]).await;
+        let (random, image) = (Random::seeded(seed), GateImage::default());
+        let (wants, said, untold) = (Vec::new(), Vec::new(), Vec::new());
+        let mut words = Words { random, wants, said, untold, image };
+        words.read();
+        for _ in 0..STEPS / 2 {
+            match words.draw(20) {
+                0 => words.read(),
+                // From what was read some time ago.
+                1 => gate.rebuild(&sale, Epoch(1), words.image.clone()).await.unwrap(),
+                2 => {
+                    gate.forget(&sale).await.unwrap();
+                    words.read();
+                    gate.rebuild(&sale, Epoch(1), words.image.clone()).await.unwrap();
+                }
+                3..=5 => words.turn(&*gate, &sale).await,
+                6..=11 => words.say(),
+                _ => {
+                    let Some(word) = words.some_word() else { continue };
+                    gate.set(&sale, &[word]).await.unwrap();
+                }
+            }
+        }
+        while let Some(word) = words.untold.pop() {
+            gate.set(&sale, &[word.clone(), word]).await.unwrap();
+        }
+        let (held, sold) = (words.units(HoldPhase::Held), words.units(HoldPhase::Sold));
+        let level = super::gate::level(&*gate, &sale, "a").await;
+        assert_eq!(level, (Words::STOCK - held - sold, held), "seed {seed}");
+        gate.forget(&sale).await.unwrap();
     }
 }

@@ -14,7 +14,9 @@ use crate::{
     money::{AmountFen, Currency},
     order::{ClosingCause, Order, OrderState},
     policy::PolicyPatch,
-    ports::{EntryRecord, GateSaid, HoldReply, HoldRequest, Ledger, NewOutcome, OutcomeReason},
+    ports::{
+        EntryRecord, GateSaid, HoldReply, HoldRequest, Ledger, NewOutcome, OutcomeReason, StepReply,
+    },
     sale::SaleChange,
 };
 
@@ -43,6 +45,7 @@ macro_rules! holds_conformance {
             what_is_not_sold_here_is_not_held,
             prices_and_windows_are_those_of_the_moment,
             the_image_shows_live_holds,
+            an_image_has_seen_every_movement_up_to_its_last,
             what_was_answered_of_a_hold_survives_a_crash,
             a_crash_in_the_middle_leaves_the_books_balanced,
         );
@@ -379,6 +382,49 @@ pub async fn the_image_shows_live_holds(house: impl House<Port = Port>) {
 }
 
 /// An answer that comes before the commit is caught here: the crash follows the answer at once.
+/// Many hold and close at once, of different goods, while others read: whatever is up to the last movement of an image is
+/// in it, and nothing above.
+pub async fn an_image_has_seen_every_movement_up_to_its_last(house: impl House<Port = Port>) {
+    const GOODS: [&str; 4] = ["a", "b", "c", "d"];
+    let (ledger, sale) = open(&house, &GOODS.map(|name| (name, 100))).await;
+    let parts = together(6, |n| {
+        let (ledger, sale) = (Arc::clone(&ledger), sale.clone());
+        async move {
+            let (mut moved, mut images) = (Vec::new(), Vec::new());
+            for round in 0..12 {
+                let Some(name) = GOODS.get(n) else {
+                    images.push(ledger.gate_image(&sale).await.unwrap());
+                    continue;
+                };
+                let (seq, buyer) = ((n * 100 + round) as u64, format!("buyer-{n}-{round}"));
+                let turn = request(wanting(seq, &buyer, &[(name, 1)]));
+                let replies = ledger.hold(&sale, vec![turn.clone()]).await.unwrap();
+                let [HoldReply::Settled { movement: Some(held), .. }] = replies[..] else {
+                    panic!("{replies:?}")
+                };
+                ledger.begin_closing(turn.order, ClosingCause::Cancelled).await.unwrap();
+                let closed = ledger.close_unpaid(turn.order).await.unwrap();
+                let StepReply::Done { gate: Some(over), .. } = closed else { panic!("{closed:?}") };
+                assert!(held < over.movement);
+                moved.push((turn.hold, held..over.movement));
+            }
+            (moved, images)
+        }
+    });
+    let (moved, images): (Vec<_>, Vec<_>) = parts.await.into_iter().unzip();
+    let last = ledger.gate_image(&sale).await.unwrap();
+    for image in images.iter().flatten().chain([&last]) {
+        for (hold, held) in moved.iter().flatten() {
+            let is_listed = image.holds.iter().any(|listed| listed.hold == *hold);
+            assert_eq!(is_listed, held.contains(&image.moved), "{held:?} of {}", image.moved);
+        }
+    }
+    let numbers: BTreeSet<u64> =
+        moved.iter().flatten().flat_map(|(_, held)| [held.start, held.end]).collect();
+    assert_eq!(numbers.len(), 2 * 12 * GOODS.len(), "no number comes twice");
+    assert_eq!(numbers.last(), Some(&last.moved));
+}
+
 pub async fn what_was_answered_of_a_hold_survives_a_crash(mut house: impl House<Port = Port>) {
     let (mut ledger, sale) = open(&house, &[("a", 10_000)]).await;
     let mut answered: Vec<EntryRecord> = Vec::new();

@@ -15,7 +15,8 @@ use crate::{
     ids::{BuyerId, Epoch, HoldId, SaleId, Seq},
     line::LineEntry,
     ports::{
-        HoldReply, Join, JoinReply, LeaseReply, OutcomeReason, PortError, Ports, Reserved, Want,
+        HoldReply, Join, JoinReply, LeaseReply, OutcomeReason, PortError, Ports, Reserved, Restore,
+        Want,
     },
 };
 
@@ -47,7 +48,8 @@ async fn take_over(ports: &Ports, sale: &SaleId) -> Epoch {
         Err(PortError::Cold) => {
             let block = ports.ledger.next_block(sale, 1_000).await.unwrap();
             let cursor = ports.ledger.cursor(sale).await.unwrap();
-            ports.line.warm(sale, epoch, Some((block, cursor))).await.unwrap();
+            let last = ports.ledger.given_out(sale).await.unwrap();
+            ports.line.warm(sale, epoch, Some(Restore { block, cursor, last })).await.unwrap();
         }
         Err(error) => panic!("neither warm nor cold: {error:?}"),
     }
@@ -246,7 +248,7 @@ pub async fn a_cursor_never_goes_back_across_crashes(mut house: impl House<Port 
         let mut next = ports.line.snapshot(&sale).await.unwrap().cursor;
         next.serving = last;
         ports.line.advance(&sale, epoch, &next).await.unwrap();
-        ports.ledger.save_cursor(&sale, epoch, &next).await.unwrap();
+        ports.ledger.save_cursor(&sale, epoch, &next, last).await.unwrap();
         furthest = last;
         drop(ports);
         house.crash().await;

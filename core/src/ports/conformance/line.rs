@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{House, samples::*, together};
 use crate::{
     ids::{EntryId, Epoch, SaleId, Seq},
-    ports::{Block, Join, JoinReply, Line, PortError},
+    ports::{Block, Join, JoinReply, Line, PortError, Restore},
 };
 
 #[macro_export]
@@ -55,7 +55,9 @@ pub(super) async fn warm(
     block: std::ops::RangeInclusive<u64>,
 ) {
     let block = Block { from: Seq(*block.start()), to: Seq(*block.end()) };
-    line.warm(sale, Epoch(epoch), Some((block, cursor(0)))).await.unwrap();
+    line.warm(sale, Epoch(epoch), Some(Restore { block, cursor: cursor(0), last: Seq(0) }))
+        .await
+        .unwrap();
 }
 
 /// Joins these buyers in one call, under a cap that is far away.
@@ -323,7 +325,9 @@ pub async fn after_a_crash_it_remembers_or_is_cold(mut house: impl House<Port = 
         Err(PortError::Cold) => {
             assert!(matches!(line.warm(&sale, Epoch(3), None).await, Err(PortError::Cold)));
             let block = Block { from: Seq(1001), to: Seq(2000) };
-            line.warm(&sale, Epoch(3), Some((block, cursor(1)))).await.unwrap();
+            line.warm(&sale, Epoch(3), Some(Restore { block, cursor: cursor(1), last: Seq(0) }))
+                .await
+                .unwrap();
             let snapshot = line.snapshot(&sale).await.unwrap();
             assert_eq!((snapshot.epoch, snapshot.cursor.serving), (Epoch(3), Seq(1)));
         }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ids::{Epoch, Seq},
-    ports::{Block, JoinReply, Line, PlaceState, PortError},
+    ports::{Block, JoinReply, Line, PlaceState, PortError, Restore},
 };
 
 #[macro_export]
@@ -25,6 +25,7 @@ macro_rules! numbers_conformance {
             numbers_ascend_in_the_order_of_joins,
             numbers_begin_at_the_block_and_what_was_skipped_is_a_hole,
             restored_cursors_are_kept,
+            who_has_a_number_from_before_stands_in_no_hole,
             numbers_are_given_out_once_whoever_asks_at_once,
             beyond_the_cap_nothing_is_recorded,
             a_full_line_still_finds_its_buyers,
@@ -66,12 +67,32 @@ pub async fn restored_cursors_are_kept(house: impl House<Port = Port>) {
     let (line, sale) = (house.port(), drop_sale());
     let restored = cursor_with_hole(100, 11, 20);
     let block = Block { from: Seq(101), to: Seq(200) };
-    line.warm(&sale, Epoch(3), Some((block, restored.clone()))).await.unwrap();
+    line.warm(&sale, Epoch(3), Some(Restore { block, cursor: restored.clone(), last: Seq(0) }))
+        .await
+        .unwrap();
     let snapshot = line.snapshot(&sale).await.unwrap();
     assert_eq!((snapshot.cursor.serving, snapshot.epoch), (Seq(100), Epoch(3)));
     assert_eq!(snapshot.cursor.holes.upto(Seq(100)), 10);
     let place = new_place(&join_all(&*line, &sale, &["ada"]).await[0]);
     assert_eq!((place.line_entry.seq, place.line_entry.holes_below), (Seq(101), 10));
+}
+
+/// The line forgot everything while 41 to 70 were waiting: they keep their positions, and count for the cap.
+pub async fn who_has_a_number_from_before_stands_in_no_hole(house: impl House<Port = Port>) {
+    let (line, sale) = (house.port(), drop_sale());
+    let block = Block { from: Seq(501), to: Seq(600) };
+    let restore = Restore { block, cursor: cursor(40), last: Seq(70) };
+    line.warm(&sale, Epoch(2), Some(restore)).await.unwrap();
+    let restored = line.snapshot(&sale).await.unwrap();
+    for (seq, position) in [(41, 1), (55, 15), (70, 30)] {
+        assert_eq!(restored.cursor.position(Seq(seq), 0, None), position);
+    }
+    assert_eq!(restored.cursor.waiting(restored.last), 30);
+    let replies = join_capped(&*line, &sale, 32, &["a", "b", "c"]).await;
+    assert_eq!(numbers(&replies[..2]), [501, 502]);
+    assert_eq!(replies[2], JoinReply::Full, "30 wait from before");
+    let first = new_place(&replies[0]).line_entry;
+    assert_eq!(restored.cursor.position(first.seq, first.holes_below, None), 31, "behind them");
 }
 
 pub async fn numbers_are_given_out_once_whoever_asks_at_once(house: impl House<Port = Port>) {

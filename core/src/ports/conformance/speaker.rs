@@ -33,6 +33,7 @@ macro_rules! speaker_conformance {
             no_number_is_handed_out_again_after_a_crash,
             sales_have_their_own_numbers,
             a_cursor_is_saved,
+            the_highest_number_is_saved_with_the_cursor,
             a_saved_cursor_never_goes_back,
             an_old_epoch_saves_nothing,
             a_new_lease_fences_the_old_speaker,
@@ -68,7 +69,7 @@ async fn open(house: &impl House<Port = Port>) -> (Port, SaleId) {
 }
 
 async fn save(ledger: &dyn Ledger, sale: &SaleId, epoch: Epoch, cursor: &Cursor) -> CursorSaved {
-    ledger.save_cursor(sale, epoch, cursor).await.unwrap()
+    ledger.save_cursor(sale, epoch, cursor, cursor.serving).await.unwrap()
 }
 
 pub async fn a_held_lease_is_not_taken(house: impl House<Port = Port>) {
@@ -246,6 +247,22 @@ pub async fn a_cursor_is_saved(house: impl House<Port = Port>) {
     let cursor = cursor_with_hole(40, 11, 20);
     assert_eq!(save(&*ledger, &sale, epoch, &cursor).await, CursorSaved::Saved);
     assert_eq!(ledger.cursor(&sale).await.unwrap(), cursor);
+}
+
+pub async fn the_highest_number_is_saved_with_the_cursor(mut house: impl House<Port = Port>) {
+    let (ledger, sale) = open(&house).await;
+    assert_eq!(ledger.given_out(&sale).await.unwrap(), Seq(0));
+    let old = held(&*ledger, &sale, "one", AGES).await.epoch;
+    for (serving, given_out, known) in [(0, 40, 40), (0, 70, 70), (7, 60, 70), (9, 90, 90)] {
+        ledger.save_cursor(&sale, old, &cursor(serving), Seq(given_out)).await.unwrap();
+        assert_eq!(ledger.given_out(&sale).await.unwrap(), Seq(known), "it never goes back");
+        assert_eq!(ledger.cursor(&sale).await.unwrap(), cursor(serving));
+    }
+    ledger.renew_epoch(&sale, "one").await.unwrap().unwrap();
+    let fenced = ledger.save_cursor(&sale, old, &cursor(9), Seq(500)).await.unwrap();
+    assert_eq!(fenced, CursorSaved::Fenced);
+    house.crash().await;
+    assert_eq!(house.port().given_out(&sale).await.unwrap(), Seq(90));
 }
 
 pub async fn a_saved_cursor_never_goes_back(house: impl House<Port = Port>) {

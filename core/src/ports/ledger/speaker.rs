@@ -58,11 +58,15 @@ pub trait Speaker {
 
     async fn cursor(&self, sale: &SaleId) -> PortResult<Cursor>;
 
-    /// Saves a cursor under an epoch; one behind what is saved changes nothing.
+    /// The highest number that had been given out when a cursor was saved; 0 if none was.
+    async fn given_out(&self, sale: &SaleId) -> PortResult<Seq>;
+
+    /// Saves a cursor under an epoch, and with it the highest number given out; one behind what is saved changes nothing.
     async fn save_cursor(
         &self,
         sale: &SaleId,
         epoch: Epoch,
         cursor: &Cursor,
+        given_out: Seq,
     ) -> PortResult<CursorSaved>;
 }

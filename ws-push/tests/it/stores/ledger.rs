@@ -97,7 +97,17 @@ impl Speaker for Stores {
         Err(PortError::Full)
     }
 
-    async fn save_cursor(&self, _: &SaleId, _: Epoch, _: &Cursor) -> PortResult<CursorSaved> {
+    async fn given_out(&self, _: &SaleId) -> PortResult<Seq> {
+        Err(PortError::Full)
+    }
+
+    async fn save_cursor(
+        &self,
+        _: &SaleId,
+        _: Epoch,
+        _: &Cursor,
+        _: Seq,
+    ) -> PortResult<CursorSaved> {
         Err(PortError::Full)
     }
 }

@@ -3,6 +3,7 @@
 use sluice_core::{
     basket::{Basket, Item},
     entry::Outcome,
+    ports::Block,
     random::Random,
 };
 
@@ -27,7 +28,8 @@ fn entry(seq: u64, buyer: &str) -> LineEntry {
 fn places(proven: u64, serving: u64, over_max: usize) -> Places {
     let cursor = Cursor { serving: Seq(serving), ..Cursor::default() };
     let block = Block { from: Seq(101), to: Seq(200) };
-    Places::restored(EPOCH, block, cursor, Seq(proven), over_max)
+    let restore = Restore { block, cursor, last: Seq(0) };
+    Places::restored(EPOCH, restore, Seq(proven), over_max)
 }
 
 fn join(places: &mut Places, buyer: &str) -> JoinReply {

@@ -25,6 +25,7 @@ fn image(sold: u64, holds: &[(HoldId, u64, u32)]) -> GateImage {
         basket: basket(*units),
     };
     GateImage {
+        moved: 0,
         skus: vec![(SkuId::new("a").unwrap(), 100, sold)],
         holds: holds.iter().map(held).collect(),
     }
@@ -50,7 +51,7 @@ fn a_sale_told_after_the_image_that_counts_it_is_not_counted_twice() {
     let sold = hold();
     let mut stock = Stock::new(Epoch(1), image(0, &[(sold, 1, 10)]), 100);
     // It is paid; the image is read and taken in before the gate hears of it.
-    stock.rebuild(Epoch(2), image(10, &[])).unwrap();
+    stock.rebuild(Epoch(2), GateImage { moved: 2, ..image(10, &[]) }).unwrap();
     stock.set(word(sold, 2, HoldPhase::Sold, 10));
     assert_eq!(level(&stock), (90, 0));
     assert_eq!(reserve(&mut stock, sold, 10), Reserved::Over);

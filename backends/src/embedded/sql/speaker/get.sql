@@ -1,1 +1,1 @@
-SELECT holder, until, epoch, high_water, serving, holes FROM speaker WHERE sale = ?1
+SELECT holder, until, epoch, high_water, serving, holes, given_out FROM speaker WHERE sale = ?1

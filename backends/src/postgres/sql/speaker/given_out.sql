@@ -1,0 +1,1 @@
+SELECT given_out FROM speaker WHERE sale = $1
