@@ -69,6 +69,10 @@ pub(crate) async fn finish(shared: &Shared, order: Order, since: Instant, tries:
 
 /// Asks the provider before stock is given away, and gives it away without its word only after `closing_max`.
 async fn close(shared: &Shared, order: &Order, closing_for: Duration) -> PortResult<Step> {
+    // The shop has closed it, and says how many it has now: a moment later, if its two calls overtook each other.
+    if order.shop.is_some() && closing_for < shared.config.shop_closing_grace {
+        return Ok(Step::Later);
+    }
     let Some(payment) = order.payment else { return close_unpaid(shared, order).await };
     match provider_close(shared, payment).await {
         Ok(ProviderStatus::Succeeded) => found_paid(shared, order, payment).await,

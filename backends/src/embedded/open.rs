@@ -16,6 +16,7 @@ const APPLICATION: i32 = 0x536c_7563;
 /// The schema this program reads and writes: `PRAGMA user_version`.
 const SCHEMA_VERSION: i32 = 1;
 const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA_SHOP: &str = include_str!("schema_shop.sql");
 const PRAGMAS: &str = include_str!("pragmas.sql");
 /// How long to wait for another program, such as a backup, that has locked the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -151,6 +152,7 @@ fn prepare(connection: &Connection, file: &Path) -> Result<(), OpenError> {
     if !begun {
         lay_schema(connection).map_err(named)?;
     }
+    connection.execute_batch(SCHEMA_SHOP).map_err(named)?;
     // Whoever held a lease was this file's only process, and is gone.
     connection.execute(sql!("speaker/free_all"), []).map_err(named)?;
     Ok(())

@@ -16,8 +16,10 @@ use super::{
 };
 
 /// Every migration, in order. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "ledger", include_str!("migrations/0001_ledger.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "ledger", include_str!("migrations/0001_ledger.sql")),
+    (2, "shop", include_str!("migrations/0002_shop.sql")),
+];
 /// Where it is written down what was applied. A name of our own: the database may be shared with another program.
 const TABLE: &str = "sluice_migration";
 /// How long to wait for the server's goodbye.

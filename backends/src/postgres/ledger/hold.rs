@@ -158,6 +158,7 @@ async fn settle(
     };
     let plan = decide(&mut books, requests);
     let movements = write(connection, &books, &plan).await?;
+    take_stock(connection, sale, &plan).await?;
     let Plan { mut replies, grants, .. } = plan;
     for grant in &grants {
         if let Some(HoldReply::Settled { movement, .. }) = replies.get_mut(grant.place) {
@@ -167,8 +168,8 @@ async fn settle(
     Ok(replies)
 }
 
-/// Writes a plan; the numbers of the movements, by hold.
-async fn write(
+/// Writes a plan, all but the balances; the numbers of the movements, by hold.
+pub(super) async fn write(
     connection: &mut PgConnection,
     books: &Books,
     plan: &Plan<'_>,
@@ -190,7 +191,15 @@ async fn write(
     grants.sort_by(|a, b| a.request.line_entry.buyer.cmp(&b.request.line_entry.buyer));
     write_orders(connection, books, &grants).await?;
     write_lines(connection, books, &grants).await?;
-    let movements = write_movements(connection, books, &grants).await?;
+    write_movements(connection, books, &grants).await
+}
+
+/// Takes what a plan grants, last of all.
+async fn take_stock(
+    connection: &mut PgConnection,
+    sale: &SaleId,
+    plan: &Plan<'_>,
+) -> Result<(), Fault> {
     for (sku, units) in &plan.taken {
         let taken = sqlx::query(sql!("hold/take_stock"))
             .bind(sale.as_str())
@@ -202,7 +211,7 @@ async fn write(
             return Err(Fault::Raced);
         }
     }
-    Ok(movements)
+    Ok(())
 }
 
 /// The orders, and the first row of their history.
@@ -226,7 +235,7 @@ async fn write_orders(
         .bind(books.sale.id.as_str())
         .bind(state)
         .bind(books.sale.currency().as_str())
-        .bind(books.now.plus(books.sale.policy.payment_window()).0)
+        .bind(books.pay_by.0)
         .bind(books.now.0)
         .bind(&orders)
         .bind(entries)
