@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS shop_turn (
     given_up INTEGER NOT NULL DEFAULT 0 CHECK (given_up IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX IF NOT EXISTS shop_turn_released ON shop_turn (released_at) WHERE given_up = 0;
+CREATE INDEX IF NOT EXISTS shop_turn_released ON shop_turn (released_at, seq) WHERE given_up = 0;
 
 -- Orders that the shop made: what it calls them, and where their buyers go. Never changed.
 CREATE TABLE IF NOT EXISTS shop_order (

@@ -14,7 +14,7 @@ CREATE TABLE shop_turn (
     given_up boolean NOT NULL DEFAULT false
 );
 
-CREATE INDEX shop_turn_released ON shop_turn (released_at) WHERE NOT given_up;
+CREATE INDEX shop_turn_released ON shop_turn (released_at, seq) WHERE NOT given_up;
 CREATE INDEX shop_turn_sale ON shop_turn (sale, released_at) WHERE NOT given_up;
 
 -- Orders that the shop made: what it calls them, and where their buyers go. Never changed.

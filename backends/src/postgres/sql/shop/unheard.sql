@@ -3,16 +3,12 @@ UPDATE shop_turn
 SET attempt = attempt + 1, released_at = (SELECT ledger_now())
 WHERE entry IN (
     SELECT entry FROM shop_turn
-    WHERE sale = $1 AND NOT given_up
-        AND released_at <= least(
-            (SELECT ledger_now()) - $2,
-            coalesce(
-                (SELECT released_at FROM shop_turn WHERE NOT given_up ORDER BY released_at DESC OFFSET $3 LIMIT 1),
-                -1
-            )
+    WHERE sale = $1 AND NOT given_up AND released_at <= (SELECT ledger_now()) - $2
+        AND entry NOT IN (
+            SELECT entry FROM shop_turn WHERE NOT given_up ORDER BY released_at DESC, seq DESC LIMIT $3
         )
         AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.entry = shop_turn.entry)
-    ORDER BY released_at, entry
+    ORDER BY released_at, seq
     LIMIT $4
     FOR UPDATE SKIP LOCKED
 )
