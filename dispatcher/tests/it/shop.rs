@@ -33,7 +33,8 @@ async fn dispatch(world: &mut World) -> super::world::Running {
 }
 
 async fn left(world: &World, units: u64) {
-    let told = world.ports.ledger.tell_remaining(&world.sale, &SkuId::new("a").unwrap(), units);
+    let sku = SkuId::new("a").unwrap();
+    let told = world.ports.ledger.tell_remaining(&world.sale, &sku, units);
     assert!(told.await.unwrap());
 }
 
@@ -72,8 +73,8 @@ async fn the_line_follows_what_the_shop_says_and_ends_when_it_has_spoken() {
     world.until_released(4).await;
     left(&world, 0).await;
     for (id, order) in ids.iter().zip(&ids[..3]) {
-        let paid =
-            world.ports.ledger.hear(*id, &order.to_string().parse().unwrap(), ShopWord::Paid);
+        let name = order.to_string().parse().unwrap();
+        let paid = world.ports.ledger.hear(*id, &name, ShopWord::Paid);
         assert!(matches!(paid.await.unwrap(), StepReply::Done { .. }));
     }
     sleep(Duration::from_mins(2)).await;
@@ -97,8 +98,8 @@ async fn turns_leave_in_order_and_at_the_pace_of_the_law() {
     assert!((5.8..6.6).contains(&took), "300 turns at 50 a second took {took} s");
     for release in releases {
         let entry = release.turn.line_entry.entry;
-        let reply = world.ports.ledger.report(&ShopReport { entry, outcome: ShopOutcome::SoldOut });
-        let reply = reply.await.unwrap();
+        let report = ShopReport { entry, outcome: ShopOutcome::SoldOut };
+        let reply = world.ports.ledger.report(&report).await.unwrap();
         assert!(matches!(reply, ShopReply::Settled(_)), "it was written down: {reply:?}");
     }
 }

@@ -122,7 +122,8 @@ async fn a_closed_order_keeps_hope_for_a_moment_and_then_frees_its_buyer() {
     leave_to_the_shop(&house, &entries).await;
     let order = reserve(&house, &entries[0], "A-1").await.order.unwrap().order;
     let mut heard = house.listen().await;
-    let said = house.ports.ledger.hear(entries[0].entry, &"A-1".parse().unwrap(), ShopWord::Closed);
+    let name = "A-1".parse().unwrap();
+    let said = house.ports.ledger.hear(entries[0].entry, &name, ShopWord::Closed);
     let StepReply::Done { order: closing, .. } = said.await.unwrap() else { panic!("it is news") };
     assert_eq!((closing.state, house.balance().await.held), (OrderState::Closing, 1));
     let worker = Running::start(worker(&house));
