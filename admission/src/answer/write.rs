@@ -174,7 +174,7 @@ mod tests {
                 poll_after_ms,
                 token,
                 token_expires_at: UnixMillis(expires),
-                order: order.map(OrderId::from_bytes),
+                order: order.map(|bytes| OrderName::Own(OrderId::from_bytes(bytes))),
                 pay_by: pay_by.map(UnixMillis),
                 reason: reason.then_some("banned"),
                 stale,
