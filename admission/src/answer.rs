@@ -8,7 +8,7 @@ use http::{
     HeaderValue, StatusCode,
     header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH},
 };
-use sluice_core::view::object::EntryObject;
+use sluice_core::{order::OrderName, view::object::EntryObject};
 use sluice_http::{Exchange, Response, empty, json, raw_json};
 
 mod write;
@@ -49,8 +49,7 @@ type Tag = [u8; 20];
 /// Two answers that tell the same have the same tag on every node; two that do not, differ but for odds of 1 in 2^64.
 fn tag(object: &EntryObject) -> Tag {
     let mut sum = Sum(0xcbf2_9ce4_8422_2325);
-    let (eta, order) =
-        (object.eta_seconds, object.order.map(|order| u128::from_be_bytes(*order.as_bytes())));
+    let eta = object.eta_seconds;
     let entry = u128::from_be_bytes(*object.entry.as_bytes());
     sum.add_wide(entry).add_text(object.state.as_str()).add(object.version.0).add(object.serving.0);
     sum.add_optional(object.position)
@@ -58,7 +57,12 @@ fn tag(object: &EntryObject) -> Tag {
         .add_optional(eta.map(|eta| eta.p90));
     sum.add_text(object.odds.map_or("", |odds| odds.as_str()))
         .add_text(object.reason.unwrap_or(""));
-    sum.add_wide(order.unwrap_or(0)).add_optional(object.pay_by.map(|at| at.0.unsigned_abs()));
+    match &object.order {
+        Some(OrderName::Own(order)) => sum.add_wide(u128::from_be_bytes(*order.as_bytes())),
+        Some(OrderName::Shop(order)) => sum.add_text(order.as_str()),
+        None => sum.add_wide(0),
+    };
+    sum.add_optional(object.pay_by.map(|at| at.0.unsigned_abs()));
     sum.add(object.stale.into());
     let mut tag = *b"W/\"0000000000000000\"";
     for (n, place) in tag[3..19].iter_mut().enumerate() {

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 
 use sluice_core::{
     basket::{Basket, Item},
-    entry::{EntryState, Outcome},
+    entry::Outcome,
     ids::BuyerId,
     line::LineEntry,
     ports::{EntryNotice, EntryRecord, NewOutcome, Notice, OutcomeReason, PortError, Settlement},
@@ -57,17 +57,8 @@ impl Admission {
         let settlement = Settlement { outcome: record.outcome, live: record.is_live() };
         let settled =
             self.ask(self.ports.line.settle(&record.sale, &[(record.entry, settlement)])).await;
-        let state = EntryState::from(record.outcome);
-        let notice = Notice::Entries {
-            sale: record.sale.clone(),
-            entries: vec![EntryNotice {
-                entry: record.entry,
-                version: state.version(record.order.map(|order| order.version)),
-                state,
-                order: record.order.map(|order| order.order),
-                pay_by: record.order.map(|order| order.pay_by),
-            }],
-        };
+        let notice =
+            Notice::Entries { sale: record.sale.clone(), entries: vec![EntryNotice::of(record)] };
         let told = self.ask(self.ports.bulletin.publish(notice)).await;
         if told.is_ok() {
             let marked = self.ask(self.ports.ledger.told(&[record.entry])).await;

@@ -157,6 +157,7 @@ macro_rules! every_suite {
                 ledger_holds: holds_conformance over ledger,
                 ledger_orders: orders_conformance over ledger,
                 ledger_payments: payments_conformance over ledger,
+                ledger_shop: shop_conformance over ledger,
                 ledger_simulated: simulated_conformance over ledger,
                 ledger_walk: ledger_walk_conformance over ledger,
                 journey: journey_conformance over whole,

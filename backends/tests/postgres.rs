@@ -46,6 +46,7 @@ suites! {
     holds: holds_conformance,
     orders: orders_conformance,
     payments: payments_conformance,
+    shop: shop_conformance,
     simulated: simulated_conformance,
     walk: ledger_walk_conformance,
 }

@@ -24,6 +24,16 @@ pub struct Turn {
     pub called_at: UnixMillis,
 }
 
+/// Who settles turns, and so who knows what can be sold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SettledBy {
+    /// Our own workers: the stock gate and the ledger know.
+    Worker,
+    /// The shop's own order backend, which takes them from the broker. The ledger keeps what it last said, and every turn
+    /// is written down there before it is released, so that the shop's silence is noticed.
+    Shop,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     specversion: String,

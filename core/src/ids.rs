@@ -12,6 +12,8 @@ use crate::{clock::UnixMillis, random::Random};
 pub const SLUG_BYTES_MAX: usize = 63;
 /// Longest buyer id, in bytes.
 pub const BUYER_BYTES_MAX: usize = 128;
+/// Longest name a shop gives an order, in bytes.
+pub const SHOP_ORDER_BYTES_MAX: usize = 128;
 
 /// Why a text is not an id. The message is fit for the person who sent it; it never repeats the text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -22,6 +24,8 @@ pub enum BadId {
     Uuid,
     #[error("must be 1 to 128 visible ASCII characters")]
     Buyer,
+    #[error("must be 1 to 128 visible ASCII characters")]
+    ShopOrder,
 }
 
 macro_rules! slug {
@@ -199,6 +203,25 @@ impl fmt::Debug for BuyerId {
 }
 
 text_id!(BuyerId, BadId);
+
+/// What the shop's own order backend calls an order. Visible ASCII, 1 to 128 bytes.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ShopOrderId(std::sync::Arc<str>);
+
+impl ShopOrderId {
+    pub fn new(text: &str) -> Result<Self, BadId> {
+        let fits = (1..=SHOP_ORDER_BYTES_MAX).contains(&text.len());
+        let clean = text.bytes().all(|b| b.is_ascii_graphic());
+        if fits && clean { Ok(Self(text.into())) } else { Err(BadId::ShopOrder) }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+text_id!(ShopOrderId, BadId);
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {

@@ -1,12 +1,14 @@
 //! An order and the states it passes through: forward only, one event at a time. The ledger applies a step as a
 //! compare-and-swap on (state, version) and writes a row of history with it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     basket::Basket,
     clock::UnixMillis,
-    ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, SaleId, SkuId, Version},
+    ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, SaleId, ShopOrderId, SkuId, Version},
     money::{AmountFen, Currency},
 };
 
@@ -153,6 +155,32 @@ impl OrderState {
     }
 }
 
+/// An order that the shop's own order backend made, holds the goods of, and sees through: we keep its name and follow its
+/// states, and never close or pay it ourselves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShopOrder {
+    pub id: ShopOrderId,
+    /// Where its buyer pays or looks at it: an `https` address on one of the configured hosts.
+    pub link: Option<String>,
+}
+
+/// An order as its buyer is told of it: by our id, or by the shop's name for it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum OrderName {
+    Own(OrderId),
+    Shop(ShopOrderId),
+}
+
+impl fmt::Display for OrderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(id) => fmt::Display::fmt(id, f),
+            Self::Shop(id) => fmt::Display::fmt(id, f),
+        }
+    }
+}
+
 /// One line of an order, priced when it was made.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OrderLine {
@@ -189,6 +217,8 @@ pub struct Order {
     pub pay_by: UnixMillis,
     /// The live payment, if one was begun.
     pub payment: Option<PaymentId>,
+    /// Present when the shop's own order backend made it.
+    pub shop: Option<ShopOrder>,
     pub history: Vec<OrderChange>,
 }
 

@@ -186,6 +186,11 @@ impl Policy {
 
     /// How long a place may go unrenewed; `None` means for ever.
     #[must_use]
+    pub fn outcome_timeout(&self) -> Duration {
+        Duration::from_secs(self.outcome_timeout_seconds.into())
+    }
+
+    #[must_use]
     pub fn silence_allowed(&self) -> Option<Duration> {
         (self.expire_silent_after_seconds > 0)
             .then(|| Duration::from_secs(self.expire_silent_after_seconds.into()))

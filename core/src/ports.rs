@@ -25,8 +25,8 @@ pub use ledger::{
     Audit, AuditRow, Author, Ban, BanList, BanRule, Changed, Created, CursorSaved, Deleted,
     EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, IdempotencyKey, Lease, LeaseReply,
     Ledger, NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef, OutcomeReason, Payment,
-    PaymentState, PaymentStep, PaymentUpdate, Replay, SaleBook, SimulatedPayment, SimulatedState,
-    Speaker, StepReply, StockBalance,
+    PaymentState, PaymentStep, PaymentUpdate, Replay, SaleBook, ShopBook, ShopOutcome, ShopReply,
+    ShopReport, ShopWord, SimulatedPayment, SimulatedState, Speaker, StepReply, StockBalance,
 };
 pub use line::{
     Block, Join, JoinReply, Line, LineSnapshot, Place, PlaceState, Restore, Settlement, Standing,

@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
+use sluice_core::event::SettledBy;
+
 /// The dispatcher's settings. `Config::new` gives the documented defaults.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Who asks for leases: unique among the dispatchers of a deployment, also across restarts of one process.
     pub holder: String,
+    /// Who settles the turns that are released.
+    pub settled_by: SettledBy,
     /// How long a lease holds without renewal; renewed each third of it. Beyond it another dispatcher takes over.
     pub lease_ttl: Duration,
     /// How often credit is accrued while somebody can be called. Well below `law::TICK_MAX`: what a scheduling delay adds
@@ -71,6 +75,7 @@ impl Config {
     pub fn new(holder: impl Into<String>) -> Self {
         Self {
             holder: holder.into(),
+            settled_by: SettledBy::Worker,
             lease_ttl: Duration::from_secs(2),
             tick: Duration::from_millis(3),
             idle_tick: Duration::from_millis(250),

@@ -12,7 +12,7 @@ use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use sluice_core::{
     clock::UnixMillis,
     ids::{Seq, Version},
-    line::Cursor,
+    line::{Cursor, LineEntry},
     ports::{
         BanList, Drain, DrainIntake, DrainOutlet, EntryNotice, NewOutcome, PortError, PortResult,
         WaitingMessage,
@@ -97,6 +97,8 @@ pub(crate) struct Speech<'a> {
     pace: Pace,
     speed: Speed,
     waits: Waits,
+    /// Called, and to be written down before they are released to the shop.
+    handing: Vec<LineEntry>,
     /// Outcomes to be written for entries in hand.
     passing: VecDeque<NewOutcome>,
     /// What entries became, not told yet.
@@ -148,9 +150,8 @@ impl<'a> Speech<'a> {
     ) -> PortResult<Self> {
         let (config, ports) = (&shared.config, &shared.ports);
         let snapshot = within(config.port_timeout, ports.line.snapshot(&feed.id)).await?;
-        let levels = within(config.port_timeout, ports.gate.levels(&feed.id)).await?;
         let mut stock = Stock::default();
-        stock.learn(levels);
+        books::read_stock(&shared, &feed.id, &mut stock).await?;
         if memory.reported.0 != held.epoch {
             memory.reported = (held.epoch, Version(0));
         }
@@ -172,6 +173,7 @@ impl<'a> Speech<'a> {
             pace: Pace::starting(now),
             speed: Speed::starting(now),
             waits: Waits::default(),
+            handing: Vec::new(),
             passing: VecDeque::new(),
             notices: Vec::new(),
             absent: None,

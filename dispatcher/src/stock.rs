@@ -5,7 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use sluice_core::{basket::Basket, ids::SkuId, ports::SkuLevel};
+use sluice_core::{
+    basket::Basket,
+    ids::SkuId,
+    ports::{SkuLevel, StockBalance},
+};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -34,6 +38,21 @@ impl Stock {
             .map(|level| {
                 let SkuLevel { sku, available, held, in_flight } = level;
                 (sku, Level { available, held, in_flight })
+            })
+            .collect();
+    }
+
+    /// The same where the shop settles: what it last said is left, from the ledger; what is in flight, from the gate. Goods
+    /// in flight may come back like held ones: the line does not end while the shop has not said what became of them.
+    pub(crate) fn learn_from_shop(&mut self, balances: Vec<StockBalance>, levels: &[SkuLevel]) {
+        let in_flight: BTreeMap<&SkuId, u64> =
+            levels.iter().map(|level| (&level.sku, level.in_flight)).collect();
+        self.skus = balances
+            .into_iter()
+            .map(|balance| {
+                let in_flight = in_flight.get(&balance.sku).copied().unwrap_or_default();
+                let held = balance.held.saturating_add(in_flight);
+                (balance.sku, Level { available: balance.available, held, in_flight })
             })
             .collect();
     }
@@ -109,6 +128,29 @@ mod tests {
         stock.put_back(&basket(&[("b", 1)]));
         assert_eq!(stock.remaining(), 1);
         assert_eq!(stock.unpaid(), 4);
+    }
+
+    #[test]
+    fn the_shop_says_what_is_left_and_what_it_has_not_answered_may_come_back() {
+        let balance = |available, held| StockBalance {
+            sku: SkuId::new("a").unwrap(),
+            total: available + held,
+            available,
+            owed: 0,
+            held,
+            sold: 0,
+        };
+        let mut stock = Stock::default();
+        stock.learn_from_shop(vec![balance(5, 2)], &[level("a", 900, 0, 3)]);
+        assert_eq!(
+            (stock.remaining(), stock.unpaid()),
+            (2, 5),
+            "the gate's own count is no matter"
+        );
+        stock.learn_from_shop(vec![balance(0, 0)], &[level("a", 900, 0, 1)]);
+        assert!(!stock.is_gone() && stock.may_come_to_fit(&basket(&[("a", 1)])));
+        stock.learn_from_shop(vec![balance(0, 0)], &[level("a", 900, 0, 0)]);
+        assert!(stock.is_gone());
     }
 
     #[test]

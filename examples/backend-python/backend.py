@@ -76,16 +76,17 @@ class Desk:
             report |= {"order": decision.order, "pay_by": decision.pay_by_text()}
             if self._checkout:
                 report["url"] = f"{self._checkout}/{decision.order}"
+        stands = True
         try:
-            stands = self._sluice.outcome(turn.entry, report).get("outcome", decision.outcome)
+            self._sluice.outcome(turn.entry, report)
         except Refused as refusal:
-            if refusal.status not in (404, 409, 410):
+            if refusal.status not in (404, 409):
                 raise
-            # The entry is gone, or came to something else before: the buyer left, the sale was deleted.
-            log.warning("entry %s: the report was refused (%s)", turn.entry, refusal)
-            stands = None
+            # The entry came to something else before, or its sale was deleted: the buyer left, or has another order.
+            log.warning("entry %s: another outcome stands (%s)", turn.entry, refusal)
+            stands = False
         self._shop.settled(turn.entry)
-        if stands != decision.outcome:
+        if not stands:
             self._shop.withdraw(turn.entry)
 
 
@@ -180,22 +181,28 @@ class Consumer:
 
 
 def housekeeping(shop: Shop, sluice: Sluice, stopping: threading.Event) -> None:
-    """Once a second: closes what nobody paid, tells Sluice what orders came to, and how much is left."""
+    """Once a second: closes what nobody paid, tells Sluice how much is left, and what orders came to."""
     told: dict[tuple[str, str], int] = {}
     while not stopping.wait(1.0):
         try:
             shop.close_due()
+            # First what is left: an order that is closed must not look like the last hope of the line.
+            for (sale, sku), units in shop.remaining().items():
+                if told.get((sale, sku)) == units:
+                    continue
+                try:
+                    sluice.remaining(sale, sku, units)
+                    told[sale, sku] = units
+                except Refused as refusal:
+                    # There is no such sale yet, perhaps: asked again in a second.
+                    log.warning("%s of %s/%s are left, and Sluice does not want to know: %s", units, sale, sku, refusal)
             for entry, order, state in shop.untold():
                 try:
                     sluice.state(entry, order, state)
                 except Refused as refusal:
                     log.warning("order %s is %s, and Sluice does not want to know: %s", order, state, refusal)
                 shop.told(entry, state)
-            for (sale, sku), units in shop.remaining().items():
-                if told.get((sale, sku)) != units:
-                    sluice.remaining(sale, sku, units)
-                    told[sale, sku] = units
-        except (Unsure, Refused) as fault:
+        except Unsure as fault:
             log.warning("housekeeping stopped short and goes on in a second: %s", fault)
 
 

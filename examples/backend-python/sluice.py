@@ -40,9 +40,9 @@ class Sluice:
         self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         self._threads = threading.local()
 
-    def outcome(self, entry: str, report: dict[str, Any]) -> dict[str, Any]:
-        """Reports what an entry came to; returns what Sluice holds to, which is the first it heard."""
-        return self._repeat("POST", f"/v1/turns/{_path(entry)}/outcome", report)
+    def outcome(self, entry: str, report: dict[str, Any]) -> None:
+        """Reports what an entry came to. Refused with 409 when it came to something else before: the first one stands."""
+        self._repeat("POST", f"/v1/turns/{_path(entry)}/outcome", report)
 
     def state(self, entry: str, order: str, state: str) -> None:
         """Reports that an order was paid, or closed."""

@@ -150,9 +150,11 @@ class StandIn:
                         return self.answer(200, {})
                     stand_in.reports[entry] += 1
                     stands = stand_in.outcomes.setdefault(entry, body)
-                    if stands != body and not entry.startswith("left"):
+                    if stands == body:
+                        return self.answer(200, stands)
+                    if not entry.startswith("left"):
                         stand_in.contradictions.append(f"{entry}: {stands} then {body}")
-                    self.answer(200, stands)
+                    self.answer(409, {"detail": "another outcome stands"})
 
             def do_PUT(self) -> None:
                 body = self.body()

@@ -11,6 +11,7 @@ use sluice_core::{
     ports::PortError,
 };
 use sluice_http::{Exchange, Problem, Response};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     Role,
@@ -129,6 +130,14 @@ where
         metrics::changed(verb, problem.code());
         Err(problem)
     };
+    to_the_end(&tasks, work).await
+}
+
+/// Work that goes on to its end even if the client goes away.
+pub(crate) async fn to_the_end(
+    tasks: &TaskTracker,
+    work: impl Future<Output = Result<Response, Problem>> + Send + 'static,
+) -> Result<Response, Problem> {
     match tasks.spawn(work).await {
         Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {

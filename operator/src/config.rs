@@ -20,6 +20,15 @@ pub struct Config {
     /// Who may come in: at least one.
     pub tokens: Vec<AdminToken>,
     pub limits: Limits,
+    /// The shop's own order backend, if it settles turns. `None`: our workers do, and nobody may report outcomes.
+    pub shop: Option<Shop>,
+}
+
+/// An order backend of the shop's own.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Shop {
+    /// Hosts its buyer-facing links may point to.
+    pub link_hosts: Vec<String>,
 }
 
 /// One bearer token.

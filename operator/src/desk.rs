@@ -5,6 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use sluice_core::{
     ids::SaleId,
     ports::{Audit, Author, Notice, PortError, PortResult},
+    random::Random,
     sale::{Sale, SaleState},
 };
 use sluice_http::Problem;
@@ -17,7 +18,7 @@ use crate::{
         Caller, Keyring,
         failures::{Failure, Failures},
     },
-    config::UNKNOWN_AUTHOR,
+    config::{Shop, UNKNOWN_AUTHOR},
     metrics,
     watch::Arrivals,
 };
@@ -27,6 +28,10 @@ use crate::{
 pub(crate) struct Desk {
     pub(crate) ports: OperatorPorts,
     pub(crate) limits: Limits,
+    /// The shop's own order backend, if it settles turns.
+    pub(crate) shop: Option<Shop>,
+    /// For the ids of its orders.
+    pub(crate) random: Random,
     pub(crate) arrivals: Arrivals,
     /// One permit per open stream.
     pub(crate) streams: Arc<Semaphore>,
@@ -43,7 +48,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(config: Config, ports: OperatorPorts) -> Result<Self, ConfigError> {
-        let Config { tokens, limits } = config;
+        let Config { tokens, limits, shop } = config;
         limits.check()?;
         Ok(Self {
             keyring: Keyring::new(tokens)?,
@@ -51,6 +56,8 @@ impl Desk {
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             ports,
             limits,
+            shop,
+            random: Random::system(),
             arrivals: Arrivals::default(),
             set_of_sales: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -102,16 +109,18 @@ impl Desk {
         }
     }
 
-    /// Whether `caller` may read. A refusal is written down as sparsely as a failed authentication: it changes nothing,
-    /// and a token of the wrong role may be polling.
-    pub(crate) async fn admit_reader(
+    /// Whether `caller` has the role for what is not written down one by one: reading, and the shop's reports. A refusal is
+    /// written down as sparsely as a failed authentication: it changes nothing, and a token of the wrong role may be polling.
+    pub(crate) async fn admit(
         &self,
         caller: &Caller,
+        needed: Role,
+        verb: &'static str,
         subject: String,
     ) -> Result<(), Problem> {
-        let Err(problem) = caller.must_be(Role::Viewer) else { return Ok(()) };
+        let Err(problem) = caller.must_be(needed) else { return Ok(()) };
         if self.failures.note(caller.address) == Failure::First {
-            self.record_refusal(caller.author(), "read", subject, &problem).await;
+            self.record_refusal(caller.author(), verb, subject, &problem).await;
         }
         Err(problem)
     }

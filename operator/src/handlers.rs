@@ -3,5 +3,6 @@
 pub(crate) mod audit;
 pub(crate) mod bans;
 pub(crate) mod sales;
+pub(crate) mod shop;
 pub(crate) mod stats;
 pub(crate) mod tune;

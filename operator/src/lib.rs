@@ -31,7 +31,7 @@ mod watch;
 mod wire;
 
 pub use auth::Role;
-pub use config::{AdminSecret, AdminToken, Config, ConfigError, Limits};
+pub use config::{AdminSecret, AdminToken, Config, ConfigError, Limits, Shop};
 pub use configured::ConfiguredError;
 
 /// What the operator API needs of the world.

@@ -1,10 +1,14 @@
 //! The operator role's metrics. Labels never carry a token's name, an address or a buyer.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
-use sluice_core::ids::{SaleId, SkuId};
+use sluice_core::{
+    ids::{SaleId, SkuId},
+    order::OrderState,
+};
 
 const CHANGES: &str = "sluice_operator_changes_total";
 const AUTH_FAILURES: &str = "sluice_operator_auth_failures_total";
+const ORDERS: &str = "sluice_orders_total";
 const STREAMS: &str = "sluice_operator_streams";
 const STOCK_DRIFT: &str = "sluice_stock_drift";
 
@@ -26,6 +30,11 @@ pub(crate) fn describe() {
 
 pub(crate) fn changed(verb: &'static str, result: &'static str) {
     counter!(CHANGES, "verb" => verb, "result" => result).increment(1);
+}
+
+/// Orders of the shop's that entered a state; the worker counts the others under the same name.
+pub(crate) fn order_entered(sale: &SaleId, state: OrderState) {
+    counter!(ORDERS, "sale" => sale.to_string(), "state" => state.as_str()).increment(1);
 }
 
 pub(crate) fn auth_failed() {

@@ -9,7 +9,7 @@ use crate::{
     Role::{self, Admin, Operator},
     audited::{self, Attempt, Refusal, subject_of},
     desk::Desk,
-    handlers::{audit, bans, sales, stats, tune},
+    handlers::{audit, bans, sales, shop, stats, tune},
 };
 
 type Answer = Result<Response, Problem>;
@@ -35,6 +35,8 @@ pub(crate) fn routes(desk: &Arc<Desk>) -> Routes {
         .get("/v1/audit", reads(desk, audit::list))
         .get("/v1/bans", reads(desk, bans::list))
         .post("/v1/bans", changes(desk, Admin, "ban.add", bans::add))
+        .post("/v1/turns/{entry}/outcome", reports(desk, shop::outcome))
+        .put("/v1/sales/{sale}/skus/{sku}/remaining", reports(desk, shop::remaining))
         .delete("/v1/bans/{id}", changes(desk, Admin, "ban.remove", bans::remove))
 }
 
@@ -54,8 +56,31 @@ where
             let (token, address) = (exchange.bearer().map(str::to_owned), exchange.peer.address);
             let subject = subject_of(&exchange);
             let caller = desk.authenticate(token, address).await?;
-            desk.admit_reader(&caller, subject).await?;
+            desk.admit(&caller, Role::Viewer, "read", subject).await?;
             handler(desk, exchange).await
+        })
+    }
+}
+
+/// A handler for the shop's own order backend. The work goes on to its end even if the client goes away.
+fn reports<F, Fut>(
+    desk: &Arc<Desk>,
+    handler: F,
+) -> impl Fn(Exchange) -> BoxFuture<'static, Answer> + Send + Sync + 'static
+where
+    F: Fn(Arc<Desk>, Exchange) -> Fut + Copy + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    let desk = Arc::clone(desk);
+    move |exchange| {
+        let desk = Arc::clone(&desk);
+        Box::pin(async move {
+            let (token, address) = (exchange.bearer().map(str::to_owned), exchange.peer.address);
+            let subject = subject_of(&exchange);
+            let caller = desk.authenticate(token, address).await?;
+            desk.admit(&caller, Role::Backend, "shop.report", subject).await?;
+            let tasks = desk.tasks.clone();
+            audited::to_the_end(&tasks, handler(desk, exchange)).await
         })
     }
 }

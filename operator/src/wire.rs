@@ -19,9 +19,11 @@ use sluice_http::Problem;
 
 mod ban;
 mod policy;
+mod shop;
 
 pub(crate) use ban::BanBody;
 pub(crate) use policy::PolicyBody;
+pub(crate) use shop::{RemainingBody, ShopBody, ShopSays};
 
 /// A whole number of any size, with or without a point.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ type Finding = Result<(), (String, String)>;
 
 /// Checks the whole; the first complaint wins.
 pub(super) fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
-    let checks = [backend, listeners, identity, limits, secrets, admin, urls, sales];
+    let checks = [backend, link_hosts, listeners, identity, limits, secrets, admin, urls, sales];
     for check in checks {
         check(config).map_err(|(key, complaint)| ConfigError {
             place: places.of(&key),
@@ -27,10 +27,10 @@ fn complain(key: impl Into<String>, complaint: impl Into<String>) -> Finding {
 }
 
 fn backend(config: &Config) -> Finding {
-    if config.worker.mode == WorkerMode::External {
+    if config.worker.mode == WorkerMode::External && config.backend.kind == BackendKind::Embedded {
         return complain(
             "worker.mode",
-            "\"external\" is not available in this version; use \"builtin\"",
+            "\"external\" needs `backend.kind = \"distributed\"`: an order backend of your own takes its turns from RabbitMQ",
         );
     }
     if config.backend.kind == BackendKind::Distributed {
@@ -64,6 +64,20 @@ fn distributed(config: &Config) -> Finding {
     }
     if !(1..=1_000).contains(&config.postgres.connections_max) {
         return complain("postgres.connections_max", "must be 1 to 1000");
+    }
+    Ok(())
+}
+
+/// Links of buyers go to named hosts only: nothing that a browser could read as more than a host.
+fn link_hosts(config: &Config) -> Finding {
+    for (index, host) in config.worker.link_hosts.iter().enumerate() {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+        if !(1..=253).contains(&host.len()) || !host.bytes().all(is_plain) {
+            return complain(
+                format!("worker.link_hosts[{index}]"),
+                "must be the name of a host, without `https://`, port or path, such as \"shop.example.com\"",
+            );
+        }
     }
     Ok(())
 }

@@ -245,6 +245,13 @@ mod tests {
                 "invalid type",
             ),
             ("[identity]\nmode = \"header\"", &[], "admission.trusted_proxies", "header"),
+            ("[worker]\nmode = \"external\"", &[], "worker.mode", "RabbitMQ"),
+            (
+                "[worker]\nlink_hosts = [\"a.example\", \"https://b.example\"]",
+                &[],
+                "worker.link_hosts[1]",
+                "host",
+            ),
             ("[identity]\nmode = \"jwt\"", &[], "identity.jwt_secret", "jwks"),
             ("[admin]\nlisten = \"0.0.0.0:8081\"", &[], "admin.listen", "insecure"),
             (

@@ -37,7 +37,7 @@ impl Roles {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             admission: parts.with(Part::Admission, || admission_role(config, shared))?,
-            dispatcher: parts.with(Part::Dispatcher, || dispatcher_role(shared))?,
+            dispatcher: parts.with(Part::Dispatcher, || dispatcher_role(config, shared))?,
             worker: parts.with(Part::Worker, || worker_role(config, shared, listeners))?,
             push: parts.with(Part::WsPush, || Ok(push_role(config, shared, files)))?,
             operator: parts.with(Part::Operator, || operator_role(config, shared))?,
@@ -63,10 +63,10 @@ fn admission_role(config: &Config, shared: &Shared) -> anyhow::Result<Arc<Admiss
     )?)
 }
 
-fn dispatcher_role(shared: &Shared) -> anyhow::Result<Dispatcher> {
+fn dispatcher_role(config: &Config, shared: &Shared) -> anyhow::Result<Dispatcher> {
     let ports = &shared.ports;
     Ok(Dispatcher::build(
-        settings::dispatcher(&shared.random),
+        settings::dispatcher(config, &shared.random),
         DispatcherPorts {
             line: Arc::clone(&ports.line),
             waiting: Arc::clone(&ports.waiting),
@@ -97,7 +97,7 @@ fn worker_role(
         },
     )?);
     let worker = Worker::build(
-        sluice_worker::Config::default(),
+        settings::worker(config),
         WorkerPorts {
             line: Arc::clone(&ports.line),
             turns: Arc::clone(&ports.turns),

@@ -3,13 +3,13 @@
 use std::{net::SocketAddr, time::Duration};
 
 use sluice_admission::{self as admission, DefaultLimits, IdentityConfig, JwtConfig, JwtKeys};
-use sluice_core::random::Random;
+use sluice_core::{event::SettledBy, random::Random};
 use sluice_http::{ServerConfig, TlsFiles};
-use sluice_operator::{self as operator, AdminSecret, AdminToken, Role};
+use sluice_operator::{self as operator, AdminSecret, AdminToken, Role, Shop};
 use sluice_ws_push as push;
 
 use super::is_set;
-use crate::config::{AdminRole, Config, IdentityMode};
+use crate::config::{AdminRole, Config, IdentityMode, WorkerMode};
 
 /// Open files kept for the store, the listeners, outgoing calls and the admin address: a store that cannot open its files
 /// ends the process.
@@ -59,9 +59,23 @@ pub(super) fn admission(config: &Config) -> admission::Config {
 }
 
 /// Leases are held under a name that no other process has, on this machine or another.
-pub(super) fn dispatcher(random: &Random) -> sluice_dispatcher::Config {
+pub(super) fn dispatcher(config: &Config, random: &Random) -> sluice_dispatcher::Config {
     let number: String = random.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    sluice_dispatcher::Config::new(format!("process-{}-{number}", std::process::id()))
+    sluice_dispatcher::Config {
+        settled_by: settled_by(config),
+        ..sluice_dispatcher::Config::new(format!("process-{}-{number}", std::process::id()))
+    }
+}
+
+fn settled_by(config: &Config) -> SettledBy {
+    match config.worker.mode {
+        WorkerMode::Builtin => SettledBy::Worker,
+        WorkerMode::External => SettledBy::Shop,
+    }
+}
+
+pub(super) fn worker(config: &Config) -> sluice_worker::Config {
+    sluice_worker::Config { settled_by: settled_by(config), ..sluice_worker::Config::default() }
 }
 
 /// The provider calls back over the loopback network, on the worker's own address.
@@ -110,6 +124,10 @@ pub(super) fn operator(config: &Config, generated: Option<String>) -> operator::
     });
     operator::Config {
         tokens: configured.chain(generated).collect(),
+        shop: match config.worker.mode {
+            WorkerMode::Builtin => None,
+            WorkerMode::External => Some(Shop { link_hosts: config.worker.link_hosts.clone() }),
+        },
         ..operator::Config::default()
     }
 }

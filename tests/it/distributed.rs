@@ -19,16 +19,16 @@ use tempfile::TempDir;
 use super::house::{ADMIN_TOKEN, BINARY, LONG, free_address};
 
 /// The three stores; they end when this is dropped, or with this process.
-struct Stores {
+pub(crate) struct Stores {
     redis: String,
-    rabbitmq: String,
+    pub(crate) rabbitmq: String,
     postgres: String,
     child: Child,
     hold: Option<ChildStdin>,
 }
 
 impl Stores {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
         let mut child = Command::new(script)
             .args(["run", "redis", "rabbitmq", "postgres"])
@@ -55,7 +55,7 @@ impl Stores {
         }
     }
 
-    fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         let Self { redis, rabbitmq, postgres, .. } = self;
         format!(
             "[backend]\nkind = \"distributed\"\n[redis]\nurls = [{redis:?}]\n[rabbitmq]\nurl = {rabbitmq:?}\n[postgres]\nurl = {postgres:?}\n"
@@ -70,13 +70,13 @@ impl Drop for Stores {
     }
 }
 
-const SECRETS: &str = "[secrets]\nqueue_token_keys = [{ id = \"k1\", secret = \"0123456789abcdef0123456789abcdef\" }]\n\
+pub(crate) const SECRETS: &str = "[secrets]\nqueue_token_keys = [{ id = \"k1\", secret = \"0123456789abcdef0123456789abcdef\" }]\n\
     payment_webhook = [\"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"]\n";
 
 /// One role, running; killed when dropped.
-struct RoleProcess {
+pub(crate) struct RoleProcess {
     name: &'static str,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     variables: Vec<(&'static str, String)>,
     config: PathBuf,
     log: PathBuf,
@@ -84,7 +84,7 @@ struct RoleProcess {
 }
 
 impl RoleProcess {
-    fn start(
+    pub(crate) fn start(
         name: &'static str,
         config: &Path,
         listen: Option<(&'static str, SocketAddr)>,
@@ -107,7 +107,7 @@ impl RoleProcess {
         self.child = Some(command.stderr(log).spawn().unwrap());
     }
 
-    async fn ready(&mut self, client: &Client) {
+    pub(crate) async fn ready(&mut self, client: &Client) {
         let began = Instant::now();
         loop {
             let request = Request::get(format!("http://{}/ready", self.admin));

@@ -7,6 +7,7 @@ mod contract;
 mod crash;
 mod dependencies;
 mod distributed;
+mod external;
 mod house;
 mod layering;
 mod sim;

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use sluice_core::event::SettledBy;
+
 /// Settings of a worker. [`Config::default`] is what a deployment should begin with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// How many tasks consume turns, each with its own intake. 0 leaves the turns to an order backend of your own.
+    /// Who settles turns. The shop's: no turn is consumed here, and those it says nothing about are released again.
+    pub settled_by: SettledBy,
+    /// How many tasks consume turns, each with its own intake.
     /// More than two add latency, not throughput: they wait for the same rows of the ledger.
     pub consumers: usize,
     /// Most turns that are held in one transaction of the ledger. What waits is taken at once; no timer fills a batch.
@@ -40,6 +44,15 @@ pub struct Config {
     pub finishing_max: usize,
     /// Most orders waiting to be closed or fulfilled in memory; more stay in the ledger until they are found again.
     pub agenda_max: usize,
+    /// How often turns are looked for of which the shop has said nothing in time.
+    pub silence_interval: Duration,
+    /// Most such turns released again by one call.
+    pub silence_max: u32,
+    /// How often a turn is released to a shop that says nothing, before it is buried for an operator.
+    pub silence_releases_max: u32,
+    /// How long an order that the shop has closed keeps its goods from being counted as gone: by then the shop has said how
+    /// many it has again. Shorter, and a line could end between the two.
+    pub shop_closing_grace: Duration,
     /// How often outcomes that were not announced are looked for.
     pub relay_interval: Duration,
     /// Most outcomes announced again at a time.
@@ -52,6 +65,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            settled_by: SettledBy::Worker,
             consumers: 2,
             batch_max: 256,
             prefetch: 1_024,
@@ -69,6 +83,10 @@ impl Default for Config {
             sweep_max: 1_000,
             finishing_max: 128,
             agenda_max: 8_192,
+            silence_interval: Duration::from_secs(1),
+            silence_max: 256,
+            silence_releases_max: 8,
+            shop_closing_grace: Duration::from_secs(3),
             relay_interval: Duration::from_secs(1),
             relay_max: 1_000,
             aftermath_max: 16_384,

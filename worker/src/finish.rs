@@ -31,7 +31,7 @@ pub(crate) enum Finished {
 /// What one step came to.
 enum Step {
     /// The order as it is now.
-    Now(Order),
+    Now(Box<Order>),
     Later,
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn finish(shared: &Shared, order: Order, since: Instant, tries:
             | OrderState::Changing => return Finished::Done,
         };
         match step {
-            Ok(Step::Now(next)) => order = next,
+            Ok(Step::Now(next)) => order = *next,
             Ok(Step::Later) => break,
             Err(error) => {
                 tracing::warn!(sale = %order.sale, order = %order.id, tries, error = &error as &dyn std::error::Error,
@@ -69,6 +69,10 @@ pub(crate) async fn finish(shared: &Shared, order: Order, since: Instant, tries:
 
 /// Asks the provider before stock is given away, and gives it away without its word only after `closing_max`.
 async fn close(shared: &Shared, order: &Order, closing_for: Duration) -> PortResult<Step> {
+    // The shop has closed it, and says how many it has now: a moment later, if its two calls overtook each other.
+    if order.shop.is_some() && closing_for < shared.config.shop_closing_grace {
+        return Ok(Step::Later);
+    }
     let Some(payment) = order.payment else { return close_unpaid(shared, order).await };
     match provider_close(shared, payment).await {
         Ok(ProviderStatus::Succeeded) => found_paid(shared, order, payment).await,
@@ -130,13 +134,15 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
     match shared.ask(|| ledger.apply_payment(update.clone())).await? {
         PaymentStep::Applied { order, gate } => {
             shared.entered(&order, gate);
-            Ok(Step::Now(order))
+            Ok(Step::Now(Box::new(order)))
         }
         // The callback came in between, or the money is another's: the order says how to go on.
-        PaymentStep::Ignored(now) if now.state != OrderState::Closing => Ok(Step::Now(now)),
+        PaymentStep::Ignored(now) if now.state != OrderState::Closing => {
+            Ok(Step::Now(Box::new(now)))
+        }
         PaymentStep::Surplus(now) if now.state != OrderState::Closing => {
             tracing::error!(sale = %now.sale, order = %now.id, "surplus money waits for its refund");
-            Ok(Step::Now(now))
+            Ok(Step::Now(Box::new(now)))
         }
         step @ (PaymentStep::Ignored(_)
         | PaymentStep::Surplus(_)
@@ -180,17 +186,17 @@ fn took(shared: &Shared, before: &Order, reply: StepReply) -> Step {
     match reply {
         StepReply::Done { order, gate } => {
             shared.entered(&order, gate);
-            Step::Now(order)
+            Step::Now(Box::new(order))
         }
         StepReply::Already(order) | StepReply::Wrong(order) if order.state != before.state => {
-            Step::Now(order)
+            Step::Now(Box::new(order))
         }
         StepReply::Already(_) | StepReply::Wrong(_) => Step::Later,
         StepReply::NoSuchOrder => {
             // Its sale was deleted, which only final orders allow.
             let mut gone = before.clone();
             gone.state = OrderState::Closed;
-            Step::Now(gone)
+            Step::Now(Box::new(gone))
         }
     }
 }

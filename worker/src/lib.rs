@@ -19,6 +19,7 @@ mod metrics;
 mod orders;
 mod relay;
 mod shared;
+mod silence;
 mod simulated;
 mod sweeper;
 mod turns;

@@ -12,6 +12,9 @@ pub(crate) const BATCH: &str = "sluice_hold_batch_turns";
 /// Turns set aside for an operator.
 pub(crate) const DEAD: &str = "sluice_dead_letters";
 
+/// Turns released once more because the shop's order backend said nothing about them.
+pub(crate) const RELEASED_AGAIN: &str = "sluice_turns_released_again_total";
+
 pub(crate) fn orders_entered(sale: &SaleId, state: OrderState, count: u64) {
     if count > 0 {
         counter!(ORDERS, "sale" => sale.to_string(), "state" => state.as_str()).increment(count);
@@ -27,6 +30,10 @@ pub(crate) fn batch(sale: &SaleId, turns: usize) {
         .record(f64::from(u32::try_from(turns).unwrap_or(u32::MAX)));
 }
 
+pub(crate) fn released_again(sale: &SaleId, turns: usize) {
+    counter!(RELEASED_AGAIN, "sale" => sale.to_string()).increment(turns as u64);
+}
+
 pub(crate) fn dead_turns(count: u64) {
     gauge!(DEAD, "queue" => "turns").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
@@ -39,12 +46,13 @@ mod tests {
     #[test]
     fn the_names_are_the_published_ones() {
         assert_eq!(
-            [ORDERS, CALLBACKS, BATCH, DEAD],
+            [ORDERS, CALLBACKS, BATCH, DEAD, RELEASED_AGAIN],
             [
                 "sluice_orders_total",
                 "sluice_payment_callbacks_total",
                 "sluice_hold_batch_turns",
                 "sluice_dead_letters",
+                "sluice_turns_released_again_total",
             ]
         );
     }

@@ -4,9 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sluice_core::{
-    entry::EntryState,
     ids::{EntryId, SaleId},
-    ports::{EntryNotice, EntryRecord, Notice, PortResult},
+    ports::{EntryNotice, EntryRecord, Notice, PortError, PortResult, Settlement},
 };
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -37,18 +36,6 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
     }
 }
 
-/// What the bulletin says of an outcome.
-pub(crate) fn notice(record: &EntryRecord) -> EntryNotice {
-    let state = EntryState::from(record.outcome);
-    EntryNotice {
-        entry: record.entry,
-        version: state.version(record.order.map(|order| order.version)),
-        state,
-        order: record.order.map(|order| order.order),
-        pay_by: record.order.map(|order| order.pay_by),
-    }
-}
-
 async fn tell_all(shared: &Shared) -> PortResult<()> {
     let most = shared.config.relay_max;
     loop {
@@ -61,13 +48,24 @@ async fn tell_all(shared: &Shared) -> PortResult<()> {
     }
 }
 
+/// The line may have missed it too: then it would answer that the entry is still called.
 async fn tell(shared: &Shared, records: Vec<EntryRecord>) -> PortResult<()> {
-    let mut sales: BTreeMap<SaleId, Vec<EntryNotice>> = BTreeMap::new();
+    let mut sales: BTreeMap<SaleId, Vec<EntryRecord>> = BTreeMap::new();
     for record in records {
-        sales.entry(record.sale.clone()).or_default().push(notice(&record));
+        sales.entry(record.sale.clone()).or_default().push(record);
     }
-    for (sale, entries) in sales {
-        let told: Vec<EntryId> = entries.iter().map(|notice| notice.entry).collect();
+    for (sale, records) in sales {
+        let settlement = |record: &EntryRecord| {
+            (record.entry, Settlement { outcome: record.outcome, live: record.is_live() })
+        };
+        let settled: Vec<_> = records.iter().map(settlement).collect();
+        match shared.once(shared.ports.line.settle(&sale, &settled)).await {
+            // A line that has forgotten the sale answers nothing about its entries.
+            Ok(()) | Err(PortError::Cold) => {}
+            Err(error) => return Err(error),
+        }
+        let told: Vec<EntryId> = records.iter().map(|record| record.entry).collect();
+        let entries = records.iter().map(EntryNotice::of).collect();
         shared.once(shared.ports.bulletin.publish(Notice::Entries { sale, entries })).await?;
         shared.once(shared.ports.ledger.told(&told)).await?;
     }

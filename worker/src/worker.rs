@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sluice_core::{
     clock::Clock,
+    event::SettledBy,
     order::Order,
     ports::{Bulletin, Ledger, Line, PaymentProvider, StockGate, TurnQueue},
     random::Random,
@@ -20,7 +21,7 @@ use crate::{
     aftermath::{self, Aftermath},
     callback, orders, relay,
     shared::Shared,
-    sweeper, turns,
+    silence, sweeper, turns,
 };
 
 /// Orders that wait in memory for the sweeper to take them up.
@@ -92,8 +93,15 @@ impl Worker {
         // Its own token: a task that dies takes its siblings down in good order.
         let stop = shutdown.child_token();
         let mut tasks = JoinSet::new();
-        for _ in 0..shared.config.consumers {
-            tasks.spawn(turns::run(Arc::clone(&shared), stop.clone()));
+        match shared.config.settled_by {
+            SettledBy::Worker => {
+                for _ in 0..shared.config.consumers {
+                    tasks.spawn(turns::run(Arc::clone(&shared), stop.clone()));
+                }
+            }
+            SettledBy::Shop => {
+                tasks.spawn(silence::run(Arc::clone(&shared), stop.clone()));
+            }
         }
         tasks.spawn(relay::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(sweeper::run(Arc::clone(&shared), orders, stop.clone()));

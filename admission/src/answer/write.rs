@@ -3,17 +3,18 @@
 
 use std::{fmt::Display, io::Write};
 
-use sluice_core::view::object::EntryObject;
+use sluice_core::{order::OrderName, view::object::EntryObject};
 
 /// Room for an object with its token.
 const BYTES_USUAL: usize = 768;
 
-/// `None` when a link holds characters that JSON must escape: then the general serialiser writes it.
+/// `None` when a link or the name of an order holds characters that JSON must escape: then the general serialiser writes it.
 pub(super) fn entry(object: &EntryObject) -> Option<Vec<u8>> {
     let links = &object.links;
     if !(is_plain(&links.own)
         && is_plain(&links.push)
-        && links.order.as_deref().is_none_or(is_plain))
+        && links.order.as_deref().is_none_or(is_plain)
+        && object.order.as_ref().is_none_or(is_plain_name))
     {
         return None;
     }
@@ -34,7 +35,7 @@ pub(super) fn entry(object: &EntryObject) -> Option<Vec<u8>> {
         json.raw(",\"token\":").text(token);
     }
     json.raw(",\"token_expires_at\":").shown(&object.token_expires_at);
-    json.raw(",\"order\":").optional(object.order, |json, order| json.shown(&order));
+    json.raw(",\"order\":").optional(object.order.as_ref(), |json, order| json.shown(order));
     if let Some(pay_by) = &object.pay_by {
         json.raw(",\"pay_by\":").shown(pay_by);
     }
@@ -54,6 +55,13 @@ pub(super) fn entry(object: &EntryObject) -> Option<Vec<u8>> {
 
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+}
+
+fn is_plain_name(order: &OrderName) -> bool {
+    match order {
+        OrderName::Own(_) => true,
+        OrderName::Shop(name) => is_plain(name.as_str()),
+    }
 }
 
 /// Appends a number in digits, without the cost of a formatter.
@@ -166,7 +174,7 @@ mod tests {
                 poll_after_ms,
                 token,
                 token_expires_at: UnixMillis(expires),
-                order: order.map(OrderId::from_bytes),
+                order: order.map(|bytes| OrderName::Own(OrderId::from_bytes(bytes))),
                 pay_by: pay_by.map(UnixMillis),
                 reason: reason.then_some("banned"),
                 stale,

@@ -186,6 +186,23 @@ impl Turns {
     }
 }
 
+impl Turns {
+    /// Stores a turn among the buried.
+    async fn bury_unheard(self: &Arc<Self>, turn: Turn, reason: String) -> PortResult<()> {
+        let (clock, queue) = (Arc::clone(&self.clock), Arc::clone(self));
+        let work = move |connection: &Connection| {
+            let now = clock.now().0;
+            let mut bury = connection.prepare_cached(sql!("turns/bury"))?;
+            for id in insert(connection, &[turn])? {
+                bury.execute(params![int(id), now, reason])?;
+            }
+            Ok(())
+        };
+        let then = move |&(): &()| locked(&queue.state).dead += 1;
+        self.store.write("turns.bury_unheard", work, then).await
+    }
+}
+
 fn insert(connection: &Connection, turns: &[Turn]) -> rusqlite::Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(sql!("turns/release"))?;
     let mut ids = Vec::with_capacity(turns.len());
@@ -233,5 +250,13 @@ impl TurnQueue for TurnPort {
     async fn depths(&self) -> PortResult<QueueDepths> {
         let state = locked(&self.0.state);
         Ok(QueueDepths { turns: state.items.len() as u64, dead: state.dead })
+    }
+
+    async fn release_again(&self, turns: &[Turn]) -> PortResult<()> {
+        self.0.release(turns.to_vec(), || Ok(())).await
+    }
+
+    async fn bury_unheard(&self, turn: &Turn, reason: &str) -> PortResult<()> {
+        self.0.bury_unheard(turn.clone(), reason.to_owned()).await
     }
 }

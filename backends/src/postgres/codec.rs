@@ -105,6 +105,11 @@ pub(super) fn uuids<T: ToUuid>(ids: &[T]) -> Vec<Uuid> {
     ids.iter().map(ToUuid::uuid).collect()
 }
 
+pub(super) fn basket_text(basket: &Basket) -> String {
+    let items = basket.items().iter().map(|item| format!("{}:{}", item.sku, item.quantity));
+    items.collect::<Vec<String>>().join(",")
+}
+
 /// The baskets of one reading: those that are alike share their memory.
 #[derive(Debug, Default)]
 pub(super) struct Baskets(HashMap<String, Basket>);
@@ -151,6 +156,7 @@ mod tests {
     fn a_basket_is_read_or_refused() {
         let basket = parse_basket("a:2,vip-1:1000").unwrap();
         assert_eq!(basket.units(), 1_002);
+        assert_eq!(basket_text(&basket), "a:2,vip-1:1000");
         for bad in ["", "a", "a:0", "A:1", "a:1,", "a:x"] {
             assert_eq!(parse_basket(bad), None, "{bad:?}");
         }

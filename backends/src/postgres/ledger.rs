@@ -1,4 +1,4 @@
-//! The ledger in PostgreSQL: four books in one database. Each method is one operation; what it does on its connection is a
+//! The ledger in PostgreSQL: five books in one database. Each method is one operation; what it does on its connection is a
 //! plain function beside it.
 
 use sluice_core::ports::PortResult;
@@ -14,6 +14,7 @@ mod hold;
 mod orders;
 mod payments;
 mod sales;
+mod shop;
 mod simulated;
 mod speaker;
 mod steps;

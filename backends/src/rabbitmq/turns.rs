@@ -6,16 +6,22 @@ use std::{
 };
 
 use async_trait::async_trait;
-use lapin::types::ShortString;
-use sluice_core::ports::{PortResult, QueueDepths, TurnIntake, TurnQueue};
+use lapin::{BasicProperties, types::ShortString};
+use sluice_core::{
+    event::{CONTENT_TYPE, Turn},
+    ports::{PortResult, QueueDepths, TurnIntake, TurnQueue},
+};
 
 use super::{
     Shared,
+    fault::Fault,
     link::{Bare, Link},
     metrics::watch,
+    notes::{DURABLE, Parcel},
     press::Press,
     sync::locked,
     topology::{self, DELAYS},
+    writer::Outgoing,
 };
 
 mod consumer;
@@ -35,6 +41,11 @@ pub(super) struct Turns {
 impl Turns {
     pub(super) fn new(shared: Arc<Shared>, press: Link<Press>, consumers: Link<Bare>) -> Self {
         Self { shared, press, consumers, held: Mutex::default() }
+    }
+
+    async fn publish(&self, messages: Vec<Outgoing>) -> PortResult<()> {
+        let live = self.press.live()?;
+        live.kit.publish(messages, self.shared.options.answer_timeout).await.into()
     }
 
     fn in_hand(&self) -> u64 {
@@ -71,4 +82,31 @@ impl TurnQueue for Turns {
         // The broker tells what lies ready; what is in hand it tells nobody.
         Ok(QueueDepths { turns: counts.sum::<u64>() + self.in_hand(), dead })
     }
+
+    async fn release_again(&self, turns: &[Turn]) -> PortResult<()> {
+        if turns.is_empty() {
+            return Ok(());
+        }
+        let _watch = watch("turns.release_again");
+        self.publish(turns.iter().map(outgoing).collect::<Result<_, Fault>>()?).await
+    }
+
+    async fn bury_unheard(&self, turn: &Turn, reason: &str) -> PortResult<()> {
+        let _watch = watch("turns.bury_unheard");
+        let Outgoing { body, properties, .. } = outgoing(turn)?;
+        let parcel = Parcel::new(body, properties);
+        self.publish(vec![parcel.buried(topology::TURNS, reason, self.shared.clock.now())]).await
+    }
+}
+
+/// A turn as order workers read it.
+pub(super) fn outgoing(turn: &Turn) -> Result<Outgoing, Fault> {
+    let body = turn.to_json().map_err(Fault::Json)?;
+    let seconds = u64::try_from(turn.called_at.0 / 1_000).unwrap_or(0);
+    let properties = BasicProperties::default()
+        .with_delivery_mode(DURABLE)
+        .with_content_type(CONTENT_TYPE.into())
+        .with_message_id(turn.line_entry.entry.to_string().into())
+        .with_timestamp(seconds);
+    Ok(Outgoing { exchange: topology::TURNS.into(), key: topology::TURNS.into(), properties, body })
 }

@@ -3,8 +3,9 @@
 use sluice_backends::embedded::EmbeddedSettings;
 use sluice_core::{
     entry::Outcome,
-    line::LineEntry,
-    ports::{Deleted, Heard, NewOutcome, Notice, OutcomeReason, PortError, QueueDepths},
+    ids::{Epoch, Seq},
+    line::{Cursor, LineEntry},
+    ports::{Deleted, Heard, NewOutcome, Notice, OutcomeReason, PortError, QueueDepths, Restore},
 };
 
 use crate::house::{House, author, make_sale, sale};
@@ -100,7 +101,7 @@ async fn an_entry_that_is_offered_again_is_one_place_after_a_restart() {
     let snapshot = ports.line.snapshot(&sale()).await.unwrap();
     assert_eq!(snapshot.cursor.waiting(snapshot.last), 2);
     let mut drain = ports.waiting.drain(&sale()).await.unwrap();
-    assert_eq!(drain.intake.next().await.unwrap().entries, [one.clone()]);
+    assert_eq!(drain.intake.next().await.unwrap().entries, std::slice::from_ref(&one));
     assert_eq!(drain.intake.next().await.unwrap().entries, [one, two], "a twin, as it was offered");
 }
 

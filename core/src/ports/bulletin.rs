@@ -8,7 +8,7 @@ use std::{fmt::Debug, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::PortResult;
+use super::{EntryRecord, PortResult};
 use crate::{
     clock::UnixMillis,
     entry::EntryState,
@@ -91,6 +91,21 @@ pub struct EntryNotice {
     pub state: EntryState,
     pub order: Option<OrderId>,
     pub pay_by: Option<UnixMillis>,
+}
+
+impl EntryNotice {
+    /// What everybody is told of a recorded outcome.
+    #[must_use]
+    pub fn of(record: &EntryRecord) -> Self {
+        let state = EntryState::from(record.outcome);
+        Self {
+            entry: record.entry,
+            version: state.version(record.order.map(|order| order.version)),
+            state,
+            order: record.order.map(|order| order.order),
+            pay_by: record.order.map(|order| order.pay_by),
+        }
+    }
 }
 
 /// What a subscriber hears.

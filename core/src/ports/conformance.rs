@@ -9,7 +9,7 @@
 //! | stock gate | `gate_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
 //! | waiting queue, turn queue | `waiting_…`, `drains_…`, `turns_conformance!` | [`Queues`] |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
-//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `orders_…`, `payments_…`, `simulated_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
+//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `orders_…`, `payments_…`, `shop_…`, `simulated_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
 //! | all together | `journey_conformance!` | `Ports` |
 //!
@@ -50,6 +50,7 @@ pub mod payments;
 pub mod provider;
 pub mod sales;
 mod samples;
+pub mod shop;
 pub mod simulated;
 pub mod speaker;
 pub mod turns;
@@ -220,6 +221,7 @@ mod tests {
             "payments",
             "provider",
             "sales",
+            "shop",
             "simulated",
             "speaker",
             "turns",

@@ -1,7 +1,7 @@
 //! Port: the ledger. The SQL database; it decides. Every promise is a constraint or a compare-and-swap here, so that it
 //! holds when all else lies.
 //!
-//! Four books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
+//! Five books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
 //! own clock stamps and compares every time. Reads see all that was committed before they began.
 
 use std::fmt::Debug;
@@ -9,6 +9,7 @@ use std::fmt::Debug;
 mod entries;
 mod orders;
 mod sales;
+mod shop;
 mod speaker;
 
 pub use entries::{
@@ -22,9 +23,13 @@ pub use orders::{
 pub use sales::{
     Audit, AuditRow, Author, Ban, BanList, BanRule, Changed, Created, Deleted, SaleBook,
 };
+pub use shop::{ShopBook, ShopOutcome, ShopReply, ShopReport, ShopWord};
 pub use speaker::{CursorSaved, Lease, LeaseReply, Speaker};
 
-/// All four books.
-pub trait Ledger: SaleBook + Speaker + EntryBook + OrderBook + Debug + Send + Sync {}
+/// All five books.
+pub trait Ledger:
+    SaleBook + Speaker + EntryBook + OrderBook + ShopBook + Debug + Send + Sync
+{
+}
 
-impl<T: SaleBook + Speaker + EntryBook + OrderBook + Debug + Send + Sync> Ledger for T {}
+impl<T: SaleBook + Speaker + EntryBook + OrderBook + ShopBook + Debug + Send + Sync> Ledger for T {}

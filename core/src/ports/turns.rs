@@ -35,6 +35,13 @@ pub trait TurnQueue: Debug + Send + Sync {
     async fn consume(&self, prefetch: usize) -> PortResult<TurnIntake>;
 
     async fn depths(&self) -> PortResult<QueueDepths>;
+
+    /// Releases turns once more, of which the shop's order backend has said nothing. Durable when it returns. First
+    /// releases leave through the drain alone; an entry that is released again moves nobody's place.
+    async fn release_again(&self, turns: &[Turn]) -> PortResult<()>;
+
+    /// Sets a turn that nobody has in hand aside for an operator, with a reason. Durable when it returns.
+    async fn bury_unheard(&self, turn: &Turn, reason: &str) -> PortResult<()>;
 }
 
 /// A consumer in two halves. Dropping `deliveries` returns what is unsettled to the queue.

@@ -7,7 +7,8 @@ use crate::{
     clock::UnixMillis,
     entry::EntryState,
     forecast::{EtaSeconds, Odds},
-    ids::{EntryId, OrderId, SaleId, Seq, Version},
+    ids::{EntryId, SaleId, Seq, Version},
+    order::OrderName,
     ports::{EntryRecord, OutcomeReason},
     token::Claims,
 };
@@ -34,7 +35,8 @@ pub struct EntryObject {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     pub token_expires_at: UnixMillis,
-    pub order: Option<OrderId>,
+    /// Of a shop's own order backend: what the shop calls it.
+    pub order: Option<OrderName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pay_by: Option<UnixMillis>,
     /// Why it was refused or sold out, in one word, when there is more to say than the state does.
@@ -113,18 +115,11 @@ impl EntryObject {
         Self {
             state,
             version: state.version(record.order.map(|order| order.version)),
-            order: record.order.map(|order| order.order),
+            order: order_name(record),
             pay_by: record.order.map(|order| order.pay_by),
             reason: (record.reason != OutcomeReason::Plain).then(|| record.reason.as_str()),
             poll_after_ms: 5 * POLL_AFTER_MS_MIN,
-            links: Links {
-                order: record.order.map(|order| {
-                    let mut link = joined(&[&urls.worker, "/v1/orders/"]);
-                    order.order.write_to(&mut link);
-                    link
-                }),
-                ..bare.links
-            },
+            links: Links { order: order_link(record, urls), ..bare.links },
             ..bare
         }
     }
@@ -157,6 +152,25 @@ impl EntryObject {
             },
         }
     }
+}
+
+fn order_name(record: &EntryRecord) -> Option<OrderName> {
+    match &record.shop {
+        Some(shop) => Some(OrderName::Shop(shop.id.clone())),
+        None => record.order.map(|order| OrderName::Own(order.order)),
+    }
+}
+
+/// Where the buyer goes with the order: to the shop, if it has said where.
+fn order_link(record: &EntryRecord, urls: &PublicUrls) -> Option<String> {
+    if let Some(link) = record.shop.as_ref().and_then(|shop| shop.link.clone()) {
+        return Some(link);
+    }
+    record.order.map(|order| {
+        let mut link = joined(&[&urls.worker, "/v1/orders/"]);
+        order.order.write_to(&mut link);
+        link
+    })
 }
 
 /// The parts in one, with room for an id. Every poll writes links: a formatter was measured to cost too much.

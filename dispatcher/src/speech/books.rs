@@ -2,7 +2,8 @@
 //! blocks of numbers. Each at its own pace.
 
 use sluice_core::{
-    ids::Seq,
+    event::SettledBy,
+    ids::{SaleId, Seq},
     line::Cursor,
     ports::{CursorSaved, LineSnapshot, PortResult},
 };
@@ -12,7 +13,12 @@ use super::{
     End, Speech, is_news,
     jobs::{Done, Hands},
 };
-use crate::{Config, ports::within, takeover::block_numbers};
+use crate::{
+    Config,
+    ports::{Shared, within},
+    stock::Stock,
+    takeover::block_numbers,
+};
 
 /// When each was last done.
 #[derive(Debug)]
@@ -70,9 +76,7 @@ impl Speech<'_> {
         if !due {
             return Ok(());
         }
-        let levels = self.shared.ports.gate.levels(&self.feed.id);
-        let levels = within(config.port_timeout, levels).await?;
-        self.stock.learn(levels);
+        read_stock(&self.shared, &self.feed.id, &mut self.stock).await?;
         self.books.levels_read = Some(now);
         self.ending.look_again();
         Ok(())
@@ -194,6 +198,25 @@ impl Speech<'_> {
         let hands = self.hands();
         self.begin(async move { Done::Extended(extend(hands, count).await) }).await;
     }
+}
+
+/// Reads how much there is, where whoever settles turns keeps it.
+pub(super) async fn read_stock(
+    shared: &Shared,
+    sale: &SaleId,
+    stock: &mut Stock,
+) -> PortResult<()> {
+    let limit = shared.config.port_timeout;
+    let levels = within(limit, shared.ports.gate.levels(sale));
+    match shared.config.settled_by {
+        SettledBy::Worker => stock.learn(levels.await?),
+        SettledBy::Shop => {
+            let balances = within(limit, shared.ports.ledger.stock(sale));
+            let (levels, balances) = tokio::try_join!(levels, balances)?;
+            stock.learn_from_shop(balances, &levels);
+        }
+    }
+    Ok(())
 }
 
 /// Numbers that a fenced speaker took and never gave out may lie between: they are used like any others.

@@ -1,10 +1,11 @@
 //! Calling: credit accrues, the next candidates are called, those who are called are released as turns.
 
-use sluice_core::entry::EntryState;
+use std::sync::Arc;
+
 use sluice_core::{
     clock::UnixMillis,
-    entry::Outcome,
-    event::Turn,
+    entry::{EntryState, Outcome},
+    event::{SettledBy, Turn},
     line::LineEntry,
     ports::{EntryNotice, OutcomeReason, PortError, Standing},
 };
@@ -58,7 +59,8 @@ impl Speech<'_> {
         let rate = self.pace_rate();
         self.pace.accrue(rate, now);
         // No hand free: the broker is slow, and the line waits for it. Credit does not pile up meanwhile.
-        if rate <= 0.0 || self.under_way.releases >= self.shared.config.releases_max {
+        let handing = self.handing.len() >= RELEASE_TURNS_MAX;
+        if rate <= 0.0 || handing || self.under_way.releases >= self.shared.config.releases_max {
             return Ok(());
         }
         let mut called = Vec::new();
@@ -111,23 +113,52 @@ impl Speech<'_> {
         Ok(called)
     }
 
-    /// Sends turns out through the drain.
+    /// Releases called entries: at once, or through the book of the shop.
     async fn release(&mut self, called: Vec<LineEntry>) -> Result<(), End> {
-        let Some(queue) = &self.queue else { return Err(PortError::Fenced.into()) };
-        let (outlet, now) = (queue.outlet.clone(), self.shared.ports.clock.now());
-        let limit = self.shared.config.port_timeout;
-        let turns = called.iter().map(|entry| released_turn(entry, now)).collect();
+        match self.shared.config.settled_by {
+            SettledBy::Worker => {
+                let now = self.shared.ports.clock.now();
+                let turns = called.into_iter().map(|entry| self.turn_of(entry, now)).collect();
+                self.send_out(turns).await
+            }
+            SettledBy::Shop => {
+                self.handing.extend(called);
+                self.hand_over().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes down who is about to be released to the shop: whoever it never answers for is known from there.
+    pub(super) async fn hand_over(&mut self) {
+        if self.under_way.hand_over || self.handing.is_empty() {
+            return;
+        }
+        self.under_way.hand_over = true;
+        let now = self.shared.ports.clock.now();
+        let count = self.handing.len().min(RELEASE_TURNS_MAX);
+        let called: Vec<LineEntry> = self.handing.drain(..count).collect();
+        let turns: Vec<Turn> = called.into_iter().map(|entry| self.turn_of(entry, now)).collect();
+        let shared = Arc::clone(&self.shared);
+        self.begin(async move {
+            let handed = shared.ports.ledger.hand_over(&turns);
+            let result = within(shared.config.port_timeout, handed).await;
+            Done::HandedOver { turns, result }
+        })
+        .await;
+    }
+
+    fn turn_of(&self, line_entry: LineEntry, called_at: UnixMillis) -> Turn {
         let (sale, epoch) = (self.feed.id.clone(), self.held.epoch);
-        let out = called
-            .into_iter()
-            .map(|line_entry| Turn {
-                sale: sale.clone(),
-                line_entry,
-                epoch,
-                attempt: 1,
-                called_at: now,
-            })
-            .collect();
+        Turn { sale, line_entry, epoch, attempt: 1, called_at }
+    }
+
+    /// Sends turns out through the drain.
+    pub(super) async fn send_out(&mut self, out: Vec<Turn>) -> Result<(), End> {
+        let Some(queue) = &self.queue else { return Err(PortError::Fenced.into()) };
+        let outlet = queue.outlet.clone();
+        let limit = self.shared.config.port_timeout;
+        let turns = out.iter().map(released_turn).collect();
         self.under_way.releases += 1;
         self.begin(async move {
             Done::Released { turns, result: within(limit, outlet.release(out)).await }
@@ -161,10 +192,11 @@ impl Speech<'_> {
     }
 }
 
-fn released_turn(entry: &LineEntry, now: UnixMillis) -> ReleasedTurn {
+fn released_turn(turn: &Turn) -> ReleasedTurn {
+    let entry = &turn.line_entry;
     ReleasedTurn {
         place: place(entry),
         units: entry.basket.units().into(),
-        waited: now.since(entry.joined_at),
+        waited: turn.called_at.since(entry.joined_at),
     }
 }

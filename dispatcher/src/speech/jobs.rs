@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use sluice_core::{
+    event::Turn,
     ids::{EntryId, Epoch, Seq},
     line::Cursor,
     ports::{CursorSaved, EntryRecord, LeaseReply, PortError, PortResult, StockBalance},
@@ -16,6 +17,11 @@ use crate::{drain_loop::Held, window::Place};
 /// A call that came back.
 #[derive(Debug)]
 pub(super) enum Done {
+    /// Turns for the shop are written down, or nobody knows.
+    HandedOver {
+        turns: Vec<Turn>,
+        result: PortResult<()>,
+    },
     /// Turns are durable, or nobody knows.
     Released {
         turns: Vec<ReleasedTurn>,
@@ -55,6 +61,8 @@ pub(super) struct ReleasedTurn {
 /// How many of each are under way.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
+    /// One at a time, so that turns leave in order.
+    pub(super) hand_over: bool,
     pub(super) releases: usize,
     pub(super) settlements: usize,
     pub(super) acks: usize,
@@ -69,7 +77,7 @@ pub(super) struct UnderWay {
 impl UnderWay {
     /// Turns, outcomes or acknowledgements that the queue and the buyers are owed.
     pub(super) fn is_something_owed(&self) -> bool {
-        self.releases + self.settlements + self.acks > 0
+        self.hand_over || self.releases + self.settlements + self.acks > 0
     }
 
     pub(super) fn is_nothing_owed(&self) -> bool {
@@ -90,6 +98,12 @@ impl Speech<'_> {
 
     pub(super) async fn apply(&mut self, done: Done) -> Result<(), End> {
         match done {
+            Done::HandedOver { turns, result } => {
+                self.under_way.hand_over = false;
+                result?;
+                self.send_out(turns).await?;
+                self.hand_over().await;
+            }
             Done::Released { turns, result } => {
                 self.under_way.releases -= 1;
                 // Unknown is not failed: the drain is dropped, and its turns are released again.

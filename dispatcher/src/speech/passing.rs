@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sluice_core::{
-    entry::{EntryState, Outcome},
-    ports::{EntryNotice, EntryRecord, NewOutcome, OutcomeReason, PortResult, StockBalance},
+    entry::Outcome,
+    ports::{EntryRecord, NewOutcome, OutcomeReason, PortResult, StockBalance},
 };
 use tokio::time::Instant;
 
@@ -169,16 +169,4 @@ async fn settle(hands: Hands, outcomes: Vec<NewOutcome>) -> PortResult<Vec<Entry
     let settled: Vec<_> = records.iter().map(|record| (record.entry, settlement(record))).collect();
     within(limit, shared.ports.line.settle(&sale, &settled)).await?;
     Ok(records)
-}
-
-/// What everybody is told of a recorded outcome.
-pub(super) fn notice(record: &EntryRecord) -> EntryNotice {
-    let state = EntryState::from(record.outcome);
-    EntryNotice {
-        entry: record.entry,
-        version: state.version(record.order.map(|order| order.version)),
-        state,
-        order: record.order.map(|order| order.order),
-        pay_by: record.order.map(|order| order.pay_by),
-    }
 }

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::{
     End, Speech,
     jobs::{Done, Hands},
-    passing::notice,
 };
 use crate::{Config, ports::within};
 
@@ -172,7 +171,7 @@ impl Speech<'_> {
     /// outcomes tells later.
     pub(super) async fn tell_outcomes(&mut self, records: Vec<EntryRecord>) {
         if self.under_way.notices < self.shared.config.notices_max {
-            let notices = records.iter().map(notice).collect();
+            let notices = records.iter().map(EntryNotice::of).collect();
             self.publish_entries(notices, records).await;
         }
     }

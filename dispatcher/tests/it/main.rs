@@ -10,6 +10,8 @@ mod order;
 #[cfg(test)]
 mod pace;
 #[cfg(test)]
+mod shop;
+#[cfg(test)]
 mod takeovers;
 #[cfg(test)]
 mod tap;

@@ -123,7 +123,8 @@ impl Stats {
         let line = answered(line, "line", &mut missing);
         let stock = answered(stock, "ledger", &mut missing);
         let orders = answered(orders, "ledger", &mut missing);
-        let gate = answered(gate, "gate", &mut missing);
+        // The gate does not know the goods of the shop: what it says of them is no drift.
+        let gate = answered(gate, "gate", &mut missing).filter(|_| desk.shop.is_none());
         let depths: Option<QueueDepths> = answered(depths, "turns", &mut missing);
         let reading = ports.directory.sale(&sale.id).map(|view| view.read());
         let report = reading.as_ref().and_then(Reading::report);
@@ -238,8 +239,11 @@ fn sku_stats(
     sale.skus.iter().map(one).collect()
 }
 
-/// Per SKU, what [`SkuStats::drift`] says; empty while a store is away.
+/// Per SKU, what [`SkuStats::drift`] says; empty while a store is away, and where the shop keeps its goods itself.
 pub(crate) async fn drift(desk: &Desk, sale: &SaleId) -> Vec<(SkuId, i64)> {
+    if desk.shop.is_some() {
+        return Vec::new();
+    }
     let (Ok(stock), Ok(gate)) =
         tokio::join!(desk.ports.ledger.stock(sale), desk.ports.gate.levels(sale))
     else {

@@ -20,7 +20,9 @@ use sluice_core::{
     view::Directory,
 };
 use sluice_http::{Router, RouterSettings, Server, ServerConfig};
-use sluice_operator::{AdminSecret, AdminToken, Config, Limits, Operator, OperatorPorts, Role};
+use sluice_operator::{
+    AdminSecret, AdminToken, Config, Limits, Operator, OperatorPorts, Role, Shop,
+};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
@@ -85,7 +87,7 @@ pub(crate) fn config(limits: Limits) -> Config {
         role,
         secret: AdminSecret::Token(token(role)),
     });
-    Config { tokens: tokens.to_vec(), limits }
+    Config { tokens: tokens.to_vec(), limits, shop: None }
 }
 
 impl House {
@@ -95,6 +97,16 @@ impl House {
 
     /// `change` may put something of its own between the operator role and a port.
     pub(crate) async fn open_with(limits: Limits, change: impl FnOnce(Ports) -> Ports) -> Self {
+        Self::open_over(config(limits), change).await
+    }
+
+    /// The shop's own order backend settles turns here.
+    pub(crate) async fn open_for_a_shop() -> Self {
+        let shop = Some(Shop { link_hosts: vec!["shop.example.com".to_owned()] });
+        Self::open_over(Config { shop, ..config(Limits::default()) }, |ports| ports).await
+    }
+
+    async fn open_over(config: Config, change: impl FnOnce(Ports) -> Ports) -> Self {
         let data = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> =
             Arc::new(TokioClock::starting_at(UnixMillis(1_800_000_000_000)));
@@ -108,7 +120,7 @@ impl House {
         let directory = Arc::new(Directory::default());
         let seen =
             OperatorPorts::new(&change(ports.clone()), Arc::clone(&directory), Arc::clone(&clock));
-        let operator = Operator::build(config(limits), seen).unwrap();
+        let operator = Operator::build(config, seen).unwrap();
         let settings = RouterSettings {
             allowed_hosts: Some(vec!["127.0.0.1".to_owned()]),
             ..RouterSettings::default()

@@ -13,6 +13,7 @@ mod deletion;
 mod house;
 mod roles;
 mod sales;
+mod shop;
 mod stats;
 mod stream;
 mod tuning;

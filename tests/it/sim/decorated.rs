@@ -7,7 +7,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use sluice_core::{
     clock::UnixMillis,
-    ids::{BuyerId, EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, Version},
+    event::Turn,
+    ids::{BuyerId, EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId, Version},
     line::{Cursor, LineEntry},
     order::{ClosingCause, Order, OrderState},
     ports::*,
@@ -111,4 +112,13 @@ faulty!(OrderBook over dyn Ledger {
     effect fn step_simulated(payment: PaymentId, from: SimulatedState, to: SimulatedState) -> Option<SimulatedPayment>;
     effect fn told_simulated(payment: PaymentId) -> ();
     read fn untold_simulated(idle: Duration, limit: u32) -> Vec<SimulatedPayment>;
+});
+
+faulty!(ShopBook over dyn Ledger {
+    effect fn hand_over(turns: &[Turn]) -> ();
+    effect fn unheard(sale: &SaleId, silence: Duration, queued: u64, limit: u32) -> Vec<Turn>;
+    effect fn give_up(entries: &[EntryId]) -> ();
+    effect fn report(report: &ShopReport) -> ShopReply;
+    effect fn hear(entry: EntryId, order: &ShopOrderId, word: ShopWord) -> StepReply;
+    effect fn tell_remaining(sale: &SaleId, sku: &SkuId, units: u64) -> bool;
 });

@@ -141,6 +141,14 @@ impl TurnQueue for Faulty<dyn TurnQueue> {
     async fn depths(&self) -> PortResult<QueueDepths> {
         self.faults.read("depths", self.inner.depths()).await
     }
+
+    async fn release_again(&self, turns: &[Turn]) -> PortResult<()> {
+        self.faults.effect("release_again", self.inner.release_again(turns)).await
+    }
+
+    async fn bury_unheard(&self, turn: &Turn, reason: &str) -> PortResult<()> {
+        self.faults.effect("bury_unheard", self.inner.bury_unheard(turn, reason)).await
+    }
 }
 
 #[derive(Debug)]

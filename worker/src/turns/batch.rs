@@ -6,13 +6,13 @@ use sluice_core::{
     ids::{EntryId, OrderId, SaleId},
     order::OrderState,
     ports::{
-        EntryRecord, GateSaid, HoldPhase, HoldReply, HoldRequest, HoldUpdate, Notice, PortError,
-        PortResult, Reserved, Settlement, Want,
+        EntryNotice, EntryRecord, GateSaid, HoldPhase, HoldReply, HoldRequest, HoldUpdate, Notice,
+        PortError, PortResult, Reserved, Settlement, Want,
     },
 };
 
 use super::{fault::Fault, holding, in_hand::InHand};
-use crate::{metrics, relay, shared::Shared};
+use crate::{metrics, shared::Shared};
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ async fn tell(shared: &Shared, sale: &SaleId, verdicts: &mut Verdicts) -> PortRe
     let settled: Vec<_> = verdicts.records.iter().map(settle).collect();
     shared.ask(|| ports.line.settle(sale, &settled)).await?;
 
-    let entries = verdicts.records.iter().map(relay::notice).collect();
+    let entries = verdicts.records.iter().map(EntryNotice::of).collect();
     let notice = Notice::Entries { sale: sale.clone(), entries };
     match shared.once(ports.bulletin.publish(notice)).await {
         Ok(()) => {

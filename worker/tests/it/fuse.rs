@@ -9,6 +9,7 @@ use std::sync::{
 use async_trait::async_trait;
 use sluice_core::{
     clock::UnixMillis,
+    event::Turn,
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     line::{Cursor, LineEntry},
     ports::{
@@ -174,6 +175,14 @@ impl TurnQueue for Fused<dyn TurnQueue> {
 
     async fn depths(&self) -> PortResult<QueueDepths> {
         self.port.depths().await
+    }
+
+    async fn release_again(&self, turns: &[Turn]) -> PortResult<()> {
+        self.fuse.around(self.port.release_again(turns)).await
+    }
+
+    async fn bury_unheard(&self, turn: &Turn, reason: &str) -> PortResult<()> {
+        self.fuse.around(self.port.bury_unheard(turn, reason)).await
     }
 }
 

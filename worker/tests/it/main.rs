@@ -10,5 +10,6 @@ mod money;
 mod provider;
 mod shaky;
 mod shop;
+mod silence;
 mod sweeping;
 mod turns;

@@ -11,7 +11,8 @@ use std::{
 use async_trait::async_trait;
 use sluice_core::{
     entry::Outcome,
-    ids::{EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, Version},
+    event::Turn,
+    ids::{EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId, Version},
     line::Cursor,
     order::{ClosingCause, Order, OrderState},
     ports::*,
@@ -92,6 +93,15 @@ book!(OrderBook {
     fn step_simulated(payment: PaymentId, from: SimulatedState, to: SimulatedState) -> Option<SimulatedPayment>;
     fn told_simulated(payment: PaymentId) -> ();
     fn untold_simulated(idle: Duration, limit: u32) -> Vec<SimulatedPayment>;
+});
+
+book!(ShopBook {
+    fn hand_over(turns: &[Turn]) -> ();
+    fn unheard(sale: &SaleId, silence: Duration, queued: u64, limit: u32) -> Vec<Turn>;
+    fn give_up(entries: &[EntryId]) -> ();
+    fn report(report: &ShopReport) -> ShopReply;
+    fn hear(entry: EntryId, order: &ShopOrderId, word: ShopWord) -> StepReply;
+    fn tell_remaining(sale: &SaleId, sku: &SkuId, units: u64) -> bool;
 });
 
 #[async_trait]

@@ -73,6 +73,7 @@ impl Stores {
             reason: OutcomeReason::Plain,
             at: UnixMillis(0),
             order,
+            shop: None,
             changed_at: UnixMillis(0),
         };
         self.state().records.insert(claims.entry, record);

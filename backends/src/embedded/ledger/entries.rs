@@ -9,7 +9,7 @@ use sluice_core::{
     entry::Outcome,
     ids::{EntryId, HoldId, OrderId, SaleId, Seq, Version},
     line::LineEntry,
-    order::OrderState,
+    order::{OrderState, ShopOrder},
     ports::{
         EntryBook, EntryRecord, HoldReply, HoldRequest, IdempotencyKey, NewOutcome, OrderRef,
         OutcomeReason, PortError, PortResult, Replay,
@@ -50,6 +50,7 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<(EntryRecord, Option<HoldId>)> {
         reason: word(row, 5, OutcomeReason::parse)?,
         at,
         order: None,
+        shop: None,
         changed_at: at,
     };
     if is_null(row, 7)? {
@@ -62,7 +63,16 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<(EntryRecord, Option<HoldId>)> {
         pay_by: time(row, 10)?,
     });
     record.changed_at = at.max(time(row, 11)?);
+    record.shop = shop_order(row, 13)?;
     Ok((record, Some(id(row, 12, HoldId::from_bytes)?)))
+}
+
+/// The shop's order from two columns, if it made one.
+pub(super) fn shop_order(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<ShopOrder>> {
+    if is_null(row, first)? {
+        return Ok(None);
+    }
+    Ok(Some(ShopOrder { id: text(row, first)?, link: row.get(first + 1)? }))
 }
 
 /// Records an outcome unless the entry has one. Whether it was recorded.

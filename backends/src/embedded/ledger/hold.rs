@@ -165,17 +165,18 @@ fn one(
         GateSaid::Short => Ok(HoldReply::GateWrong),
         GateSaid::Held => {
             balance.take(&line_entry.basket);
-            grant(connection, now, sale, request)
+            grant(connection, now, sale, request, now.plus(sale.policy.payment_window()))
         }
     }
 }
 
-/// Records outcome, order, movement and history; the balance is written with the batch.
-fn grant(
+/// Records outcome, order, movement and history; the balance is its caller's to write.
+pub(super) fn grant(
     connection: &Connection,
     now: UnixMillis,
     sale: &Sale,
     request: &HoldRequest,
+    pay_by: UnixMillis,
 ) -> rusqlite::Result<HoldReply> {
     let line_entry = &request.line_entry;
     // Foreign goods were found missing in the balance; a sum beyond an i64 is beyond every limit of a sale.
@@ -190,7 +191,6 @@ fn grant(
         );
     };
     write(connection, now, &sale.id, line_entry, Outcome::Reserved, OutcomeReason::Plain)?;
-    let pay_by = now.plus(sale.policy.payment_window());
     connection.prepare_cached(sql!("orders/create"))?.execute(params![
         request.order.as_bytes().as_slice(),
         sale.id.as_str(),
@@ -218,7 +218,7 @@ fn grant(
     Ok(HoldReply::Settled { record, movement: Some(movement) })
 }
 
-fn settled(
+pub(super) fn settled(
     connection: &Connection,
     now: UnixMillis,
     sale: &SaleId,
@@ -271,7 +271,7 @@ fn look_up(
     Ok(HoldReply::GateWrong)
 }
 
-fn has_live_order(
+pub(super) fn has_live_order(
     connection: &Connection,
     sale: &SaleId,
     buyer: &BuyerId,

@@ -31,6 +31,10 @@ fn begin_closing(
         ClosingCause::Cancelled => "The order was cancelled.",
     };
     let step = Step { event: OrderEvent::Close(cause), hold: None, reason };
+    // The shop closes its own, and says so.
+    if let Some(order) = steps::order(connection, order)?.filter(|order| order.shop.is_some()) {
+        return Ok(StepReply::Wrong(order));
+    }
     step_unless(connection, now, order, OrderState::Closing, step)
 }
 

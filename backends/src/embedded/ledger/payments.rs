@@ -48,7 +48,8 @@ pub(super) fn begin(
     provider: &str,
 ) -> rusqlite::Result<NewPayment> {
     let Some(order) = steps::order(connection, order)? else { return Ok(NewPayment::NoSuchOrder) };
-    if order.state != OrderState::AwaitingPayment {
+    // What the shop's own order backend made is paid there.
+    if order.state != OrderState::AwaitingPayment || order.shop.is_some() {
         return Ok(NewPayment::WrongState(order.state));
     }
     // The id itself finds its payment too, should the call be repeated after that payment has failed.

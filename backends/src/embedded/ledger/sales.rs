@@ -105,6 +105,7 @@ fn delete(
     }
     for statement in [
         sql!("sales/delete_simulated"),
+        sql!("shop/delete_turns"),
         sql!("sales/delete_orders"),
         sql!("sales/delete_movements"),
         sql!("sales/delete_outcomes"),

@@ -9,6 +9,7 @@ use sluice_core::{
     ports::{HoldPhase, HoldUpdate, StepReply},
 };
 
+use super::entries::shop_order;
 use crate::embedded::codec::{id, int, small, text, time, whole, word};
 
 /// What became of a hold.
@@ -76,6 +77,7 @@ fn bare(row: &Row<'_>, order: OrderId) -> rusqlite::Result<Order> {
         currency: text(row, 8)?,
         pay_by: time(row, 9)?,
         payment: row.get::<_, Option<[u8; 16]>>(10)?.map(PaymentId::from_bytes),
+        shop: shop_order(row, 11)?,
         history: Vec::new(),
     })
 }
@@ -127,6 +129,8 @@ pub(super) fn take(
         Some(kind) => Some(move_hold(connection, now, &before, kind)?),
         None => None,
     };
+    // The gate does not know the shop's goods.
+    let gate = gate.filter(|_| before.shop.is_none());
     let after = order(connection, before.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     Ok(StepReply::Done { order: after, gate })
 }
@@ -142,6 +146,7 @@ fn move_hold(
     let statement = match kind {
         Movement::Held => sql!("orders/stock_hold"),
         Movement::Sold => sql!("orders/stock_sell"),
+        Movement::Released if order.shop.is_some() => sql!("shop/release_stock"),
         Movement::Released => sql!("orders/stock_release"),
     };
     let mut statement = connection.prepare_cached(statement)?;

@@ -37,6 +37,8 @@ pub(super) enum Look {
 pub(super) struct Books {
     pub(super) sale: Sale,
     pub(super) now: UnixMillis,
+    /// When orders that are granted now are to be paid.
+    pub(super) pay_by: UnixMillis,
     /// Outcomes that were there before.
     pub(super) known: HashMap<EntryId, Known>,
     /// Buyers with a live order in this sale.
@@ -73,9 +75,11 @@ pub(super) async fn read(
     let Some(row) = looked else { return Ok(None) };
     let live: Vec<String> = row.try_get(2)?;
     let live = live.iter().map(|buyer| buyer.parse::<BuyerId>());
+    let (sale, now): (Sale, UnixMillis) = (json(&row, 0)?, time(&row, 1)?);
     Ok(Some(Books {
-        sale: json(&row, 0)?,
-        now: time(&row, 1)?,
+        pay_by: now.plus(sale.policy.payment_window()),
+        sale,
+        now,
         live: live.collect::<Result<_, _>>().map_err(|error| damaged(2, error))?,
         known: known(connection, requests).await?,
         available,

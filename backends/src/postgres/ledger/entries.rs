@@ -11,7 +11,7 @@ use sluice_core::{
     entry::Outcome,
     ids::{EntryId, HoldId, OrderId, SaleId, Seq, Version},
     line::LineEntry,
-    order::OrderState,
+    order::{OrderState, ShopOrder},
     ports::{
         EntryBook, EntryRecord, HoldReply, HoldRequest, IdempotencyKey, NewOutcome, OrderRef,
         OutcomeReason, PortError, PortResult, Replay,
@@ -21,7 +21,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow, types::Uuid};
 
 use super::{SqlLedger, hold};
 use crate::postgres::{
-    codec::{ToUuid, id, int, plain, some_id, text, time, uuids, whole, word},
+    codec::{ToUuid, damaged, id, int, plain, some_id, text, time, uuids, whole, word},
     fault::{Fault, StoreError},
 };
 
@@ -63,6 +63,7 @@ fn recorded(row: &PgRow) -> sqlx::Result<Known> {
         reason: word(row, 5, OutcomeReason::parse)?,
         at,
         order: None,
+        shop: None,
         changed_at: at,
     };
     let Some(order) = some_id(row, 7, OrderId::from_bytes)? else {
@@ -75,7 +76,15 @@ fn recorded(row: &PgRow) -> sqlx::Result<Known> {
         pay_by: time(row, 10)?,
     });
     record.changed_at = at.max(time(row, 11)?);
+    record.shop = shop_order(row, 13)?;
     Ok(Known { record, hold: some_id(row, 12, HoldId::from_bytes)? })
+}
+
+/// The shop's order from two columns, if it made one.
+pub(super) fn shop_order(row: &PgRow, first: usize) -> sqlx::Result<Option<ShopOrder>> {
+    let Some(name) = row.try_get::<Option<&str>, _>(first)? else { return Ok(None) };
+    let id = name.parse().map_err(|error| damaged(first, error))?;
+    Ok(Some(ShopOrder { id, link: row.try_get(first + 1)? }))
 }
 
 /// An outcome to be written, unless the entry has one.

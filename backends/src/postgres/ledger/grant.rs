@@ -117,7 +117,7 @@ fn granted<'a>(
         order: request.order,
         state: OrderState::AwaitingPayment,
         version: Version(1),
-        pay_by: books.now.plus(books.sale.policy.payment_window()),
+        pay_by: books.pay_by,
     });
     let known = Known { record: record.clone(), hold: Some(request.hold) };
     books.known.insert(record.entry, known);
@@ -143,6 +143,7 @@ fn settled(
         reason,
         at: books.now,
         order: None,
+        shop: None,
         changed_at: books.now,
     }
 }

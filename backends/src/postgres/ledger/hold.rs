@@ -158,7 +158,7 @@ async fn settle(
         return gone(connection, sale, requests).await;
     };
     let plan = decide(&mut books, requests);
-    let movements = write(connection, &books, &plan).await?;
+    let movements = write(connection, &books, &plan, sql!("hold/take_stock")).await?;
     let Plan { mut replies, grants, .. } = plan;
     for grant in &grants {
         if let Some(HoldReply::Settled { movement, .. }) = replies.get_mut(grant.place) {
@@ -168,11 +168,13 @@ async fn settle(
     Ok(replies)
 }
 
-/// Writes a plan; the numbers of the movements, by hold.
-async fn write(
+/// Writes a plan; the numbers of the movements, by hold. `take_stock` is the statement for the balances: after all that
+/// may collide, before the one count of the movements.
+pub(super) async fn write(
     connection: &mut PgConnection,
     books: &Books,
     plan: &Plan<'_>,
+    take_stock: &'static str,
 ) -> Result<HashMap<HoldId, u64>, Fault> {
     if plan.verdicts.is_empty() {
         return Ok(HashMap::new());
@@ -192,7 +194,7 @@ async fn write(
     write_orders(connection, books, &grants).await?;
     write_lines(connection, books, &grants).await?;
     for (sku, units) in &plan.taken {
-        let taken = sqlx::query(sql!("hold/take_stock"))
+        let taken = sqlx::query(take_stock)
             .bind(sale.as_str())
             .bind(sku.as_str())
             .bind(int(*units))
@@ -226,7 +228,7 @@ async fn write_orders(
         .bind(books.sale.id.as_str())
         .bind(state)
         .bind(books.sale.currency().as_str())
-        .bind(books.now.plus(books.sale.policy.payment_window()).0)
+        .bind(books.pay_by.0)
         .bind(books.now.0)
         .bind(&orders)
         .bind(entries)
@@ -333,6 +335,6 @@ async fn look_up(
         // What is left is the hold or the order itself: the ledger has recorded that name before, for another order.
         return Ok(HoldReply::GateWrong);
     }
-    write(connection, &books, &plan).await?;
+    write(connection, &books, &plan, sql!("hold/take_stock")).await?;
     plan.replies.pop().ok_or(Fault::Raced)
 }

@@ -35,7 +35,11 @@ async fn begin_closing(
         ClosingCause::Cancelled => "The order was cancelled.",
     };
     let step = Step { event: OrderEvent::Close(cause), hold: None, reason };
-    step_unless(connection, order, OrderState::Closing, step).await
+    match steps::lock(connection, order).await? {
+        // The shop closes its own, and says so.
+        Some(locked) if locked.order.shop.is_some() => Ok(StepReply::Wrong(locked.order)),
+        Some(_) | None => step_unless(connection, order, OrderState::Closing, step).await,
+    }
 }
 
 async fn close_unpaid(connection: &mut PgConnection, order: OrderId) -> Result<StepReply, Fault> {

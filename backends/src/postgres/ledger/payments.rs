@@ -51,7 +51,8 @@ pub(super) async fn begin(
     let Some(Locked { order, now }) = steps::lock(connection, order).await? else {
         return Ok(NewPayment::NoSuchOrder);
     };
-    if order.state != OrderState::AwaitingPayment {
+    // What the shop's own order backend made is paid there.
+    if order.state != OrderState::AwaitingPayment || order.shop.is_some() {
         return Ok(NewPayment::WrongState(order.state));
     }
     // The id itself finds its payment too, should the call be repeated after that payment has failed.

@@ -124,6 +124,7 @@ async fn delete(
         sql!("sales/delete_lines"),
         sql!("sales/delete_history"),
         sql!("sales/delete_movements"),
+        sql!("shop/delete_turns"),
         sql!("sales/delete_orders"),
         sql!("sales/delete_outcomes"),
         sql!("sales/delete_stock"),

@@ -10,6 +10,7 @@ use sluice_core::{
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
+use super::entries::shop_order;
 use crate::postgres::{
     codec::{
         ToUuid, Unknown, damaged, id, int, small_int, some_id, text, time, uuids, whole, word,
@@ -100,6 +101,7 @@ fn read(row: &PgRow) -> sqlx::Result<Order> {
         currency: text(row, 9)?,
         pay_by: time(row, 10)?,
         payment: some_id(row, 11, PaymentId::from_bytes)?,
+        shop: shop_order(row, 19)?,
         history: history(row)?,
     })
 }
@@ -168,6 +170,8 @@ pub(super) async fn take(
         Some(kind) => Some(move_hold(connection, now, &before, kind).await?),
         None => None,
     };
+    // The gate does not know the shop's goods.
+    let gate = gate.filter(|_| before.shop.is_none());
     let after = order(connection, before.id).await?.ok_or(Fault::Raced)?;
     Ok(StepReply::Done { order: after, gate })
 }
@@ -197,6 +201,7 @@ async fn move_hold(
 ) -> Result<HoldUpdate, Fault> {
     let statement = match kind {
         Movement::Sold => sql!("orders/stock_sell"),
+        Movement::Released if order.shop.is_some() => sql!("shop/release_stock"),
         Movement::Released => sql!("orders/stock_release"),
     };
     for line in &order.lines {

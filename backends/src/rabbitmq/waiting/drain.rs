@@ -13,13 +13,12 @@ use std::{
 
 use async_trait::async_trait;
 use lapin::{
-    BasicProperties,
     message::Delivery,
     options::{BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
 use sluice_core::{
-    event::{CONTENT_TYPE, Turn},
+    event::Turn,
     ids::SaleId,
     ports::{Drain, DrainIntake, DrainOutlet, PortError, PortResult, WaitingMessage},
 };
@@ -33,12 +32,13 @@ use crate::rabbitmq::{
     hands::Hands,
     link::{Link, Wire},
     metrics::watch,
-    notes::{DURABLE, Parcel},
+    notes::Parcel,
     press::{self, Press},
     reader::Reader,
     sync::locked,
     topology,
-    writer::{Confirms, Outgoing, Sent, Settle, Writer},
+    turns::outgoing,
+    writer::{Confirms, Sent, Settle, Writer},
 };
 
 /// A broker closes a channel that has kept a delivery for half an hour; the baton is put back, and comes again, before.
@@ -269,16 +269,4 @@ impl DrainOutlet for Outlet {
             Err(sent) => told(sent),
         }
     }
-}
-
-/// A turn as order workers read it.
-fn outgoing(turn: &Turn) -> Result<Outgoing, Fault> {
-    let body = turn.to_json().map_err(Fault::Json)?;
-    let seconds = u64::try_from(turn.called_at.0 / 1_000).unwrap_or(0);
-    let properties = BasicProperties::default()
-        .with_delivery_mode(DURABLE)
-        .with_content_type(CONTENT_TYPE.into())
-        .with_message_id(turn.line_entry.entry.to_string().into())
-        .with_timestamp(seconds);
-    Ok(Outgoing { exchange: topology::TURNS.into(), key: topology::TURNS.into(), properties, body })
 }

@@ -43,6 +43,8 @@ macro_rules! turns_conformance {
             a_buried_turn_stays_buried,
             depths_tell_what_lies_where,
             sales_share_the_queue,
+            a_turn_released_again_is_delivered_again,
+            an_unheard_turn_is_buried_without_a_delivery,
         );
     };
 }
@@ -397,4 +399,37 @@ pub async fn sales_share_the_queue(house: impl House<Port = Queues>) {
     let came = turns_of(&take(&mut intake, 2).await);
     assert_eq!(came[0].sale, drop_sale());
     assert_eq!(came[1], there);
+}
+
+pub async fn a_turn_released_again_is_delivered_again(mut house: impl House<Port = Queues>) {
+    let released = turns(1..=2);
+    {
+        let queues = house.port();
+        release(&queues, released.clone()).await;
+        let mut intake = consume(&queues, 10).await;
+        let held = take(&mut intake, 2).await;
+        let tags: Vec<u64> = held.iter().map(|one| one.tag).collect();
+        intake.outlet.ack(&tags).await.unwrap();
+        let again = Turn { attempt: 2, ..released[1].clone() };
+        queues.turns.release_again(&[again]).await.unwrap();
+    }
+    house.crash().await;
+    let mut intake = consume(&house.port(), 10).await;
+    let again = take(&mut intake, 1).await.remove(0);
+    assert_eq!((again.turn.line_entry.seq.0, again.turn.attempt, again.tries), (2, 2, 0));
+    nothing_more(&mut intake).await;
+}
+
+pub async fn an_unheard_turn_is_buried_without_a_delivery(mut house: impl House<Port = Queues>) {
+    let unheard = turns(1..=1).remove(0);
+    {
+        let queues = house.port();
+        declared(&queues).await;
+        queues.turns.bury_unheard(&unheard, "the shop said nothing").await.unwrap();
+    }
+    house.crash().await;
+    let queues = house.port();
+    until_depths(&queues, QueueDepths { turns: 0, dead: 1 }).await;
+    let mut intake = consume(&queues, 10).await;
+    nothing_more(&mut intake).await;
 }

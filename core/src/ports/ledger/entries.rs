@@ -7,7 +7,7 @@ use crate::{
     entry::Outcome,
     ids::{BuyerId, EntryId, HoldId, OrderId, SaleId, Seq, Version},
     line::LineEntry,
-    order::OrderState,
+    order::{OrderState, ShopOrder},
     ports::PortResult,
 };
 
@@ -76,6 +76,8 @@ pub struct EntryRecord {
     pub at: UnixMillis,
     /// Present exactly when the outcome is `reserved`.
     pub order: Option<OrderRef>,
+    /// Present when the shop's own order backend made that order.
+    pub shop: Option<ShopOrder>,
     /// The last change of the entry or its order: its token may be renewed for 30 days after it.
     pub changed_at: UnixMillis,
 }

@@ -1,19 +1,20 @@
-//! The ledger's four books: only what a look needs is answered.
+//! The ledger's five books: only what a look needs is answered.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sluice_core::{
+    event::Turn,
     ids::Version,
-    ids::{EntryId, Epoch, OrderId, PaymentId, SaleId, Seq},
+    ids::{EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId},
     line::Cursor,
     order::{ClosingCause, Order, OrderState},
     ports::{
         Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Changed, Created, CursorSaved,
         Deleted, EntryBook, EntryRecord, GateImage, HoldReply, HoldRequest, IdempotencyKey,
         LeaseReply, NewOutcome, NewPayment, OrderBook, OrderCount, Payment, PaymentStep,
-        PaymentUpdate, PortError, PortResult, Replay, SaleBook, SimulatedPayment, SimulatedState,
-        Speaker, StepReply, StockBalance,
+        PaymentUpdate, PortError, PortResult, Replay, SaleBook, ShopBook, ShopReply, ShopReport,
+        ShopWord, SimulatedPayment, SimulatedState, Speaker, StepReply, StockBalance,
     },
     sale::{Sale, SaleChange},
 };
@@ -214,6 +215,33 @@ impl OrderBook for Stores {
     }
 
     async fn untold_simulated(&self, _: Duration, _: u32) -> PortResult<Vec<SimulatedPayment>> {
+        Err(PortError::Full)
+    }
+}
+
+#[async_trait]
+impl ShopBook for Stores {
+    async fn hand_over(&self, _: &[Turn]) -> PortResult<()> {
+        Err(PortError::Full)
+    }
+
+    async fn unheard(&self, _: &SaleId, _: Duration, _: u64, _: u32) -> PortResult<Vec<Turn>> {
+        Err(PortError::Full)
+    }
+
+    async fn give_up(&self, _: &[EntryId]) -> PortResult<()> {
+        Err(PortError::Full)
+    }
+
+    async fn report(&self, _: &ShopReport) -> PortResult<ShopReply> {
+        Err(PortError::Full)
+    }
+
+    async fn hear(&self, _: EntryId, _: &ShopOrderId, _: ShopWord) -> PortResult<StepReply> {
+        Err(PortError::Full)
+    }
+
+    async fn tell_remaining(&self, _: &SaleId, _: &SkuId, _: u64) -> PortResult<bool> {
         Err(PortError::Full)
     }
 }

@@ -7,6 +7,8 @@ SELECT
             AND payment.state IN ('pending', 'succeeded', 'refunded')
         ORDER BY payment.state = 'pending'
         LIMIT 1
-    )
+    ),
+    (SELECT name FROM shop_order WHERE order_id = orders.id),
+    (SELECT link FROM shop_order WHERE order_id = orders.id)
 FROM orders
 WHERE id = ?1

@@ -31,6 +31,7 @@ fn books(a: u64, b: u64) -> Books {
     Books {
         sale: new.build(NOW).unwrap(),
         now: NOW,
+        pay_by: NOW,
         known: HashMap::new(),
         live: HashSet::new(),
         available: BTreeMap::from([(sku("a"), a), (sku("b"), b)]),

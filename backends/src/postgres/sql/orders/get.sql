@@ -16,7 +16,9 @@ SELECT
     ARRAY(SELECT state FROM order_history WHERE order_id = orders.id ORDER BY version),
     ARRAY(SELECT at FROM order_history WHERE order_id = orders.id ORDER BY version),
     ARRAY(SELECT reason FROM order_history WHERE order_id = orders.id ORDER BY version),
-    ledger_now()
+    ledger_now(),
+    (SELECT name FROM shop_order WHERE order_id = orders.id),
+    (SELECT link FROM shop_order WHERE order_id = orders.id)
 FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (id, place)
 JOIN orders ON orders.id = asked.id
 ORDER BY asked.place

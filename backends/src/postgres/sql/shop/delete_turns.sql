@@ -1,0 +1,1 @@
+DELETE FROM shop_turn WHERE sale = $1
