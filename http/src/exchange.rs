@@ -13,19 +13,22 @@ use http::{
 };
 use tokio::time::Instant;
 
-use crate::{Peer, Request, percent};
+use crate::{Peer, percent};
 
 mod body;
+mod content;
 mod json;
 mod origin;
 mod params;
 
+pub use content::Content;
+pub(crate) use content::{Leftover, close};
 pub(crate) use origin::{Authority, request_authority};
 pub(crate) use params::{PARAMS_MAX, Params, names as param_names};
 
 /// One request on its way through a handler.
 pub struct Exchange {
-    pub request: Request,
+    pub request: hyper::Request<Content>,
     pub peer: Peer,
     pub(crate) params: Params,
     pub(crate) body: BodyLimits,
