@@ -23,6 +23,7 @@ mod params;
 
 pub use content::Content;
 pub(crate) use content::{Leftover, close};
+pub use json::read_json;
 pub(crate) use origin::{Authority, request_authority};
 pub(crate) use params::{PARAMS_MAX, Params, names as param_names};
 
