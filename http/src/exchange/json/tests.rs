@@ -123,7 +123,11 @@ fn a_list_is_no_object_at_any_depth() {
     check(r#"{"items":[],"nothing":[]}"#, "nothing", words);
     check(r#"{"items":[],"pace":{"far":[1]}}"#, "pace", words);
     check(r#"{"items":[],"pace":{"near":[["a",1]]}}"#, "pace[0]", words);
-    check(r#"{"items":[],"pairs":[["a",{"sku":"b","quantity":1}],["b",["c",2]]]}"#, "pairs[1][1]", words);
+    check(
+        r#"{"items":[],"pairs":[["a",{"sku":"b","quantity":1}],["b",["c",2]]]}"#,
+        "pairs[1][1]",
+        words,
+    );
     check(r#"{"items":[],"named":{"a":["b",2]}}"#, "named.a", words);
     let fits = r#"{"items":[{"sku":"a","quantity":1}],"contact":{"phone":"1"},"nothing":{},
         "pace":{"far":{"miles":3}},"pairs":[["a",{"sku":"b","quantity":2}]],
