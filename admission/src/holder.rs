@@ -93,7 +93,7 @@ impl Admission {
         rules: &Rules,
     ) -> Result<(), Problem> {
         rules.address.check(self.limits.address_key(exchange.peer.address))?;
-        if let Some(device) = self.device(exchange) {
+        if let Some(device) = self.device(exchange)? {
             rules.device.check(device)?;
         }
         Ok(())
@@ -136,14 +136,13 @@ impl Admission {
     }
 
     /// The device as a key of its limiter: what a trusted proxy says, else our own cookie. Never the address.
-    fn device(&self, exchange: &Exchange) -> Option<u64> {
+    fn device(&self, exchange: &Exchange) -> Result<Option<u64>, Problem> {
         if exchange.peer.trusted
-            && let Some(device) = exchange.header("x-sluice-device")
+            && let Some(device) = exchange.only_header("x-sluice-device")?
         {
-            return Some(self.limits.key(device));
+            return Ok(Some(self.limits.key(device)));
         }
-        let device = self.device_cookie(exchange)?;
-        Some(self.limits.key(&device))
+        Ok(self.device_cookie(exchange).map(|device| self.limits.key(&device)))
     }
 
     /// What our device cookie says, if the request carries an authentic one.

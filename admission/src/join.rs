@@ -84,9 +84,9 @@ impl Admission {
         if self.identity.is_by_cookie() && exchange.is_cross_site(&self.config.allowed_origins) {
             return Err(cross_site());
         }
-        let identified = self.identity.identify(exchange, self.config.join_timeout).await?;
+        let mut identified = self.identity.identify(exchange, self.config.join_timeout).await?;
         let allowed = rules.1.buyer.check(self.limits.key(identified.buyer.as_str()))?;
-        let placed = self.place(edge, exchange, &identified).await;
+        let placed = self.place(edge, exchange, &mut identified).await;
         let answered = match placed {
             Ok(joined) => self.answer(edge, exchange, joined).await,
             Err(problem) => Err(problem),
@@ -111,7 +111,7 @@ impl Admission {
         &self,
         edge: &Edge,
         exchange: &mut Exchange,
-        identified: &Identified,
+        identified: &mut Identified,
     ) -> Result<Joined, Problem> {
         let address = exchange.peer.address;
         let bans = self.ports.directory.bans();
@@ -129,11 +129,11 @@ impl Admission {
         let sale = Arc::clone(&reading.sale);
         drop(reading);
         let wish = Wish::read(exchange, &sale).await?;
-        self.check_replay(edge, exchange, identified, &wish).await?;
         let proof = match proven {
-            Some(claims) => self.judge(edge, claims).await?,
+            Some(claims) => self.judge(edge, claims, identified).await?,
             None => Proof::Nothing,
         };
+        self.check_replay(edge, exchange, identified, &wish).await?;
         let candidate = LineEntry {
             entry: EntryId::generate(now, &self.ports.random),
             buyer: identified.buyer.clone(),
@@ -160,10 +160,10 @@ impl Admission {
         &self,
         edge: &Edge,
         proven: Option<Claims>,
-        identified: &Identified,
+        identified: &mut Identified,
     ) -> Result<Option<Joined>, Problem> {
         if let Some(claims) = proven {
-            match self.judge(edge, claims).await? {
+            match self.judge(edge, claims, identified).await? {
                 Proof::Nothing => {}
                 Proof::Live(place) => return self.found(edge, place).await.map(Some),
                 // It still waits in the queues.
@@ -181,14 +181,27 @@ impl Admission {
         }
     }
 
-    async fn judge(&self, edge: &Edge, claims: Claims) -> Result<Proof, Problem> {
+    /// What a token proves. Who holds a live place is its buyer, whoever else this request would have been.
+    async fn judge(
+        &self,
+        edge: &Edge,
+        claims: Claims,
+        identified: &mut Identified,
+    ) -> Result<Proof, Problem> {
         let found = self.ask_line(self.ports.line.find(&edge.sale, &[claims.entry])).await?;
         let says = if found.is_some() { LineSays::Unknown } else { LineSays::Nothing };
         if let Some(place) = found.and_then(|mut found| found.pop().flatten()) {
-            return Ok(if is_live(&place) { Proof::Live(place) } else { Proof::Nothing });
+            if !is_live(&place) {
+                return Ok(Proof::Nothing);
+            }
+            *identified = Identified { buyer: place.line_entry.buyer.clone(), cookie: None };
+            return Ok(Proof::Live(place));
         }
         Ok(match self.ask(self.lookup.record(&claims)).await? {
-            Some(record) if record.is_live() => Proof::Order(claims),
+            Some(record) if record.is_live() => {
+                identified.cookie = None;
+                Proof::Order(claims)
+            }
             Some(_ended) => Proof::Nothing,
             // It may have been called: registered again it would wait. The queues have it all the same.
             None if self.lookup.unsettled(&edge.view, &claims, None, says).is_none() => {

@@ -13,19 +13,23 @@ use http::{
 };
 use tokio::time::Instant;
 
-use crate::{Peer, Request, percent};
+use crate::{Peer, Problem, percent};
 
 mod body;
+mod content;
 mod json;
 mod origin;
 mod params;
 
+pub use content::Content;
+pub(crate) use content::{Leftover, close};
+pub use json::read_json;
 pub(crate) use origin::{Authority, request_authority};
 pub(crate) use params::{PARAMS_MAX, Params, names as param_names};
 
 /// One request on its way through a handler.
 pub struct Exchange {
-    pub request: Request,
+    pub request: hyper::Request<Content>,
     pub peer: Peer,
     pub(crate) params: Params,
     pub(crate) body: BodyLimits,
@@ -70,6 +74,19 @@ impl Exchange {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.request.headers().get(name)?.to_str().ok()
+    }
+
+    /// A header's only value. 400 `bad_request` when it is not visible ASCII, or there are several: a proxy may have added
+    /// its own behind the client's, and which one counts is a guess.
+    pub fn only_header(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let mut lines = self.request.headers().get_all(name).iter();
+        let Some(line) = lines.next() else { return Ok(None) };
+        match line.to_str() {
+            Ok(value) if lines.next().is_none() => Ok(Some(value)),
+            Ok(_) | Err(_) => Err(Problem::bad_request(format!(
+                "Header `{name}` must be given once, in visible ASCII characters. A proxy that sets it must replace the client's."
+            ))),
+        }
     }
 
     /// The token of `Authorization: Bearer …`. Absent when there are two such headers: which one counts is a guess.

@@ -21,7 +21,7 @@ mod server;
 mod throttle;
 
 pub use body::Body;
-pub use exchange::Exchange;
+pub use exchange::{Content, Exchange, read_json};
 pub use peer::Peer;
 pub use problem::Problem;
 pub use reply::{empty, json, raw_json};

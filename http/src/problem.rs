@@ -6,7 +6,7 @@ use std::{borrow::Cow, time::Duration};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Serialize;
 use sluice_core::policy::OutOfRange;
@@ -16,6 +16,7 @@ use crate::{Body, Response, instance};
 mod port;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A refusal, or a fault as the client may see it.
 ///
@@ -205,6 +206,8 @@ impl From<Problem> for Response {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE);
+        // A cache may keep a 404 or a 410 by itself, beyond the moment at which it stops being true.
+        response.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
         if let Some(after) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
         }
@@ -246,6 +249,7 @@ mod tests {
         let (response, body) = told(problem).await;
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(response.headers()["cache-control"], "no-store");
         assert_eq!(response.headers()["retry-after"], "2");
         assert_eq!(response.headers()["ratelimit"], "\"b\";r=0;t=2");
         assert_eq!(body["type"], "urn:sluice:problem:unavailable");

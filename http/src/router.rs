@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     Body, Peer, Problem, Request, Response, Routes,
-    exchange::{Arrival, BodyLimits, Exchange, Params},
+    exchange::{Arrival, BodyLimits, Content, Exchange, Leftover, Params},
     metrics,
 };
 
@@ -26,6 +26,7 @@ mod host;
 mod table;
 
 pub(crate) use answering::Answering;
+use answering::Call;
 use cors::Cors;
 use host::Hosts;
 pub use table::RouteConflict;
@@ -95,15 +96,16 @@ impl Router {
     /// As [`Router::handle`], as a future that is small and borrows nothing: the request is moved once, into its handler.
     pub(crate) fn answer(&self, request: Request, arrival: Arrival) -> Answering {
         let permission = self.cors.permission(&request);
+        let deadline = arrival.at + arrival.body_timeout;
         let (place, mut response) = match self.find(&request) {
             Found::Endpoint(endpoint, params) => {
                 let peer = Peer::find(arrival.socket, request.headers(), &self.trusted_proxies);
-                let body = BodyLimits {
-                    deadline: arrival.at + arrival.body_timeout,
-                    timeout: arrival.body_timeout,
-                };
+                let body = BodyLimits { deadline, timeout: arrival.body_timeout };
+                let (request, left) = Content::split(request, deadline);
                 let exchange = Exchange { request, peer, params, body };
-                return Answering::call(Arc::clone(endpoint), exchange, arrival.at, permission);
+                let call =
+                    Call { endpoint: Arc::clone(endpoint), arrived_at: arrival.at, permission };
+                return Answering::call(call, exchange, left);
             }
             Found::Answered(place, response) => (place, response),
             Found::Refused(place, problem) => (place, tell(place.route, problem)),
@@ -111,7 +113,7 @@ impl Router {
         let took = arrival.at.elapsed();
         metrics::count_stray(place.role, request.method(), place.route, response.status(), took);
         permission.mark(&mut response);
-        Answering::done(response)
+        Answering::after(response, Leftover::of(request, deadline))
     }
 
     fn find(&self, request: &Request) -> Found<'_> {

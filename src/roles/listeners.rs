@@ -141,7 +141,7 @@ impl Listeners {
 fn public_settings(config: &Config) -> RouterSettings {
     RouterSettings {
         trusted_proxies: config.admission.trusted_proxies.clone(),
-        allowed_origins: config.admission.allowed_origins.clone(),
+        allowed_origins: settings::origins(config),
         allowed_hosts: None,
     }
 }

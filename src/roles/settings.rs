@@ -23,6 +23,27 @@ fn is_plain(config: &Config) -> bool {
         && !config.admission.public_url.starts_with("https://")
 }
 
+/// Whose pages may use our cookies and call: the listed ones, and those of our own public addresses. A proxy in front of us
+/// may not tell us under which name it was asked.
+pub(super) fn origins(config: &Config) -> Vec<String> {
+    let own = [&config.admission.public_url, &config.ws_push.public_url, &config.worker.public_url];
+    let mut origins = config.admission.allowed_origins.clone();
+    for origin in own.into_iter().filter_map(|url| origin_of(url)) {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    origins
+}
+
+/// `https://queue.example.com` of `https://queue.example.com:443/line`, as a browser writes it.
+fn origin_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())?;
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    Some(format!("{scheme}://{}", authority.strip_suffix(default_port).unwrap_or(authority)))
+}
+
 pub(super) fn admission(config: &Config) -> admission::Config {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let identity = &config.identity;
@@ -45,7 +66,7 @@ pub(super) fn admission(config: &Config) -> admission::Config {
         } else {
             admission::Cookies::Host
         },
-        allowed_origins: config.admission.allowed_origins.clone(),
+        allowed_origins: origins(config),
         limits: DefaultLimits {
             per_buyer: config.limits.per_buyer,
             per_device: config.limits.per_device,
@@ -98,7 +119,7 @@ pub(super) fn push(config: &Config, files: u64) -> push::Config {
         send_timeout_ms: config.ws_push.send_timeout_ms,
         drain_timeout_ms: config.process.drain_timeout_ms,
         cookies: if is_plain(config) { push::Cookies::Plain } else { push::Cookies::Host },
-        allowed_origins: config.admission.allowed_origins.clone(),
+        allowed_origins: origins(config),
         ..push::Config::default()
     }
 }
@@ -178,6 +199,26 @@ fn count(files: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_our_own_addresses_need_no_listing() {
+        let mut config = crate::config::load(None, std::iter::empty()).unwrap();
+        assert!(origins(&config).is_empty());
+        config.admission.public_url = "https://queue.example.com".into();
+        config.ws_push.public_url = "https://push.example.com:443/line".into();
+        config.worker.public_url = "http://[::1]:8090".into();
+        config.admission.allowed_origins =
+            vec!["https://shop.example.com".into(), "https://queue.example.com".into()];
+        let expected = [
+            "https://shop.example.com",
+            "https://queue.example.com",
+            "https://push.example.com",
+            "http://[::1]:8090",
+        ];
+        assert_eq!(origins(&config), expected);
+        assert_eq!(admission(&config).allowed_origins, expected);
+        assert_eq!(push(&config, 1_024).allowed_origins, expected);
+    }
 
     #[test]
     fn connections_leave_files_for_the_store() {

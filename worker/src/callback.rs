@@ -14,7 +14,7 @@ use sluice_core::{
     ports::{PaymentState, PaymentStep, PaymentUpdate},
     webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
 };
-use sluice_http::{Exchange, Problem, Response, Routes, json};
+use sluice_http::{Exchange, Problem, Response, Routes, json, read_json};
 
 use crate::{metrics, orders::with, shared::Shared};
 
@@ -125,9 +125,9 @@ fn verify(shared: &Shared, exchange: &Exchange, body: &Bytes) -> Result<(), Prob
 
 /// Applies an authentic callback and says what it did.
 async fn apply(shared: &Shared, body: &Bytes) -> Result<&'static str, Problem> {
-    let callback: Callback = serde_json::from_slice(body).map_err(|error| {
-        tracing::error!(%error, "an authentic payment callback cannot be read");
-        Problem::bad_request(format!("The body is not a payment callback: {error}."))
+    let callback: Callback = read_json(body).inspect_err(|problem| {
+        let detail = problem.detail();
+        tracing::error!(detail, "an authentic payment callback cannot be read");
     })?;
     let update = PaymentUpdate::from(callback);
     let (payment, order) = (update.payment, update.order);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
-use hyper::body::Body as _;
 use serde::Deserialize;
 use sluice_core::order::{Order, OrderState};
 use sluice_http::{Exchange, Problem, Response, Routes, json};
@@ -65,7 +64,7 @@ fn private(mut response: Response) -> Response {
 struct Nothing {}
 
 async fn expect_nothing(exchange: &mut Exchange) -> Result<(), Problem> {
-    if exchange.request.body().is_end_stream() {
+    if exchange.request.body().is_at_end() {
         return Ok(());
     }
     let Nothing {} = exchange.json(BODY_BYTES_MAX).await?;

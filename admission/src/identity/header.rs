@@ -12,7 +12,7 @@ pub(super) fn identify(exchange: &Exchange, name: &HeaderName) -> Result<Identif
             "Join through the shop: this address is not one of its trusted proxies.",
         ));
     }
-    let Some(value) = exchange.header(name.as_str()) else {
+    let Some(value) = exchange.only_header(name.as_str())? else {
         return Err(required("Sign in first: the shop did not say who is asking."));
     };
     match BuyerId::new(value) {

@@ -2,10 +2,13 @@
 //!
 //! `contact` and `locale` are checked and not kept: nothing notifies buyers yet.
 
+use std::fmt;
+
 use http::HeaderName;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Visitor};
 use sluice_core::{
     basket::{Basket, Item},
+    ids::SkuId,
     sale::Sale,
 };
 use sluice_http::{Exchange, Problem};
@@ -26,11 +29,45 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    items: Vec<Item>,
+    items: Vec<Wanted>,
     #[serde(default)]
     contact: Option<Contact>,
     #[serde(default)]
     locale: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    sku: SkuId,
+    quantity: Quantity,
+}
+
+/// Any whole number, cut to what fits: one rule, told with the sale's own limit, answers for all that are out of range.
+struct Quantity(u32);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+
+        impl Visitor<'_> for Whole {
+            type Value = Quantity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, 1 or more")
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Quantity, E> {
+                Ok(Quantity(u32::try_from(number).unwrap_or(u32::MAX)))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Quantity, E> {
+                Ok(Quantity(u32::try_from(number).unwrap_or(0)))
+            }
+        }
+
+        deserializer.deserialize_u32(Whole)
+    }
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -53,12 +90,12 @@ pub(super) struct Wish {
 impl Wish {
     pub(super) async fn read(exchange: &mut Exchange, sale: &Sale) -> Result<Self, Problem> {
         let body: Body = exchange.json(BODY_BYTES_MAX).await?;
-        let wish = Self::check(body)?;
+        let wish = Self::check(body, sale.policy.per_buyer_units)?;
         sale.check_basket(&wish.basket).map_err(|broken| refused(&broken.field, &broken.rule))?;
         Ok(wish)
     }
 
-    fn check(body: Body) -> Result<Self, Problem> {
+    fn check(body: Body, per_buyer_units: u32) -> Result<Self, Problem> {
         let Body { items, contact, locale } = body;
         if let Some(contact) = &contact {
             contact.check()?;
@@ -66,7 +103,7 @@ impl Wish {
         if locale.as_deref().is_some_and(|locale| !is_language_tag(locale)) {
             return Err(refused("locale", "must be a language tag, such as `en` or `zh-CN`"));
         }
-        let basket = Basket::new(items)
+        let basket = Basket::new(checked(items, per_buyer_units)?)
             .map_err(|error| Problem::bad_request(format!("{error}.")).field("items"))?;
         Ok(Self { basket, contact, locale })
     }
@@ -92,6 +129,25 @@ impl Contact {
         }
         Ok(())
     }
+}
+
+fn checked(items: Vec<Wanted>, per_buyer_units: u32) -> Result<Vec<Item>, Problem> {
+    let mut units: u64 = 0;
+    for (n, Wanted { quantity: Quantity(quantity), .. }) in items.iter().enumerate() {
+        if !(1..=per_buyer_units).contains(quantity) {
+            let rule = format!("must be a whole number from 1 to {per_buyer_units}");
+            return Err(refused(&format!("items[{n}].quantity"), &rule));
+        }
+        units += u64::from(*quantity);
+    }
+    if units > per_buyer_units.into() {
+        let rule = format!("must be at most {per_buyer_units} units together");
+        return Err(refused("items", &rule));
+    }
+    Ok(items
+        .into_iter()
+        .map(|Wanted { sku, quantity: Quantity(quantity) }| Item { sku, quantity })
+        .collect())
 }
 
 /// The key of a request that must be done once, if it has one.
@@ -139,7 +195,7 @@ mod tests {
     use super::*;
 
     fn check(json: &str) -> Result<Wish, Problem> {
-        Wish::check(serde_json::from_str(json).unwrap())
+        Wish::check(serde_json::from_str(json).unwrap(), 10)
     }
 
     #[test]
@@ -152,6 +208,25 @@ mod tests {
             r#"{"locale":"de","items":[{"quantity":1,"sku":"b"},{"sku":"a","quantity":3}]}"#;
         assert_eq!(one.hash(), check(same).unwrap().hash());
         assert_ne!(one.hash(), check(other).unwrap().hash());
+    }
+
+    #[test]
+    fn a_quantity_has_one_name_and_one_range() {
+        for bad in ["0", "-1", "11", "4294967296", "18446744073709551615", "-9223372036854775808"] {
+            let problem = check(&format!(
+                r#"{{"items":[{{"sku":"a","quantity":1}},{{"sku":"b","quantity":{bad}}}]}}"#
+            ))
+            .unwrap_err();
+            let detail = "`items[1].quantity` must be a whole number from 1 to 10.";
+            assert_eq!(
+                (problem.field_path(), problem.detail()),
+                (Some("items[1].quantity"), detail)
+            );
+        }
+        let together =
+            check(r#"{"items":[{"sku":"a","quantity":6},{"sku":"b","quantity":5}]}"#).unwrap_err();
+        assert_eq!(together.field_path(), Some("items"));
+        assert!(check(r#"{"items":[{"sku":"a","quantity":6},{"sku":"a","quantity":4}]}"#).is_ok());
     }
 
     #[test]

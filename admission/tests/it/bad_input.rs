@@ -31,7 +31,7 @@ async fn bodies_that_do_not_fit_are_named() {
         (items(r#"{"sku":"standard","quantity":"1"}"#), "quantity"),
         (items(r#"{"sku":"standard","quantity":9223372036854775808}"#), "quantity"),
         (items(r#"{"sku":"standard","quantity":1e400}"#), "quantity"),
-        (items(r#"{"sku":"standard","quantity":11}"#), "at most 10"),
+        (items(r#"{"sku":"standard","quantity":11}"#), "from 1 to 10"),
         (items(r#"{"sku":"standard","quantity":6},{"sku":"standard","quantity":5}"#), "at most 10"),
         (items(r#"{"sku":"unknown","quantity":1}"#), "`unknown` is not sold"),
         (items(r#"{"sku":"Not A Slug","quantity":1}"#), "sku"),

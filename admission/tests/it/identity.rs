@@ -175,6 +175,17 @@ fn join_as(stage: &Stage, token: &str) -> Ask {
     ask.json(&json!({ "items": [{ "sku": "standard", "quantity": 1 }] }))
 }
 
+/// A proxy that adds its line behind the client's would let any client be any buyer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_that_proves_something_is_given_once() {
+    let stage = Stage::open().await;
+    for twice in ["x-sluice-buyer", "x-sluice-device"] {
+        let ask = stage.joining("ada").header(twice, "eve").header(twice, "mallory");
+        crate::stage::assert_problem(&ask.send().await, 400, "bad_request", twice);
+    }
+    stage.joining("ada").header("x-sluice-device", "d-1").send().await.expect(202, "");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_subject_of_a_token_is_the_buyer() {
     let stage = Stage::play(jwt(JwtKeys::Secret(SECRET.into()))).await;

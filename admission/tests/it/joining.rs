@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use http::Method;
 use serde_json::{Value, json};
+use sluice_admission::IdentityConfig;
 use sluice_core::{
     ids::SaleId,
     line::LineEntry,
@@ -215,6 +216,27 @@ async fn an_idempotency_key_comes_with_one_body() {
         ask(&same, bad, "eve").send().await.expect(400, "bad_request");
     }
     ask(&same, &"k".repeat(255), "eve").send().await.expect(202, "");
+}
+
+/// By its token, a place is found whoever asks: the key was its buyer's, and nobody new is made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_proves_its_place_is_its_buyers() {
+    let mut script = Script::default();
+    script.config.identity = IdentityConfig::Anonymous;
+    let stage = Stage::play(script).await;
+    let first = stage.joining("").header("idempotency-key", "k-1").send().await;
+    let place = first.expect(202, "");
+    let again = |quantity: u32| {
+        let body = json!({ "items": [{ "sku": "standard", "quantity": quantity }] });
+        let ask = stage.ask(Method::POST, "/v1/sales/demo/entries").json(&body);
+        ask.bearer(text(&place["token"])).header("idempotency-key", "k-1")
+    };
+    let found = again(1).send().await;
+    assert_eq!(found.expect(200, "")["entry"], place["entry"]);
+    assert_eq!(found.cookie("sluice-buyer"), None, "a second buyer would have a second place");
+    let reused = again(2).send().await;
+    reused.expect(422, "idempotency_key_reused");
+    assert_eq!(reused.cookie("sluice-buyer"), None);
 }
 
 /// A queue that fails so many times, after it took what it was offered or before.

@@ -6,40 +6,33 @@ use http::{
     StatusCode,
     header::{CONNECTION, EXPECT},
 };
-use http_body::Body as _;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
-use super::Exchange;
+use super::{Content, Exchange, content::DRAIN_BYTES_MAX};
 use crate::Problem;
-
-/// How much of a body beyond its limit is read and dropped. A client that is still sending does not read our answer; one
-/// that is cut off may never see it.
-const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
 impl Exchange {
     /// The whole body. 413 `body_too_large` beyond `bytes_max` (the rest, up to 1 MiB, is read and dropped); 408
     /// `request_timeout` when it has not arrived within the server's body timeout; 400 when it breaks off.
     pub async fn body(&mut self, bytes_max: usize) -> Result<Bytes, Problem> {
-        if self.request.body().is_end_stream() {
+        if self.request.body().is_at_end() {
             return Ok(Bytes::new());
         }
         let deadline = self.body.deadline;
         let expects = self.request.headers().contains_key(EXPECT);
-        let declared = self.request.body().size_hint().lower();
+        let declared = self.request.body().bytes_min();
         let body = self.request.body_mut();
         if declared > bytes_max as u64 {
             // A client that waits for `100 Continue` is answered before it sends anything.
             let drained = !expects
                 && declared <= DRAIN_BYTES_MAX as u64
-                && drain(body, DRAIN_BYTES_MAX, deadline).await;
+                && body.drain(DRAIN_BYTES_MAX, deadline).await;
             return Err(too_large(bytes_max, drained));
         }
         match timeout_at(deadline, collect(body, bytes_max)).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(Broken::TooLarge { read })) => {
-                let drained = drain(body, DRAIN_BYTES_MAX.saturating_sub(read), deadline).await;
+                let drained = body.drain(DRAIN_BYTES_MAX.saturating_sub(read), deadline).await;
                 Err(too_large(bytes_max, drained))
             }
             Ok(Err(Broken::Off(error))) => {
@@ -66,7 +59,7 @@ enum Broken {
     Off(hyper::Error),
 }
 
-async fn collect(body: &mut Incoming, bytes_max: usize) -> Result<Bytes, Broken> {
+async fn collect(body: &mut Content, bytes_max: usize) -> Result<Bytes, Broken> {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -89,21 +82,6 @@ async fn collect(body: &mut Incoming, bytes_max: usize) -> Result<Bytes, Broken>
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&more);
     Ok(whole.freeze())
-}
-
-/// Reads and drops. `true` when the end was reached, so that the connection can be used again.
-async fn drain(body: &mut Incoming, mut bytes_left: usize, deadline: Instant) -> bool {
-    let reading = async {
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return false };
-            bytes_left = match bytes_left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                Some(left) => left,
-                None => return false,
-            };
-        }
-        true
-    };
-    timeout_at(deadline, reading).await.unwrap_or(false)
 }
 
 fn too_large(bytes_max: usize, drained: bool) -> Problem {

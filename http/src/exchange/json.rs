@@ -9,6 +9,10 @@ use serde_path_to_error::{Path, Segment};
 use super::Exchange;
 use crate::Problem;
 
+mod objects;
+
+use objects::Objects;
+
 /// Longest name of the client's own choosing that is repeated, in characters.
 const NAME_CHARS_MAX: usize = 64;
 /// Longest message of a type's own that is passed on, in characters.
@@ -23,7 +27,7 @@ impl Exchange {
         match (is_json, bytes.is_empty()) {
             (false, _) => Err(not_json()),
             (true, true) => Err(Problem::bad_request("The body is empty. Send a JSON value.")),
-            (true, false) => parse(&bytes),
+            (true, false) => read_json(&bytes),
         }
     }
 
@@ -37,7 +41,7 @@ impl Exchange {
         if bytes.is_empty() {
             return Ok(None);
         }
-        if is_json { parse(&bytes).map(Some) } else { Err(not_json()) }
+        if is_json { read_json(&bytes).map(Some) } else { Err(not_json()) }
     }
 
     fn says_json(&self) -> bool {
@@ -54,14 +58,22 @@ fn not_json() -> Problem {
         .header("accept", "application/json")
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// The JSON of a body that was read already, as [`Exchange::json`] reads it: 400 `bad_request` when it does not fit `T`.
+pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Keeping track of the path doubles the cost: it is done for those that do not fit.
-    serde_json::from_slice(bytes).or_else(|_| parse_tracked(bytes))
+    parse(bytes).or_else(|_| parse_tracked(bytes))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = T::deserialize(Objects(&mut deserializer))?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 fn parse_tracked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects(&mut deserializer)).map_err(|error| {
         let path = error.path().clone();
         explain(&path, error.inner())
     })?;

@@ -4,13 +4,13 @@ use http::{
     HeaderName, HeaderValue,
     header::{HOST, ORIGIN},
 };
+use hyper::Request;
 
 use super::is_listed;
-use crate::Request;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-pub(super) fn is_cross_site(request: &Request, allowed_origins: &[String]) -> bool {
+pub(super) fn is_cross_site<B>(request: &Request<B>, allowed_origins: &[String]) -> bool {
     let mut origins = request.headers().get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         // A same-origin GET has no Origin, but says so in Sec-Fetch-Site. `same-site` is another origin.
@@ -24,7 +24,7 @@ pub(super) fn is_cross_site(request: &Request, allowed_origins: &[String]) -> bo
 }
 
 /// Whether `origin` is the host the request was sent to. The scheme is not compared: a proxy may have taken TLS off.
-fn is_own(origin: &HeaderValue, request: &Request) -> bool {
+fn is_own<B>(origin: &HeaderValue, request: &Request<B>) -> bool {
     let own = request_authority(request).and_then(Authority::parse);
     let Some((scheme, authority)) =
         origin.to_str().ok().and_then(|origin| origin.split_once("://"))
@@ -46,7 +46,7 @@ fn is_own(origin: &HeaderValue, request: &Request) -> bool {
 }
 
 /// The authority a request was sent to: of an absolute request target, else of its only `Host` header.
-pub(crate) fn request_authority(request: &Request) -> Option<&str> {
+pub(crate) fn request_authority<B>(request: &Request<B>) -> Option<&str> {
     if let Some(authority) = request.uri().authority() {
         return Some(authority.as_str());
     }

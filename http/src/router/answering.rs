@@ -13,11 +13,14 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, StatusCode, header::CONNECTION};
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::{cors::Permission, table::Endpoint, tell};
-use crate::{Exchange, Problem, Response};
+use crate::{
+    Exchange, Problem, Response,
+    exchange::{Leftover, close},
+};
 
 /// Resolves to the answer, as hyper wants it: a result that is never an error. Polled again after that, it never ends.
 pub(crate) struct Answering {
@@ -28,22 +31,41 @@ pub(crate) struct Answering {
 
 enum State {
     Handled(Handled),
-    /// Boxed because it is the rare case, and an answer is larger than all of the other.
+    /// Boxed because these are the rare cases, and an answer is larger than all of the other.
+    Draining(Box<Draining>),
     Done(Option<Box<Response>>),
 }
 
+/// Whose answer it is, and what is done with it.
+pub(super) struct Call {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) arrived_at: Instant,
+    pub(super) permission: Permission,
+}
+
 struct Handled {
-    endpoint: Arc<Endpoint>,
+    call: Call,
     handling: BoxFuture<'static, Result<Response, Problem>>,
-    arrived_at: Instant,
-    permission: Permission,
+    left: Option<Leftover>,
+}
+
+/// An answer that waits until what its handler left of the request's content has been read.
+struct Draining {
+    response: Response,
+    drained: BoxFuture<'static, bool>,
 }
 
 type Panic = Box<dyn Any + Send>;
 
 impl Answering {
-    pub(super) fn done(response: Response) -> Self {
-        Self { state: State::Done(Some(Box::new(response))), closing: false }
+    /// An answer that is there already, given once what is left of the request's content has been read.
+    pub(super) fn after(mut response: Response, left: Option<Leftover>) -> Self {
+        let drained = left.and_then(|left| left.drain(&mut response));
+        let state = match drained {
+            Some(drained) => State::Draining(Box::new(Draining { response, drained })),
+            None => State::Done(Some(Box::new(response))),
+        };
+        Self { state, closing: false }
     }
 
     /// With `closing`, the answer asks for the end of its connection.
@@ -52,19 +74,13 @@ impl Answering {
     }
 
     /// Hands the exchange to the endpoint's handler.
-    pub(super) fn call(
-        endpoint: Arc<Endpoint>,
-        exchange: Exchange,
-        arrived_at: Instant,
-        permission: Permission,
-    ) -> Self {
+    pub(super) fn call(mut call: Call, exchange: Exchange, left: Option<Leftover>) -> Self {
         // A handler may panic before its future exists.
-        match catch_unwind(AssertUnwindSafe(|| (endpoint.handler)(exchange))) {
+        match catch_unwind(AssertUnwindSafe(|| (call.endpoint.handler)(exchange))) {
             Ok(handling) => {
-                let handled = Handled { endpoint, handling, arrived_at, permission };
-                Self { state: State::Handled(handled), closing: false }
+                Self { state: State::Handled(Handled { call, handling, left }), closing: false }
             }
-            Err(panic) => Self::done(finish(&endpoint, arrived_at, permission, Err(panic))),
+            Err(panic) => Self::after(call.finish(Err(panic)), left),
         }
     }
 }
@@ -73,51 +89,68 @@ impl Future for Answering {
     type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let closing = self.closing;
-        let mut response = match &mut self.state {
-            State::Done(response) => match response.take() {
-                Some(response) => *response,
-                None => return Poll::Pending,
-            },
-            State::Handled(handled) => {
-                let polled = catch_unwind(AssertUnwindSafe(|| handled.handling.as_mut().poll(cx)));
-                let outcome = match polled {
-                    Ok(polled) => Ok(ready!(polled)),
-                    Err(panic) => Err(panic),
-                };
-                let permission = std::mem::take(&mut handled.permission);
-                let response = finish(&handled.endpoint, handled.arrived_at, permission, outcome);
-                self.state = State::Done(None);
-                response
+        let mut response = loop {
+            match &mut self.state {
+                State::Handled(handled) => {
+                    let (mut response, left) = ready!(handled.poll(cx));
+                    match left.and_then(|left| left.drain(&mut response)) {
+                        None => break response,
+                        Some(drained) => {
+                            self.state = State::Draining(Box::new(Draining { response, drained }));
+                        }
+                    }
+                }
+                State::Draining(draining) => {
+                    let drained = ready!(draining.drained.as_mut().poll(cx));
+                    let mut response = std::mem::take(&mut draining.response);
+                    if !drained {
+                        close(&mut response);
+                    }
+                    break response;
+                }
+                State::Done(response) => match response.take() {
+                    Some(response) => break *response,
+                    None => return Poll::Pending,
+                },
             }
         };
+        self.state = State::Done(None);
         // An upgraded connection is no longer ours to count.
-        if closing && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if self.closing && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            close(&mut response);
         }
         Poll::Ready(Ok(response))
     }
 }
 
-fn finish(
-    endpoint: &Endpoint,
-    arrived_at: Instant,
-    permission: Permission,
-    outcome: Result<Result<Response, Problem>, Panic>,
-) -> Response {
-    let mut response = match outcome {
-        Ok(Ok(response)) => response,
-        Ok(Err(problem)) => tell(endpoint.route, problem),
-        Err(panic) => {
-            let mut problem = Problem::internal();
-            let (instance, panic) = (problem.instance(), message(&*panic));
-            tracing::error!(instance, route = endpoint.route, panic, "a handler panicked");
-            problem.into()
-        }
-    };
-    endpoint.metrics.count(response.status(), arrived_at.elapsed());
-    permission.mark(&mut response);
-    response
+impl Handled {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Response, Option<Leftover>)> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.handling.as_mut().poll(cx)));
+        let outcome = match polled {
+            Ok(polled) => Ok(ready!(polled)),
+            Err(panic) => Err(panic),
+        };
+        Poll::Ready((self.call.finish(outcome), self.left.take()))
+    }
+}
+
+impl Call {
+    fn finish(&mut self, outcome: Result<Result<Response, Problem>, Panic>) -> Response {
+        let endpoint = &self.endpoint;
+        let mut response = match outcome {
+            Ok(Ok(response)) => response,
+            Ok(Err(problem)) => tell(endpoint.route, problem),
+            Err(panic) => {
+                let mut problem = Problem::internal();
+                let (instance, panic) = (problem.instance(), message(&*panic));
+                tracing::error!(instance, route = endpoint.route, panic, "a handler panicked");
+                problem.into()
+            }
+        };
+        endpoint.metrics.count(response.status(), self.arrived_at.elapsed());
+        std::mem::take(&mut self.permission).mark(&mut response);
+        response
+    }
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

@@ -31,6 +31,14 @@ async fn length(mut exchange: Exchange) -> Answered {
     Ok(reply(StatusCode::OK, &bytes.len()))
 }
 
+async fn deaf(_: Exchange) -> Answered {
+    Ok(reply(StatusCode::OK, &"done"))
+}
+
+async fn broken(_: Exchange) -> Answered {
+    panic!("before the body was read")
+}
+
 async fn limited(_: Exchange) -> Answered {
     Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Slow down.")
         .retry_after(Duration::from_secs(1)))
@@ -42,6 +50,8 @@ fn routes() -> Routes {
         .post("/perhaps", perhaps)
         .post("/length", length)
         .post("/limited", limited)
+        .post("/deaf", deaf)
+        .post("/broken", broken)
 }
 
 fn post(path: &str, headers: &str, body: &str) -> String {
@@ -154,6 +164,56 @@ async fn an_answer_given_before_the_body_was_read_arrives() {
             .problem(429, "too_many_requests");
         let mut wire = house.wire().await;
         wire.ask(&post("/no-such-path", "", &"x".repeat(800_000))).await.problem(404, "not_found");
+    }
+}
+
+/// Whoever answers, and whether the body comes with the headers or behind them.
+#[tokio::test]
+async fn a_body_that_nobody_read_is_dropped_and_the_connection_lives() {
+    let house = House::open(routes()).await;
+    let mut wire = house.wire().await;
+    for (path, status) in
+        [("/deaf", 200), ("/limited", 429), ("/broken", 500), ("/no-such-path", 404)]
+    {
+        for size in [2, 100_000, 1024 * 1024] {
+            let whole = post(path, "", &"x".repeat(size));
+            let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+            wire.write(format!("{head}\r\n\r\n").as_bytes()).await;
+            tokio::task::yield_now().await;
+            wire.write(body.as_bytes()).await;
+            let answer = wire.answer().await;
+            assert_eq!(
+                (answer.status, answer.header("connection")),
+                (status, None),
+                "{path} {size}"
+            );
+            assert_eq!(wire.ask(&whole).await.status, status);
+            let chunked = "POST /deaf HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked";
+            let answer = wire.ask(&format!("{chunked}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n")).await;
+            assert_eq!(answer.status, 200);
+        }
+    }
+    assert_eq!(wire.ask(&post("/length", "", "four")).await.json(), 4);
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_read_and_nobody_will_ends_the_connection_in_words() {
+    let mut short = config();
+    short.body_timeout = Duration::from_millis(200);
+    let house = House::with(routes(), RouterSettings::default(), short).await;
+    for (headers, why) in [
+        ("content-length: 99999999", "too large to be dropped"),
+        ("content-length: 2", "never sent"),
+        ("content-length: 2\r\nexpect: 100-continue", "waits to be asked"),
+    ] {
+        for path in ["/deaf", "/limited", "/no-such-path"] {
+            let mut wire = house.wire().await;
+            let answer = wire
+                .ask(&format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n"))
+                .await;
+            assert_eq!(answer.header("connection"), Some("close"), "{path} {why}");
+            wire.closed().await;
+        }
     }
 }
 

@@ -288,6 +288,9 @@ async fn a_callback_counts_once_and_only_if_it_is_authentic_and_right() {
     lost["payment"] = json!(scene.house.new_payment().to_string());
     scene.call_back(&lost).await.assert_problem(404, "no_such_payment");
     scene.call_back(&json!({"payment": payment})).await.assert_problem(400, "bad_request");
+    let names = ["payment", "order", "version", "status", "amount_fen", "currency", "occurred_at"];
+    let in_order: Vec<_> = names.iter().map(|name| good[name].clone()).collect();
+    scene.call_back(&json!(in_order)).await.assert_problem(400, "bad_request");
     let elsewhere = scene.shop.send(Method::POST, "/v1/payments/another/callback", &[], "{}").await;
     elsewhere.assert_problem(404, "no_such_provider");
     assert_eq!(scene.show().await["state"], "awaiting_payment", "none of it counted");
