@@ -4,12 +4,13 @@ use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sluice_backends::{
-    embedded::{Embedded, EmbeddedSettings},
+    embedded::{Embedded, EmbeddedSettings, OpenError},
     postgres::{self, Postgres, PostgresOptions},
     rabbitmq::{self, Rabbitmq, RabbitmqOptions},
     redis::{self, Redis, RedisOptions, Topology},
 };
 use sluice_core::{clock::Clock, ports::Ports};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     config::{BackendKind, Config, ConfigError, RedisTopology},
@@ -18,6 +19,10 @@ use crate::{
 
 /// How long the stores' farewells may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long to wait for a process that has just died to let go of the data: its last threads outlive it for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two tries at that.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open backend.
 #[derive(Debug)]
@@ -37,8 +42,9 @@ pub(crate) struct Distributed {
 impl Backend {
     /// Opens what the configuration names; a store that cannot be opened ends the process with exit code 69.
     pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        sluice_backends::metrics::describe();
         match config.backend.kind {
-            BackendKind::Embedded => embedded(config, clock).map(Self::Embedded),
+            BackendKind::Embedded => embedded(config, clock).await.map(Self::Embedded),
             BackendKind::Distributed => {
                 Ok(Self::Distributed(Box::new(distributed(config, clock).await?)))
             }
@@ -81,15 +87,22 @@ impl Backend {
     }
 }
 
-fn embedded(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Embedded> {
+async fn embedded(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Embedded> {
     let folder = &config.embedded.data_dir;
     fs::create_dir_all(folder)
         .with_context(|| format!("embedded.data_dir: cannot make the folder {}", folder.display()))
         .map_err(Unreachable)?;
     let file = folder.join("sluice.sqlite");
-    let opened = Embedded::open(&file, clock, EmbeddedSettings::default());
-    Ok(opened
-        .map_err(|error| Unreachable(anyhow::Error::new(error).context("the embedded store")))?)
+    let deadline = Instant::now() + start_timeout(config).min(LOCK_PATIENCE);
+    loop {
+        match Embedded::open(&file, Arc::clone(&clock), EmbeddedSettings::default()) {
+            Err(OpenError::InUse { .. }) if Instant::now() < deadline => sleep(LOCK_PAUSE).await,
+            opened => {
+                let named = |error| anyhow::Error::new(error).context("the embedded store");
+                return Ok(opened.map_err(|error| Unreachable(named(error)))?);
+            }
+        }
+    }
 }
 
 /// All three at once, so that the slowest decides how long it takes.
@@ -169,4 +182,46 @@ fn ledger_refused(error: postgres::OpenError) -> anyhow::Error {
 fn unusable(key: &str, complaint: &str) -> anyhow::Error {
     ConfigError { place: "configuration".into(), key: key.into(), complaint: complaint.into() }
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_backends::clock::SystemClock;
+
+    use super::*;
+    use crate::config;
+
+    fn configured(folder: &std::path::Path, start_timeout_ms: u64) -> Config {
+        let variables = [
+            ("SLUICE_EMBEDDED__DATA_DIR".to_owned(), folder.display().to_string()),
+            ("SLUICE_PROCESS__START_TIMEOUT_MS".to_owned(), start_timeout_ms.to_string()),
+        ];
+        config::load(None, variables.into_iter()).unwrap()
+    }
+
+    /// A process that was killed may hold the lock for a moment longer.
+    #[tokio::test]
+    async fn data_that_are_let_go_of_in_time_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = configured(folder.path(), 30_000);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let first = Backend::open(&config, Arc::clone(&clock)).await.unwrap();
+        let second = Backend::open(&config, clock);
+        tokio::pin!(second);
+        // It has found the data in use, and waits.
+        assert!(futures_util::poll!(&mut second).is_pending());
+        first.close().await;
+        second.await.unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn data_that_stay_in_use_are_unreachable_at_the_end_of_the_time_to_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = configured(folder.path(), 100);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let first = Backend::open(&config, Arc::clone(&clock)).await.unwrap();
+        let error = Backend::open(&config, clock).await.unwrap_err();
+        assert!(error.is::<Unreachable>() && error.to_string().contains("in use"), "{error}");
+        first.close().await;
+    }
 }

@@ -16,6 +16,7 @@ use crate::{
     cli::{self, ConfigOption, CreateSale, SaleCommand, SaleOptions},
     config,
     exit::Usage,
+    swarm::client::Target,
 };
 
 mod table;
@@ -166,11 +167,16 @@ impl Api {
                 if config.admin.tls_cert.as_os_str().is_empty() { "http" } else { "https" };
             format!("{scheme}://{}", config.admin.listen)
         });
+        let base = base.trim_end_matches('/').to_owned();
+        Target::parse(&base).map_err(|error| Usage(format!("--admin {base}: {error}")))?;
         let file = options.token_file.clone();
         let token = match (file, cli::token_in_environment()) {
-            (Some(file), _) => {
-                fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?
-            }
+            (Some(file), _) => fs::read_to_string(&file).map_err(|error| {
+                Usage(format!(
+                    "--token-file {}: cannot be read ({error}); name the file that holds an admin token",
+                    file.display()
+                ))
+            })?,
             (None, Some(token)) => token,
             (None, None) => {
                 let file = config::admin_token_file(&config.embedded.data_dir);
@@ -179,7 +185,7 @@ impl Api {
                 })?
             }
         };
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), token: token.trim().to_owned() })
+        Ok(Self { base, token: token.trim().to_owned() })
     }
 
     async fn send(&self, call: Call) -> anyhow::Result<Value> {

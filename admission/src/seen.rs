@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
 
-/// How long a renewed place waits at most before it is noted.
+/// How long a renewed place waits at most before it is noted; less where a sale bears little silence.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// Most entries in one call to the line.
 const CALL_ENTRIES_MAX: usize = 1_000;
@@ -81,7 +81,7 @@ impl Seen {
             let over = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => true,
-                () = sleep(FLUSH_EVERY) => false,
+                () = sleep(flush_every(directory)) => false,
                 // What the line did not take must not make this a busy loop.
                 () = self.half_full.notified(), if kept == 0 => false,
             };
@@ -131,6 +131,13 @@ impl Seen {
     }
 }
 
+/// A quarter of the shortest silence that any sale allows, if that is sooner.
+fn flush_every(directory: &Directory) -> Duration {
+    let sales = directory.sales();
+    let allowed = sales.iter().filter_map(|view| view.sale().policy.silence_allowed());
+    allowed.map(|silence| silence / 4).fold(FLUSH_EVERY, Duration::min)
+}
+
 impl Waiting {
     /// What comes back from a flush may exceed the cap by what arrived meanwhile; until it is gone, nothing new is taken.
     fn add(&mut self, sale: &SaleId, entries: impl IntoIterator<Item = EntryId>) {
@@ -145,9 +152,26 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use sluice_core::{clock::UnixMillis, random::Random};
+    use std::sync::Arc;
+
+    use sluice_core::{clock::UnixMillis, random::Random, sale::NewSale};
 
     use super::*;
+
+    #[test]
+    fn the_least_patient_sale_sets_the_pace() {
+        let directory = Directory::default();
+        assert_eq!(flush_every(&directory), FLUSH_EVERY);
+        for (id, seconds, expected_ms) in [("a", 0, 1_000), ("b", 900, 1_000), ("c", 2, 500)] {
+            let json = format!(
+                r#"{{"id":"{id}","policy":{{"expire_silent_after_seconds":{seconds}}},
+                    "skus":[{{"sku":"a","stock":1,"amount_fen":1,"currency":"CNY"}}]}}"#
+            );
+            let sale = serde_json::from_str::<NewSale>(&json).unwrap().build(UnixMillis(1));
+            directory.learn_sale(Arc::new(sale.unwrap()));
+            assert_eq!(flush_every(&directory), Duration::from_millis(expected_ms), "{id}");
+        }
+    }
 
     #[test]
     fn a_full_buffer_refuses_and_a_known_place_is_not_buffered_twice() {

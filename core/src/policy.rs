@@ -220,9 +220,15 @@ impl Policy {
         );
         take!(outcome_timeout_seconds);
         if let Some(limits) = patch.limits {
-            next.limits.per_buyer = limits.per_buyer.or(next.limits.per_buyer);
-            next.limits.per_device = limits.per_device.or(next.limits.per_device);
-            next.limits.per_ip = limits.per_ip.or(next.limits.per_ip);
+            for (name, patch, standing) in [
+                ("per_buyer", limits.per_buyer, &mut next.limits.per_buyer),
+                ("per_device", limits.per_device, &mut next.limits.per_device),
+                ("per_ip", limits.per_ip, &mut next.limits.per_ip),
+            ] {
+                if let Some(patch) = patch {
+                    *standing = Some(patch.laid_over(*standing, name)?);
+                }
+            }
         }
         next.check()?;
         Ok(next)
@@ -235,6 +241,45 @@ fn whole(field: &str, x: u64, min: u64, max: u64) -> Result<(), OutOfRange> {
     } else {
         Err(OutOfRange::new(field, format!("must be {min} to {max}")))
     }
+}
+
+/// A partial rate limit: what is absent stays as it is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimitPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+}
+
+impl RateLimitPatch {
+    /// The limit `name` with this laid over it. Fails where half a limit is given and none stands: the configuration's own
+    /// may differ from process to process, so the other half cannot come from there.
+    fn laid_over(self, standing: Option<RateLimit>, name: &str) -> Result<RateLimit, OutOfRange> {
+        let missing = |field: &str| {
+            let rule = "must be given too: this sale has no such limit of its own yet";
+            OutOfRange::new(format!("limits.{name}.{field}"), rule)
+        };
+        let per_second = self.per_second.or(standing.map(|limit| limit.per_second));
+        let burst = self.burst.or(standing.map(|limit| limit.burst));
+        Ok(RateLimit {
+            per_second: per_second.ok_or_else(|| missing("per_second"))?,
+            burst: burst.ok_or_else(|| missing("burst"))?,
+        })
+    }
+}
+
+/// Partial limits: what is absent stays as it is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_buyer: Option<RateLimitPatch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_device: Option<RateLimitPatch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_ip: Option<RateLimitPatch>,
 }
 
 /// A partial policy: the body of `PATCH …/policy`. A field that is absent stays as it is.
@@ -268,7 +313,7 @@ pub struct PolicyPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome_timeout_seconds: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limits: Option<Limits>,
+    pub limits: Option<LimitsPatch>,
 }
 
 #[cfg(test)]
@@ -287,6 +332,18 @@ mod tests {
         assert!((next.fraction - 0.1).abs() < f64::EPSILON);
         assert_eq!(next.limits.per_ip, Some(RateLimit { per_second: 5, burst: 6 }));
         assert_eq!(next.line_cap, 50_000);
+    }
+
+    #[test]
+    fn half_a_limit_is_laid_over_the_one_that_stands() {
+        let whole = r#"{"limits":{"per_ip":{"per_second":5,"burst":6}}}"#;
+        let standing = Policy::default().patched(&patch(whole)).unwrap();
+        let half = patch(r#"{"limits":{"per_ip":{"per_second":7}}}"#);
+        let next = standing.patched(&half).unwrap();
+        assert_eq!(next.limits.per_ip, Some(RateLimit { per_second: 7, burst: 6 }));
+        assert_eq!(next.limits.per_buyer, None);
+        let error = Policy::default().patched(&half).unwrap_err();
+        assert_eq!(error.field, "limits.per_ip.burst");
     }
 
     #[test]

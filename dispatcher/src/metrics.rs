@@ -15,6 +15,7 @@ const SERVING: &str = "sluice_line_serving";
 const PARKED: &str = "sluice_line_parked";
 const GAPS: &str = "sluice_line_gaps_total";
 const TWINS: &str = "sluice_line_twins_total";
+const STANDBY: &str = "sluice_standby";
 const PASSED: &str = "sluice_line_passed_total";
 const TAKEOVERS: &str = "sluice_line_takeovers_total";
 const TURNS: &str = "sluice_turns_total";
@@ -27,6 +28,7 @@ pub(crate) fn describe() {
     describe_gauge!(WAITING, "Entries that wait in line, parked ones included");
     describe_gauge!(SERVING, "The cursor: the highest number that was called, passed or parked");
     describe_gauge!(PARKED, "Entries the cursor passed because others hold their goods");
+    describe_gauge!(STANDBY, "Entries on standby: 0 while no sale of this version takes any");
     describe_counter!(GAPS, "Numbers that were waited for in vain and passed");
     describe_counter!(TWINS, "Entries that were delivered again and dropped");
     describe_counter!(PASSED, "Entries settled in passing, without a turn, by reason");
@@ -61,6 +63,7 @@ impl std::fmt::Debug for WaitHistogram {
 impl LineMetrics {
     pub(crate) fn of(sale: &sluice_core::ids::SaleId) -> Self {
         let sale = sale.to_string();
+        gauge!(STANDBY, "sale" => sale.clone()).set(0.0);
         Self {
             turns: counter!(TURNS, "sale" => sale.clone()),
             gaps: counter!(GAPS, "sale" => sale.clone()),
@@ -182,6 +185,7 @@ mod tests {
                 "gauge sluice_line_waiting",
                 "gauge sluice_line_serving",
                 "gauge sluice_line_parked",
+                "gauge sluice_standby",
                 "counter sluice_line_gaps_total",
                 "counter sluice_line_twins_total",
                 "counter sluice_line_passed_total",

@@ -44,6 +44,8 @@ pub struct RouterSettings {
     pub allowed_origins: Vec<String>,
     /// `None`: any `Host`. `Some`: a `Host` that is not listed is 421. An entry without a port allows every port.
     pub allowed_hosts: Option<Vec<String>>,
+    /// Paths that are answered whatever the `Host`: what a probe asks by an address of its own.
+    pub any_host_paths: Vec<String>,
 }
 
 /// All routes of one address.
@@ -79,7 +81,7 @@ impl Router {
             table: Table::new(routes)?,
             trusted_proxies: settings.trusted_proxies,
             cors: Cors::new(settings.allowed_origins),
-            hosts: Hosts::new(settings.allowed_hosts),
+            hosts: Hosts::new(settings.allowed_hosts, settings.any_host_paths),
         })
     }
 

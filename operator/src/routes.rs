@@ -35,9 +35,10 @@ pub(crate) fn routes(desk: &Arc<Desk>) -> Routes {
         .get("/v1/audit", reads(desk, audit::list))
         .get("/v1/bans", reads(desk, bans::list))
         .post("/v1/bans", changes(desk, Admin, "ban.add", bans::add))
+        .delete("/v1/bans", changes(desk, Admin, "ban.remove", bans::remove_named))
+        .delete("/v1/bans/{id}", changes(desk, Admin, "ban.remove", bans::remove))
         .post("/v1/turns/{entry}/outcome", reports(desk, shop::outcome))
         .put("/v1/sales/{sale}/skus/{sku}/remaining", reports(desk, shop::remaining))
-        .delete("/v1/bans/{id}", changes(desk, Admin, "ban.remove", bans::remove))
 }
 
 /// A handler for whoever may read.

@@ -1,5 +1,7 @@
 //! What types cannot say: rules between keys, ranges, and the strength of secrets.
 
+use std::path::Path;
+
 use sluice_core::{clock::UnixMillis, token, webhook};
 
 use super::{BackendKind, Config, ConfigError, IdentityMode, WorkerMode, load::Places};
@@ -11,7 +13,8 @@ type Finding = Result<(), (String, String)>;
 
 /// Checks the whole; the first complaint wins.
 pub(super) fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
-    let checks = [backend, link_hosts, listeners, identity, limits, secrets, admin, urls, sales];
+    let checks =
+        [backend, link_hosts, listeners, identity, limits, secrets, admin, files, urls, sales];
     for check in checks {
         check(config).map_err(|(key, complaint)| ConfigError {
             place: places.of(&key),
@@ -250,6 +253,34 @@ fn admin(config: &Config) -> Finding {
                     format!("`{}`: give either token or token_sha256", token.name),
                 );
             }
+        }
+    }
+    Ok(())
+}
+
+/// Every file that is read at start can be read now.
+fn files(config: &Config) -> Finding {
+    let (admin, identity) = (&config.admin, &config.identity);
+    let keys = match identity.mode {
+        IdentityMode::Jwt => Path::new(&identity.jwks_file),
+        IdentityMode::Anonymous | IdentityMode::Header => Path::new(""),
+    };
+    for (key, file) in [
+        ("admin.tls_cert", admin.tls_cert.as_path()),
+        ("admin.tls_key", admin.tls_key.as_path()),
+        ("identity.jwks_file", keys),
+    ] {
+        if file.as_os_str().is_empty() {
+            continue;
+        }
+        if let Err(error) = std::fs::read(file) {
+            return complain(
+                key,
+                format!(
+                    "{} cannot be read ({error}); name a file that exists and that this user may read",
+                    file.display()
+                ),
+            );
         }
     }
     Ok(())

@@ -253,6 +253,24 @@ mod tests {
                 "host",
             ),
             ("[identity]\nmode = \"jwt\"", &[], "identity.jwt_secret", "jwks"),
+            (
+                "[identity]\nmode = \"jwt\"\njwks_file = \"/nowhere/keys\"",
+                &[],
+                "identity.jwks_file",
+                "/nowhere/keys cannot be read",
+            ),
+            (
+                "[admin]\ntls_cert = \"/nowhere/cert\"\ntls_key = \"/nowhere/key\"",
+                &[],
+                "admin.tls_cert",
+                "/nowhere/cert cannot be read",
+            ),
+            (
+                "[admin]\ntls_cert = \"/dev/null\"\ntls_key = \"/nowhere/key\"",
+                &[],
+                "admin.tls_key",
+                "/nowhere/key cannot be read",
+            ),
             ("[admin]\nlisten = \"0.0.0.0:8081\"", &[], "admin.listen", "insecure"),
             (
                 &format!(

@@ -88,7 +88,7 @@ fn worker_role(
 ) -> anyhow::Result<(Worker, Arc<Simulated>)> {
     let ports = &shared.ports;
     let simulated = Arc::new(Simulated::new(
-        settings::simulated(config, listeners.worker_address()?),
+        settings::simulated(listeners.worker_address()?, &shared.urls),
         SimulatedPorts {
             ledger: Arc::clone(&ports.ledger),
             clock: Arc::clone(&shared.clock),

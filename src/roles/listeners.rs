@@ -129,6 +129,7 @@ impl Listeners {
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
             allowed_hosts: Some(admin_hosts(config, self.admin.local_addr())),
+            any_host_paths: ["/live", "/ready", "/metrics"].map(str::to_owned).to_vec(),
         };
         let operator = roles.operator.iter().map(|operator| operator.routes());
         let routes = operator.chain([health(), admin::metrics(metrics)]).collect();
@@ -143,16 +144,17 @@ fn public_settings(config: &Config) -> RouterSettings {
         trusted_proxies: config.admission.trusted_proxies.clone(),
         allowed_origins: settings::origins(config),
         allowed_hosts: None,
+        any_host_paths: Vec::new(),
     }
 }
 
-/// Names the admin address answers to: a page of another name that resolves here gets nothing.
+/// Names the admin address answers to: a page of another name that resolves here gets nothing. No page can take a name of
+/// this machine's own, so those count whatever the port: a tunnel or a published port has another.
 fn admin_hosts(config: &Config, bound: SocketAddr) -> Vec<String> {
-    let port = bound.port();
-    let mut hosts = vec![bound.to_string(), format!("localhost:{port}")];
+    let mut hosts = vec![bound.to_string(), "localhost".to_owned()];
     if bound.ip().is_loopback() || bound.ip().is_unspecified() {
-        hosts.push(format!("127.0.0.1:{port}"));
-        hosts.push(format!("[::1]:{port}"));
+        hosts.push("127.0.0.1".to_owned());
+        hosts.push("::1".to_owned());
     }
     hosts.extend(config.admin.hosts.iter().cloned());
     hosts

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use sluice_admission::{self as admission, DefaultLimits, IdentityConfig, JwtConfig, JwtKeys};
-use sluice_core::{event::SettledBy, random::Random};
+use sluice_core::{event::SettledBy, random::Random, view::object::PublicUrls};
 use sluice_http::{ServerConfig, TlsFiles};
 use sluice_operator::{self as operator, AdminSecret, AdminToken, Role, Shop};
 use sluice_ws_push as push;
@@ -99,17 +99,14 @@ pub(super) fn worker(config: &Config) -> sluice_worker::Config {
     sluice_worker::Config { settled_by: settled_by(config), ..sluice_worker::Config::default() }
 }
 
-/// The provider calls back over the loopback network, on the worker's own address.
-pub(super) fn simulated(config: &Config, worker: SocketAddr) -> sluice_worker::SimulatedSettings {
+/// The provider calls back over the loopback network, on the worker's own address; its pages are where orders are.
+pub(super) fn simulated(worker: SocketAddr, urls: &PublicUrls) -> sluice_worker::SimulatedSettings {
     let host = if worker.ip().is_unspecified() {
         SocketAddr::new([127, 0, 0, 1].into(), worker.port())
     } else {
         worker
     };
-    sluice_worker::SimulatedSettings::new(
-        format!("http://{host}"),
-        config.worker.public_url.clone(),
-    )
+    sluice_worker::SimulatedSettings::new(format!("http://{host}"), urls.worker.clone())
 }
 
 pub(super) fn push(config: &Config, files: u64) -> push::Config {
@@ -218,6 +215,14 @@ mod tests {
         assert_eq!(origins(&config), expected);
         assert_eq!(admission(&config).allowed_origins, expected);
         assert_eq!(push(&config, 1_024).allowed_origins, expected);
+    }
+
+    #[test]
+    fn pages_for_paying_are_where_orders_are() {
+        let urls = PublicUrls { worker: "https://pay.example".into(), ..PublicUrls::default() };
+        let settings = simulated(([0, 0, 0, 0], 8_090).into(), &urls);
+        assert_eq!(settings.public_url, "https://pay.example");
+        assert_eq!(settings.callback_base_url, "http://127.0.0.1:8090");
     }
 
     #[test]

@@ -300,7 +300,8 @@ impl Client {
         if let Some(ip) = source.bind {
             socket.bind(SocketAddr::new(ip, 0))?;
         }
-        let stream = socket.connect(*address).await?;
+        let reached = socket.connect(*address).await;
+        let stream = reached.with_context(|| format!("connecting to {}", target.authority()))?;
         if !target.tls {
             return Ok(Box::new(stream));
         }

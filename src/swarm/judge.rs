@@ -18,6 +18,8 @@ use super::{
 pub(crate) struct Verdict {
     pub(crate) promise: &'static str,
     pub(crate) held: bool,
+    /// Whether there was enough to see: one that was not judged has neither held nor broken.
+    pub(crate) judged: bool,
     /// What was checked, in words and numbers.
     pub(crate) checked: String,
     /// Up to a few of the contradictions.
@@ -57,7 +59,7 @@ fn verdict(
     broken.extend(told);
     let held = broken.is_empty();
     broken.truncate(BROKEN_SHOWN);
-    Verdict { promise, held, checked, broken }
+    Verdict { promise, held, judged: true, checked, broken }
 }
 
 fn reserved(seen: &Seen) -> impl Iterator<Item = &Record> {
@@ -219,6 +221,11 @@ fn on_rate(plan: &Plan, seen: &Seen) -> Verdict {
         0 => String::new(),
         n => format!(", but for {n} leaps of the numbers to a new block"),
     };
+    if checked == 0 {
+        let why = "the line moved for less than five seconds".to_owned();
+        let verdict = verdict("on-rate", seen, why, broken);
+        return Verdict { judged: !verdict.held, ..verdict };
+    }
     verdict("on-rate", seen, format!("{checked} windows of about five seconds{note}"), broken)
 }
 
@@ -298,4 +305,62 @@ pub(crate) async fn try_forgeries(crowd: &Crowd, records: &[Record]) -> (u32, u3
         }
     }
     (tried, accepted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sluice_core::clock::UnixMillis;
+
+    use super::*;
+
+    fn sample(n: u64, serving: u64) -> Sample {
+        Sample {
+            at: UnixMillis(0).plus(Duration::from_millis(250 * n)),
+            state: "open".into(),
+            serving,
+            waiting: 10,
+            remaining: 10,
+            rate_per_second: 4.0,
+            skus: Vec::new(),
+        }
+    }
+
+    /// On the rate of four per second, `per_look` were called at each of `looks` looks.
+    fn verdict_of(looks: u64, per_look: u64) -> Verdict {
+        let plan = Plan {
+            targets: Vec::new(),
+            sale: "drop".into(),
+            shoppers: 1_000,
+            arrive_over: Duration::from_secs(1),
+            push: 0.0,
+            pay: 1.0,
+            sku: None,
+            quantity: 1,
+            seed: 1,
+            patience: Duration::from_secs(1),
+        };
+        let seen = Seen {
+            records: Vec::new(),
+            samples: (0..looks).map(|n| sample(n, n * per_look)).collect(),
+            before: sample(0, 0),
+            sku: "a".into(),
+            took: Duration::from_secs(1),
+            called_off: false,
+            forgeries: 0,
+            forgeries_accepted: 0,
+        };
+        on_rate(&plan, &seen)
+    }
+
+    #[test]
+    fn a_rate_is_judged_only_where_there_is_enough_to_see() {
+        for (looks, per_look, judged, held) in
+            [(19, 9, false, true), (20, 1, true, true), (20, 9, true, false)]
+        {
+            let verdict = verdict_of(looks, per_look);
+            assert_eq!((verdict.judged, verdict.held), (judged, held), "{looks} {per_look}");
+        }
+    }
 }

@@ -55,6 +55,7 @@ struct Moment {
 struct Promise {
     name: &'static str,
     held: bool,
+    judged: bool,
     checked: String,
     broken: Vec<String>,
 }
@@ -100,6 +101,7 @@ impl Report {
                 .map(|verdict| Promise {
                     name: verdict.promise,
                     held: verdict.held,
+                    judged: verdict.judged,
                     checked: verdict.checked.clone(),
                     broken: verdict.broken.clone(),
                 })
@@ -144,8 +146,12 @@ impl Report {
         }
         writeln!(out, "\nThe promises, judged from what the shoppers saw")?;
         for promise in &self.promises {
-            let word = if promise.held { "held  " } else { "BROKEN" };
-            writeln!(out, "  {word}  {:<19} {}", promise.name, promise.checked)?;
+            let word = match (promise.judged, promise.held) {
+                (false, _) => "not judged",
+                (true, true) => "held",
+                (true, false) => "BROKEN",
+            };
+            writeln!(out, "  {word:<10}  {:<19} {}", promise.name, promise.checked)?;
             for what in &promise.broken {
                 writeln!(out, "          {what}")?;
             }

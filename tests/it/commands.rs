@@ -37,6 +37,14 @@ fn mistakes_exit_64_before_a_port_is_bound() {
     ] {
         assert_eq!(sluice(arguments).status.code(), Some(64), "{arguments:?}");
     }
+    for (arguments, word) in [
+        (&["sale", "list", "--admin", "nonsense"][..], "--admin nonsense"),
+        (&["sale", "list", "--token-file", "/nowhere/token"], "/nowhere/token"),
+    ] {
+        let output = sluice(arguments);
+        assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+        assert!(said(&output).contains(word), "{}", said(&output));
+    }
     let output = sluice(&["config", "show"]);
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("[admission]"));
@@ -71,6 +79,25 @@ async fn a_second_process_on_the_same_data_exits_69() {
             .await
             .unwrap();
     assert_eq!(output.status.code(), Some(69), "{}", said(&output));
+}
+
+#[test]
+fn a_crowd_that_reaches_nobody_says_whom_it_wanted_to_reach() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let target = format!("http://{free}");
+    let output = sluice(&[
+        "swarm",
+        "--target",
+        &target,
+        "--sale",
+        "x",
+        "--shoppers",
+        "1",
+        "--arrive-over",
+        "1s",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains(&free.to_string()), "{}", said(&output));
 }
 
 #[tokio::test]

@@ -232,3 +232,42 @@ impl House {
         self.terminate()
     }
 }
+
+/// Before the first buyer: an alarm on a series that is not there yet would never ring.
+#[tokio::test]
+async fn metrics_are_there_from_the_start_and_say_what_they_are() {
+    let house = House::start("").await;
+    house.sale("drop", 10, json!({ "multiplier": 0 })).await;
+    let wanted = [
+        "sluice_standby{sale=\"drop\"} 0",
+        "sluice_push_connections{sale=\"drop\"} 0",
+        "sluice_dead_letters{queue=\"turns\"} 0",
+        "# HELP sluice_payment_callbacks_total",
+        "# HELP sluice_standby",
+        "# HELP sluice_dead_letters",
+        "# HELP sluice_backend_up",
+        "# HELP sluice_backend_seconds",
+    ];
+    let client = sluice_http::client::Client::new(LONG);
+    let began = Instant::now();
+    loop {
+        // By a name the admin address was not told of, as a probe in a cluster asks.
+        let request = http::Request::get(format!("http://{}/metrics", house.admin))
+            .header("host", "10.0.0.7:8081")
+            .body(bytes::Bytes::new())
+            .unwrap();
+        let answer = client.send(request, 1 << 20).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let shown = String::from_utf8(answer.body().to_vec()).unwrap();
+        let missing: Vec<_> = wanted.iter().filter(|line| !shown.contains(**line)).collect();
+        if missing.is_empty() {
+            break;
+        }
+        assert!(began.elapsed() < LONG, "{missing:?} is not in\n{shown}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let elsewhere = format!("localhost:{}", house.admin.port().wrapping_add(1));
+    let sales = format!("http://{}/v1/sales", house.admin);
+    let tunnelled = house.ask("GET", &sales, &[("host", &elsewhere)], None).await;
+    assert_eq!(tunnelled.status, 401, "ours by name, whatever the port");
+}

@@ -1,6 +1,8 @@
 //! The worker's metrics. No label ever carries a buyer, an entry or an order.
 
-use metrics::{counter, gauge, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use sluice_core::{ids::SaleId, order::OrderState};
 
 /// Orders that entered a state.
@@ -14,6 +16,21 @@ pub(crate) const DEAD: &str = "sluice_dead_letters";
 
 /// Turns released once more because the shop's order backend said nothing about them.
 pub(crate) const RELEASED_AGAIN: &str = "sluice_turns_released_again_total";
+
+/// Help texts, and what is shown before anything happened. Call it once a recorder is installed.
+pub(crate) fn describe() {
+    describe_counter!(ORDERS, Unit::Count, "Orders that entered a state, by sale and state.");
+    describe_counter!(CALLBACKS, Unit::Count, "Payment callbacks, by what became of them.");
+    describe_histogram!(BATCH, Unit::Count, "Turns settled in one transaction of the ledger.");
+    describe_gauge!(DEAD, Unit::Count, "Messages set aside for an operator, by queue.");
+    describe_counter!(
+        RELEASED_AGAIN,
+        Unit::Count,
+        "Turns released once more because the shop's order backend said nothing about them."
+    );
+    dead_turns(0);
+    counter!(CALLBACKS, "result" => "applied").increment(0);
+}
 
 pub(crate) fn orders_entered(sale: &SaleId, state: OrderState, count: u64) {
     if count > 0 {

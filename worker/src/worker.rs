@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, Fulfilment,
     aftermath::{self, Aftermath},
-    callback, orders, relay,
+    callback, metrics, orders, relay,
     shared::Shared,
     silence, sweeper, turns,
 };
@@ -54,7 +54,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Puts a worker together. Nothing runs and nothing is asked until [`Worker::run`]; its routes may be served before.
+    /// Puts a worker together; install the metrics recorder first. Nothing runs and nothing is asked until [`Worker::run`]; its routes may be served before.
     #[must_use]
     pub fn build(
         config: Config,
@@ -62,6 +62,7 @@ impl Worker {
         provider: Arc<dyn PaymentProvider>,
         fulfilment: Arc<dyn Fulfilment>,
     ) -> Self {
+        metrics::describe();
         let (steps_sender, steps) = mpsc::channel(config.aftermath_max.max(1));
         let (orders_sender, orders) = mpsc::channel(ORDERS_MAX);
         let shared = Arc::new(Shared {

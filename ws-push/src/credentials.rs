@@ -7,6 +7,7 @@ use http::header::SEC_WEBSOCKET_PROTOCOL;
 use sluice_core::{
     clock::UnixMillis,
     ids::{SaleId, Seq},
+    ports::BanList,
     token::{Claims, Keyring, Purpose, Verified},
 };
 use sluice_http::{Exchange, Problem};
@@ -27,6 +28,8 @@ pub(crate) struct Pass {
     pub(crate) proof: Proof,
     /// The highest `serving` the client has seen.
     pub(crate) seen: Option<Seq>,
+    /// The request carries a header that is banned: its place is not told where it stands.
+    pub(crate) has_banned_header: bool,
 }
 
 /// Why a connection is not opened.
@@ -41,6 +44,7 @@ pub(crate) enum Refused {
     BadTicket,
     TicketExpired,
     OtherSale,
+    Banned,
 }
 
 impl Refused {
@@ -60,6 +64,8 @@ impl Refused {
             Self::BadTicket => Close::BadToken("the ticket is not authentic"),
             Self::TicketExpired => Close::BadToken("the ticket has expired; get another one"),
             Self::OtherSale => Close::BadToken("the token is for another sale"),
+            // Renewing it ends the place for good, and says so.
+            Self::Banned => Close::BadToken("headers like these are kept out of this sale"),
         }
     }
 }
@@ -74,6 +80,10 @@ impl From<Refused> for Problem {
                 let detail =
                     "`seen` must be a whole number: the highest `serving` the client has seen.";
                 return Self::bad_request(detail).field("seen");
+            }
+            Refused::Banned => {
+                let detail = "Headers like these are kept out of this sale.";
+                return Self::forbidden("banned", detail);
             }
             Refused::NoToken => (
                 "bad_token",
@@ -102,19 +112,20 @@ impl From<Refused> for Problem {
     }
 }
 
-/// Checks what the request brings for `sale` at `now`. The first proof found counts; a bad one is not passed over.
+/// Checks what the request brings at `now`. The first proof found counts; a bad one is not passed over.
 pub(crate) fn check(
     exchange: &Exchange,
-    sale: &SaleId,
     keyring: &Keyring,
+    bans: &BanList,
     config: &Config,
     now: UnixMillis,
 ) -> Result<Pass, Refused> {
+    let sale = SaleId::new(exchange.param("sale")).map_err(|_| Refused::BadSale)?;
     let seen = match exchange.query("seen") {
         None => None,
         Some(seen) => Some(Seq(seen.parse().map_err(|_| Refused::BadSeen)?)),
     };
-    let (claims, proof) = match find(exchange, sale, config)? {
+    let (claims, proof) = match find(exchange, &sale, config)? {
         Brought::Token(token) => {
             let verified = keyring.verify_claims(Purpose::Place, &token, now);
             let verified = verified.map_err(|_| Refused::BadToken)?;
@@ -127,10 +138,11 @@ pub(crate) fn check(
             (live(verified).ok_or(Refused::TicketExpired)?, Proof::Ticket)
         }
     };
-    if claims.sale != *sale {
+    if claims.sale != sale {
         return Err(Refused::OtherSale);
     }
-    Ok(Pass { claims, proof, seen })
+    let has_banned_header = bans.covers_header(|name| exchange.header(name));
+    Ok(Pass { claims, proof, seen, has_banned_header })
 }
 
 enum Brought<'a> {

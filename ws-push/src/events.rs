@@ -7,7 +7,7 @@ use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
-use sluice_core::ids::{SaleId, Version};
+use sluice_core::ids::Version;
 use sluice_http::{Body, Exchange, Problem, Response, empty};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     close::Close,
     config::millis,
-    credentials::{self, Refused},
+    credentials::Refused,
     frame,
     hub::TooMany,
     service::{Seat, Service, ended},
@@ -32,10 +32,9 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// `GET /v1/sales/{sale}/events`.
 pub(crate) async fn open(service: Arc<Service>, exchange: Exchange) -> Result<Response, Problem> {
     let permit = service.admit()?;
-    let sale = SaleId::new(exchange.param("sale")).map_err(|_| Refused::BadSale)?;
-    let now = service.clock.now();
-    let pass = credentials::check(&exchange, &sale, &service.keyring, &service.config, now)?;
-    let room = service.room(&sale).await?.ok_or(Refused::BadSale)?;
+    let pass = service.check(&exchange)?;
+    let room = service.room(&pass.claims.sale).await?.ok_or(Refused::BadSale)?;
+    service.bar(&pass, &room)?;
     let seat = service.seat(pass, room).map_err(|TooMany| too_many())?;
     seat.watcher.is_mute();
     let first = timeout(service.first_frame_timeout(), seat.watcher.wait_first()).await;

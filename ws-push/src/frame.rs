@@ -27,7 +27,7 @@ pub(crate) struct Standing {
     waiting: u64,
     rate_per_second: f64,
     remaining: u64,
-    state: SaleState,
+    pub(crate) state: SaleState,
     notice: Option<Notice>,
     policy_version: u64,
 }

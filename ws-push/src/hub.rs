@@ -116,6 +116,7 @@ impl Hub {
     pub(crate) fn enter(&self, asked: Asked, watcher: &Arc<Watcher>) -> Result<(), TooMany> {
         let entry = asked.claims.entry;
         let mut shard = self.shard(entry);
+        shard.sweep_at = shard.sweep_at.min(Instant::now() + self.sweep_every(&asked.room));
         let watched = shard.entries.entry(entry).or_insert_with(|| Watched::new(&asked));
         if watched.watchers.len() >= self.parts.config.connections_per_entry_max.max(1) {
             return Err(TooMany);
@@ -210,11 +211,20 @@ impl Hub {
 
     /// Something was lost on the way: every entry is looked up again, spread out.
     pub(crate) fn look_at_all(&self) {
-        let spread = self.parts.config.resync_spread_ms;
+        self.look_at(self.parts.config.resync_spread_ms, |_| true);
+    }
+
+    /// The sale has closed: its entries may have nothing left to hear. A millisecond apart, so that a crowd is spread out.
+    pub(crate) fn look_at_room(&self, room: &Arc<Room>) {
+        let spread = self.parts.config.resync_spread_ms.min(room.connections());
+        self.look_at(spread, |watched| Arc::ptr_eq(&watched.room, room));
+    }
+
+    fn look_at(&self, spread_ms: u64, concerns: impl Fn(&Watched) -> bool) {
         let now = Instant::now();
         for shard in &self.shards {
-            for watched in lock(shard).entries.values_mut() {
-                let at = now + Duration::from_millis(self.parts.random.below(spread + 1));
+            for watched in lock(shard).entries.values_mut().filter(|watched| concerns(watched)) {
+                let at = now + Duration::from_millis(self.parts.random.below(spread_ms + 1));
                 let due = &mut watched.schedule.due;
                 *due = Some(due.map_or(at, |planned| planned.min(at)));
             }

@@ -40,6 +40,11 @@ impl Frames {
     }
 }
 
+/// Shows a sale that nobody is connected to yet; one that somebody is connected to keeps its count.
+pub(crate) fn known(sale: &SaleId) {
+    connections(sale).increment(0.0);
+}
+
 /// The gauge of one sale's connections.
 pub(crate) fn connections(sale: &SaleId) -> Gauge {
     metrics::gauge!(CONNECTIONS, "sale" => sale.to_string())

@@ -130,7 +130,7 @@ impl Push {
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { service, bulletin, line, looks, presence } = self;
         let mut work = JoinSet::new();
-        work.spawn(listen(Arc::clone(&service.hub), bulletin));
+        work.spawn(listen(Arc::clone(&service), bulletin));
         work.spawn(visit(Arc::clone(&service)));
         work.spawn(looks::run(
             Arc::clone(&service.hub),
@@ -166,9 +166,9 @@ async fn drain(service: &Service) {
 }
 
 /// Hears what became of entries; subscribes again when that breaks. Never returns.
-async fn listen(hub: Arc<Hub>, bulletin: Arc<dyn Bulletin>) {
+async fn listen(service: Arc<Service>, bulletin: Arc<dyn Bulletin>) {
     loop {
-        let Err(error) = hear(&hub, &*bulletin).await;
+        let Err(error) = hear(&service, &*bulletin).await;
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "the bulletin is away; trying again"
@@ -177,10 +177,15 @@ async fn listen(hub: Arc<Hub>, bulletin: Arc<dyn Bulletin>) {
     }
 }
 
-async fn hear(hub: &Hub, bulletin: &dyn Bulletin) -> Result<std::convert::Infallible, PortError> {
+async fn hear(
+    service: &Service,
+    bulletin: &dyn Bulletin,
+) -> Result<std::convert::Infallible, PortError> {
+    let hub = &service.hub;
     let mut subscription = bulletin.subscribe().await?;
     // Whatever was said before is lost.
     hub.look_at_all();
+    service.directory.sales().iter().for_each(|view| metrics::known(&view.sale().id));
     loop {
         match subscription.next().await? {
             Heard::Missed => hub.look_at_all(),
@@ -188,9 +193,9 @@ async fn hear(hub: &Hub, bulletin: &dyn Bulletin) -> Result<std::convert::Infall
                 Notice::Entries { entries, .. } => {
                     entries.iter().for_each(|entry| hub.notice(entry));
                 }
+                Notice::Sale { sale, .. } => metrics::known(&sale.id),
                 // The directory follows these, and rooms watch it.
                 Notice::Line(_)
-                | Notice::Sale { .. }
                 | Notice::SaleDeleted { .. }
                 | Notice::StockReturned { .. }
                 | Notice::Bans => {}

@@ -15,6 +15,7 @@ use ::metrics::Gauge;
 use sluice_core::{
     clock::{Clock, UnixMillis},
     ids::EntryId,
+    sale::SaleState,
     view::{Change, SaleView},
 };
 use tokio::{
@@ -57,6 +58,11 @@ impl Room {
         }
     }
 
+    /// Connections open now.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed) as u64
+    }
+
     /// The mailbox of `line` frames for a connection of `entry`.
     pub(crate) fn listen(&self, entry: EntryId) -> watch::Receiver<LineFrame> {
         let lane = usize::from(entry.as_bytes()[15]) % LANES;
@@ -75,12 +81,13 @@ impl Room {
     }
 
     /// Tells the room how the line stands, beginning after `told`: on change at most once per interval, and at least once
-    /// per idle time. Returns when the sale is gone.
+    /// per idle time. Calls `over` when the sale has closed. Returns when the sale is gone.
     pub(crate) async fn tell(
         &self,
         told: Standing,
         config: &Config,
         clock: &dyn Clock,
+        over: impl Fn(),
     ) -> SaleGone {
         let mut changes = self.view.watch();
         let (mut told, mut told_at) = (told, Instant::now());
@@ -93,6 +100,9 @@ impl Room {
             let standing = Standing::of(&self.view.read(), now);
             if told != standing || told_at.elapsed() >= idle {
                 self.send(&standing.encode(now), config).await;
+                if standing.state == SaleState::Closed && told.state != SaleState::Closed {
+                    over();
+                }
                 (told, told_at) = (standing, Instant::now());
             }
             // Counted from the last lane, so that no lane ever hears twice within an interval.

@@ -17,14 +17,14 @@ use sluice_core::{
     token::Keyring,
     view::{Directory, SaleView, lookup::Lookup},
 };
-use sluice_http::Problem;
+use sluice_http::{Exchange, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     close::Close,
     config::{Config, millis},
-    credentials::{Pass, Refused},
+    credentials::{self, Pass, Refused},
     frame::{LineFrame, Standing},
     hub::{Asked, Hub, TooMany},
     metrics::{self, Frames},
@@ -84,6 +84,18 @@ impl Service {
         (!self.draining.load(Ordering::SeqCst)).then_some(permit)
     }
 
+    /// What a request proves.
+    pub(crate) fn check(&self, exchange: &Exchange) -> Result<Pass, Refused> {
+        let bans = self.directory.bans();
+        credentials::check(exchange, &self.keyring, &bans, &self.config, self.clock.now())
+    }
+
+    /// Turns away who waits and carries a banned header; whoever has an outcome may hear it.
+    pub(crate) fn bar(&self, pass: &Pass, room: &Room) -> Result<(), Refused> {
+        let waits = || self.lookup.waiting(&room.view, &pass.claims, pass.seen).is_some();
+        if pass.has_banned_header && waits() { Err(Refused::Banned) } else { Ok(()) }
+    }
+
     /// The room of a sale, if there is such a sale. One this node has not heard of is asked for: only a request that
     /// brings an authentic token gets here.
     pub(crate) async fn room(self: &Arc<Self>, sale: &SaleId) -> PortResult<Option<Arc<Room>>> {
@@ -111,7 +123,9 @@ impl Service {
         self.tasks.spawn(async move {
             tokio::select! {
                 () = service.stop.cancelled() => {}
-                _gone = told.tell(standing, &service.config, &*service.clock) => service.close_room(&told),
+                _gone = told.tell(standing, &service.config, &*service.clock, || {
+                    service.hub.look_at_room(&told);
+                }) => service.close_room(&told),
             }
         });
         room

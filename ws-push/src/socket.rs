@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use sluice_core::ids::SaleId;
 use sluice_http::{Exchange, Problem, Response, raw_socket};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -25,7 +24,7 @@ use tokio_tungstenite::{
 use crate::{
     close::Close,
     config::millis,
-    credentials::{self, Pass, Refused},
+    credentials::{Pass, Refused},
     frame, handshake,
     hub::TooMany,
     service::{Seat, Service, ended},
@@ -46,19 +45,13 @@ pub(crate) async fn open(
 ) -> Result<Response, Problem> {
     let response = handshake::answer(&exchange)?;
     // What is wrong with the proof is told after the upgrade, by a close code: that is all a browser shows a page.
-    let (pass, permit) = match check(&service, &exchange) {
+    let (pass, permit) = match service.check(&exchange) {
         Ok(pass) => (Ok(Box::new(pass)), service.admit()?),
         Err(refused) => (Err(refused.close()), service.admit_refused(refused)?),
     };
     let upgrade = hyper::upgrade::on(&mut exchange.request);
     service.tasks.spawn(run(Arc::clone(&service), upgrade, pass, permit));
     Ok(response)
-}
-
-fn check(service: &Service, exchange: &Exchange) -> Result<Pass, Refused> {
-    let sale = SaleId::new(exchange.param("sale")).map_err(|_| Refused::BadSale)?;
-    let now = service.clock.now();
-    credentials::check(exchange, &sale, &service.keyring, &service.config, now)
 }
 
 async fn run(
@@ -120,6 +113,7 @@ async fn sit(service: &Arc<Service>, pass: Pass) -> Result<Seat, Close> {
     let room = timeout(service.first_frame_timeout(), service.room(&sale)).await;
     let Ok(Ok(room)) = room else { return Err(Close::Fault) };
     let room = room.ok_or(Close::NothingLeft)?;
+    service.bar(&pass, &room).map_err(Refused::close)?;
     service.seat(pass, room).map_err(|TooMany| Close::TooManyConnections)
 }
 

@@ -2,7 +2,7 @@
 
 use http::Method;
 use sluice_core::{
-    policy::{Limits, PolicyPatch, RateLimit},
+    policy::{LimitsPatch, PolicyPatch, RateLimit, RateLimitPatch},
     sale::SaleChange,
 };
 
@@ -118,7 +118,8 @@ async fn a_policy_changes_limits_while_the_sale_runs() {
     for _ in 0..20 {
         stage.poll(&mine).await;
     }
-    let limits = Limits { per_buyer: Some(ONE), ..Limits::default() };
+    let one = RateLimitPatch { per_second: Some(ONE.per_second), burst: Some(ONE.burst) };
+    let limits = LimitsPatch { per_buyer: Some(one), ..LimitsPatch::default() };
     stage
         .change(SaleChange::Policy(PolicyPatch { limits: Some(limits), ..PolicyPatch::default() }))
         .await;

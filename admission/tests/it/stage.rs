@@ -121,6 +121,7 @@ impl Stage {
             trusted_proxies: vec![format!("{PROXY}/32").parse().unwrap()],
             allowed_origins: script.allowed_origins,
             allowed_hosts: None,
+            any_host_paths: Vec::new(),
         };
         let router = Arc::new(Router::new(vec![admission.routes()], settings).unwrap());
         let server = Server::bind(server_config(), router).await.unwrap();

@@ -78,14 +78,22 @@ impl EntryObject {
         let serving = reading.cursor().serving.max(seen.unwrap_or_default());
         let position = reading.cursor().position(claims.seq, claims.holes_below, seen);
         let outlook = reading.outlook(now);
-        let eta = outlook.eta(position);
+        // The cursor has passed it: its goods are all held by others, whatever else the sale has left.
+        let cursor = reading.cursor();
+        let parked = claims.seq <= cursor.serving && cursor.holes.end_of(claims.seq).is_none();
+        let odds = outlook.odds(position, claims.units);
+        let (eta, odds) = if parked && odds != Odds::Gone {
+            (None, Odds::Unlikely)
+        } else {
+            (outlook.eta(position), odds)
+        };
         Self {
             state: EntryState::Waiting,
             version: EntryState::Waiting.version(None),
             position: Some(position),
             serving,
             eta_seconds: eta,
-            odds: Some(outlook.odds(position, claims.units)),
+            odds: Some(odds),
             poll_after_ms: poll_after_ms(eta, claims, now),
             stale: reading.is_stale(),
             ..Self::bare(reading, claims, urls)

@@ -1,7 +1,7 @@
 //! JSON bodies, and what is said about those that do not fit: the field, the place, and what was expected, but never
 //! what was sent. It may be long, and it may be somebody's telephone number.
 
-use http::{StatusCode, header::CONTENT_TYPE};
+use http::{Method, StatusCode, header::CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
@@ -48,7 +48,10 @@ impl Exchange {
         let mut lines = self.request.headers().get_all(CONTENT_TYPE).iter();
         let Some(line) = lines.next().filter(|_| lines.next().is_none()) else { return false };
         let media_type = line.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-        media_type.trim().eq_ignore_ascii_case("application/json")
+        let said = |known: &str| media_type.trim().eq_ignore_ascii_case(known);
+        // What a PATCH sends is a merge patch (RFC 7396), and may say so.
+        let is_patch = self.request.method() == Method::PATCH;
+        said("application/json") || is_patch && said("application/merge-patch+json")
     }
 }
 

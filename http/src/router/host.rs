@@ -11,6 +11,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Hosts {
     allowed: Option<Vec<Allowed>>,
+    any_host_paths: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -21,7 +22,7 @@ struct Allowed {
 
 impl Hosts {
     /// An entry that is not `host` or `host:port` allows nothing.
-    pub(super) fn new(allowed: Option<Vec<String>>) -> Self {
+    pub(super) fn new(allowed: Option<Vec<String>>, any_host_paths: Vec<String>) -> Self {
         let parse = |entry: String| {
             // A bare IPv6 address has colons of its own.
             let bare = entry.parse::<std::net::Ipv6Addr>().is_ok();
@@ -32,7 +33,8 @@ impl Hosts {
             };
             authority.map(|Authority { host, port }| Allowed { host: host.to_owned(), port })
         };
-        Self { allowed: allowed.map(|entries| entries.into_iter().filter_map(parse).collect()) }
+        let allowed = allowed.map(|entries| entries.into_iter().filter_map(parse).collect());
+        Self { allowed, any_host_paths }
     }
 
     /// 400 without exactly one `Host` (RFC 9112, section 3.2), 421 for one that is not ours.
@@ -46,6 +48,9 @@ impl Hosts {
         }
         match &self.allowed {
             None => Ok(()),
+            Some(_) if self.any_host_paths.iter().any(|path| path == request.uri().path()) => {
+                Ok(())
+            }
             Some(allowed) => {
                 let asked = request_authority(request).and_then(Authority::parse);
                 if asked.is_some_and(|asked| allowed.iter().any(|entry| entry.covers(asked))) {

@@ -112,6 +112,21 @@ async fn a_browser_tells_another_site_apart() {
 }
 
 #[tokio::test]
+async fn what_probes_ask_is_answered_whatever_the_host() {
+    let settings = RouterSettings {
+        allowed_hosts: Some(vec!["localhost".into()]),
+        any_host_paths: vec!["/".into()],
+        ..RouterSettings::default()
+    };
+    let house = house(settings).await;
+    for (path, status) in [("/", 200), ("/cross", 421), ("/nowhere", 421)] {
+        let answer = house.ask(&format!("GET {path} HTTP/1.1\r\nhost: 10.0.0.7:1\r\n\r\n")).await;
+        assert_eq!(answer.status, status, "{path}");
+    }
+    assert_eq!(house.ask("GET / HTTP/1.1\r\n\r\n").await.status, 400);
+}
+
+#[tokio::test]
 async fn a_host_that_is_not_ours_is_misdirected() {
     let hosts = ["localhost", "127.0.0.1", "::1", "admin.example:8081"].map(String::from).to_vec();
     let house =

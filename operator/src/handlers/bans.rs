@@ -84,17 +84,41 @@ fn unchanged(caller: &Caller, ban: &Ban, reason: Option<String>) -> Audit {
     }
 }
 
+/// By the id in the path.
 pub(crate) async fn remove(attempt: Attempt) -> Result<Response, Refusal> {
-    let desk = &attempt.desk;
-    let no_such_ban = || {
-        Problem::not_found("no_such_ban", "There is no ban of this id. `GET /v1/bans` lists them.")
-    };
     let id = attempt.exchange.param("id").parse().map_err(|_| no_such_ban())?;
+    lift(&attempt, id).await
+}
+
+/// By `?id=`, or by the body that made it.
+pub(crate) async fn remove_named(mut attempt: Attempt) -> Result<Response, Refusal> {
+    if let Some(id) = attempt.exchange.query("id") {
+        let id = id.parse().map_err(|_| no_such_ban())?;
+        return lift(&attempt, id).await;
+    }
+    let body: Option<BanBody> = attempt.json_if_any().await?;
+    let Some(body) = body else {
+        let detail =
+            "Name the ban: by `?id=`, or by the `buyer`, `cidr` or `header` it was made with.";
+        return Err(Problem::bad_request(detail).into());
+    };
+    let rule = body.rule()?;
+    let list = attempt.desk.ports.ledger.bans().await?;
+    let known = list.bans.iter().find(|ban| ban.rule == rule).ok_or_else(no_such_ban)?;
+    lift(&attempt, known.id).await
+}
+
+async fn lift(attempt: &Attempt, id: u64) -> Result<Response, Refusal> {
+    let desk = &attempt.desk;
     if !desk.ports.ledger.remove_ban(id, &attempt.caller.author()).await? {
         return Err(no_such_ban().into());
     }
     bite(desk).await?;
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+fn no_such_ban() -> Problem {
+    Problem::not_found("no_such_ban", "There is no such ban. `GET /v1/bans` lists them.")
 }
 
 /// In this process now, everywhere else by the bulletin.

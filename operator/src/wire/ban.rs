@@ -13,7 +13,7 @@ use super::present;
 /// Longest value of a banned header, in bytes.
 const VALUE_BYTES_MAX: usize = 512;
 
-/// The body of `POST /v1/bans`.
+/// The body of `POST /v1/bans`, and of `DELETE /v1/bans`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BanBody {

@@ -1,7 +1,7 @@
 //! A partial policy as operators send it.
 
 use serde::Deserialize;
-use sluice_core::policy::{Limits, OnSoldOut, Overflow, PolicyPatch, RateLimit};
+use sluice_core::policy::{LimitsPatch, OnSoldOut, Overflow, PolicyPatch, RateLimitPatch};
 
 use super::{Whole, present};
 
@@ -50,11 +50,13 @@ struct LimitsBody {
     per_ip: Option<RateLimitBody>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct RateLimitBody {
-    per_second: Whole,
-    burst: Whole,
+    #[serde(deserialize_with = "present")]
+    per_second: Option<Whole>,
+    #[serde(deserialize_with = "present")]
+    burst: Option<Whole>,
 }
 
 impl PolicyBody {
@@ -73,17 +75,20 @@ impl PolicyBody {
             payment_window_seconds: self.payment_window_seconds.map(Whole::to_u32),
             expire_silent_after_seconds: self.expire_silent_after_seconds.map(Whole::to_u32),
             outcome_timeout_seconds: self.outcome_timeout_seconds.map(Whole::to_u32),
-            limits: self.limits.map(|limits| Limits {
-                per_buyer: limits.per_buyer.map(RateLimitBody::into_limit),
-                per_device: limits.per_device.map(RateLimitBody::into_limit),
-                per_ip: limits.per_ip.map(RateLimitBody::into_limit),
+            limits: self.limits.map(|limits| LimitsPatch {
+                per_buyer: limits.per_buyer.map(RateLimitBody::into_patch),
+                per_device: limits.per_device.map(RateLimitBody::into_patch),
+                per_ip: limits.per_ip.map(RateLimitBody::into_patch),
             }),
         }
     }
 }
 
 impl RateLimitBody {
-    fn into_limit(self) -> RateLimit {
-        RateLimit { per_second: self.per_second.to_u32(), burst: self.burst.to_u32() }
+    fn into_patch(self) -> RateLimitPatch {
+        RateLimitPatch {
+            per_second: self.per_second.map(Whole::to_u32),
+            burst: self.burst.map(Whole::to_u32),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_core::{ids::BuyerId, ports::Notice};
-use sluice_operator::Limits;
+use sluice_operator::{Limits, Role};
 
 use crate::house::{House, heard};
 
@@ -51,6 +51,32 @@ async fn a_ban_that_is_there_is_found_again() {
     assert_eq!(first["id"], again["id"]);
     assert_eq!(again["reason"], Value::Null);
     assert_eq!(house.get("/v1/bans").await.is(200)["bans"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ban_is_lifted_by_what_it_was_made_with() {
+    let house = House::open().await;
+    let lift = async |path: &str, body: &Value| {
+        house.ask(house.request(Role::Admin, "DELETE", path, body)).await
+    };
+    for body in [
+        json!({ "buyer": "mallory" }),
+        json!({ "cidr": "192.0.2.9/24" }),
+        json!({ "header": { "name": "User-Agent", "value": "grabber/1" } }),
+    ] {
+        house.post("/v1/bans", body.clone()).await.is(201);
+        assert_eq!(lift("/v1/bans", &body).await.is(204), Value::Null);
+        assert_eq!(house.get("/v1/bans").await.is(200)["bans"], json!([]), "{body}");
+        lift("/v1/bans", &body).await.refuses(404, "no_such_ban");
+    }
+    assert!(!house.directory.bans().covers(&BuyerId::new("mallory").unwrap(), None));
+    let ban = house.post("/v1/bans", json!({ "buyer": "eve" })).await.is(201);
+    lift("/v1/bans", &Value::Null).await.refuses(400, "bad_request");
+    lift("/v1/bans", &json!({ "seller": "eve" })).await.refuses(400, "bad_request");
+    lift("/v1/bans?id=x", &Value::Null).await.refuses(404, "no_such_ban");
+    assert_eq!(house.get("/v1/bans").await.is(200)["bans"].as_array().unwrap().len(), 1);
+    lift(&format!("/v1/bans?id={}", ban["id"]), &Value::Null).await.is(204);
+    assert_eq!(house.get("/v1/bans").await.is(200)["bans"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -53,12 +53,6 @@ async fn a_field_that_does_not_fit_is_named() {
             json!({ "refuse_while_paused": 1 }),
             "refuse_while_paused",
         ),
-        (
-            "PATCH",
-            "/v1/sales/drop/policy",
-            json!({ "limits": { "per_ip": { "burst": 1 } } }),
-            "limits.per_ip.per_second",
-        ),
         ("POST", "/v1/sales/drop/pause", json!({ "why": "x" }), "why"),
         ("POST", "/v1/sales/drop/pause", json!({ "reason": 7 }), "reason"),
         ("POST", "/v1/sales/drop/notice", json!({}), "text"),

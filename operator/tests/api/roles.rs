@@ -1,5 +1,7 @@
 //! Every route, every role.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use sluice_operator::Role::{self, Admin, Operator, Viewer};
 
@@ -26,6 +28,7 @@ fn routes() -> Vec<(&'static str, &'static str, Role, Value, u16)> {
         ("GET", "/v1/bans", Viewer, none(), 200),
         ("POST", "/v1/bans", Admin, json!({ "buyer": "{new}" }), 201),
         ("DELETE", "/v1/bans/{id}", Admin, none(), 204),
+        ("DELETE", "/v1/bans?id={id}", Admin, none(), 204),
     ]
 }
 
@@ -96,11 +99,14 @@ async fn nobody_comes_in_without_a_token() {
 async fn the_table_has_every_route() {
     let house = House::open().await;
     let declared = format!("{:?}", house.operator.routes());
+    let mut known = BTreeSet::new();
     for (method, route, ..) in routes() {
+        let route = route.split('?').next().unwrap();
+        known.insert(format!("{method} {route}"));
         assert!(
             declared.contains(&format!("\"{method} {route}\"")),
             "{method} {route} is not in {declared}"
         );
     }
-    assert_eq!(declared.matches("/v1/").count(), routes().len(), "{declared}");
+    assert_eq!(declared.matches("/v1/").count(), known.len(), "{declared}");
 }

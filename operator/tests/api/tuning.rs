@@ -5,6 +5,7 @@ use sluice_core::{
     ids::SkuId,
     ports::{GateImage, Notice},
 };
+use sluice_operator::Role;
 
 use crate::house::{House, heard};
 
@@ -103,6 +104,8 @@ async fn every_range_is_kept_and_named() {
         .await;
     }
     for name in ["per_buyer", "per_device", "per_ip"] {
+        let half = json!({ "limits": { name: { "burst": 1 } } });
+        refused(&house, half, &format!("limits.{name}.per_second"), "must be given too").await;
         for (key, other) in [("per_second", "burst"), ("burst", "per_second")] {
             let limit = |value: i64| json!({ "limits": { name: { key: value, other: 1 } } });
             for value in [1, 1_000_000] {
@@ -119,6 +122,22 @@ async fn every_range_is_kept_and_named() {
     let policy =
         house.patch("/v1/sales/drop/policy", json!({ "refuse_while_paused": true })).await.is(200);
     assert_eq!(policy["policy"]["refuse_while_paused"], true);
+}
+
+/// A PATCH is a merge patch (RFC 7396), and may say so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_limit_is_merged_into_the_one_that_stands() {
+    let house = House::open().await;
+    house.sale("drop").await;
+    let limit = |limit: Value| json!({ "limits": { "per_ip": limit } });
+    let whole = limit(json!({ "per_second": 5, "burst": 6 }));
+    house.patch("/v1/sales/drop/policy", whole).await.is(200);
+    let half = limit(json!({ "per_second": 7 }));
+    let mut request = house.request(Role::Operator, "PATCH", "/v1/sales/drop/policy", &half);
+    let media_type = "application/merge-patch+json".parse().unwrap();
+    request.headers_mut().insert("content-type", media_type);
+    let tuned = house.ask(request).await.is(200);
+    assert_eq!(tuned["policy"]["limits"]["per_ip"], json!({ "per_second": 7, "burst": 6 }));
 }
 
 async fn refused(house: &House, patch: Value, field: &str, range: &str) {

@@ -184,6 +184,7 @@ impl World {
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
             allowed_origins: Vec::new(),
             allowed_hosts: None,
+            any_host_paths: Vec::new(),
         };
         let router = Router::new(
             vec![admission.routes(), worker.routes(), self.provider.routes()],

@@ -76,6 +76,7 @@ impl Shop {
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
             allowed_hosts: None,
+            any_host_paths: Vec::new(),
         };
         let router = Router::new(vec![worker.routes(), simulated.routes()], settings).unwrap();
         let config = ServerConfig {

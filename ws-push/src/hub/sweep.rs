@@ -28,9 +28,7 @@ impl Hub {
         let lost_after = millis(config.lookup_timeout_ms) * LOST_AFTER;
         let mut shard = lock(&self.shards[shard % self.shards.len()]);
         let sweep = now >= shard.sweep_at;
-        if sweep {
-            shard.sweep_at = now + millis(config.sweep_interval_ms);
-        }
+        let mut sweep_every = millis(config.sweep_interval_ms);
         let mut servings = Servings::default();
         for (entry, watched) in &mut shard.entries {
             let serving = servings.of(&watched.room);
@@ -45,9 +43,20 @@ impl Hub {
             }
             if sweep {
                 self.sweep(*entry, watched, self.parts.clock.now());
+                sweep_every = sweep_every.min(self.sweep_every(&watched.room));
             }
             self.ask_if_due(*entry, &mut watched.schedule);
         }
+        if sweep {
+            shard.sweep_at = now + sweep_every;
+        }
+    }
+
+    /// As configured, and often enough for a sale that bears little silence.
+    pub(super) fn sweep_every(&self, room: &Room) -> Duration {
+        let every = millis(self.parts.config.sweep_interval_ms);
+        let allowed = room.view.sale().policy.silence_allowed();
+        allowed.map_or(every, |allowed| every.min(allowed / 4))
     }
 
     fn sweep(&self, entry: EntryId, watched: &mut Watched, now: UnixMillis) {

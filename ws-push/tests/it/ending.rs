@@ -1,6 +1,9 @@
 //! How connections end: drained, too slow, too loud, dead.
 
 use futures_util::SinkExt;
+use sluice_core::{
+    clock::UnixMillis, entry::Outcome, ids::OrderId, order::OrderState, sale::SaleChange,
+};
 use sluice_ws_push::Config;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -156,6 +159,27 @@ async fn an_idle_client_is_pinged_and_a_dead_one_dropped() {
         4429,
         "the living one is still there"
     );
+}
+
+/// The look by time is a minute away.
+#[tokio::test]
+async fn the_close_of_a_sale_ends_who_has_nothing_left_to_hear() {
+    let mut world = World::start(quick()).await;
+    let (done, unpaid) = (world.claims(5), world.claims(6));
+    for (claims, state) in [(&done, OrderState::Fulfilled), (&unpaid, OrderState::AwaitingPayment)]
+    {
+        let order = world.stores.order(OrderId::generate(UnixMillis(1), &world.random), state, 3);
+        world.stores.settle(claims, Outcome::Reserved, Some(order));
+    }
+    world.serve(6);
+    let (mut over, mut open) = (world.connect(&done).await, world.connect(&unpaid).await);
+    for client in [&mut over, &mut open] {
+        assert_eq!(client.next_of("entry").await["state"], "reserved");
+    }
+    world.change(&SaleChange::Close);
+    assert_eq!(over.close_code().await, 4410);
+    world.shout(1);
+    assert_eq!(open.next_of("line").await["state"], "closed", "who has to pay stays connected");
 }
 
 #[tokio::test]

@@ -177,6 +177,11 @@ async fn the_parked_do_not_hammer_the_stores() {
         })
         .await;
     }
+    // Who comes back is told, too, that the stock the sale has left is not theirs to have.
+    let mut again = world.connect(&claims).await;
+    let parked = again.next_of("entry").await;
+    assert_eq!((&parked["state"], &parked["odds"]), (&"waiting".into(), &"unlikely".into()));
+    assert!(parked["eta_seconds"].is_null(), "{parked}");
     let allowed = 1 + since.elapsed().as_millis() / pause.as_millis();
     assert!(looks as u128 <= allowed, "{looks} looks where {allowed} are allowed");
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use sluice_core::{clock::Clock, ids::SaleId, sale::SaleChange};
+use sluice_core::{clock::Clock, ids::SaleId, policy::PolicyPatch, sale::SaleChange};
 use sluice_ws_push::Config;
 use tokio::time::Instant;
 
 use crate::{
     client::{Client, Raw},
-    world::{World, quick},
+    world::{World, eventually, quick},
 };
 
 /// The texts of the `line` frames a client hears until one shows `serving`.
@@ -120,6 +120,20 @@ async fn a_change_of_the_sale_is_told() {
     let notice = [("en".to_owned(), "back in ten minutes".to_owned())].into();
     world.change(&SaleChange::Notice(Some(notice)));
     assert_eq!(client.next_of("line").await["notice"]["en"], "back in ten minutes");
+}
+
+/// The sweep by time is ten minutes away.
+#[tokio::test]
+async fn a_sale_of_little_patience_hears_sooner_who_is_there() {
+    let config = Config { shards: 1, sweep_interval_ms: 600_000, ..quick() };
+    let world = World::start(config).await;
+    let patience = PolicyPatch { expire_silent_after_seconds: Some(1), ..PolicyPatch::default() };
+    world.change(&SaleChange::Policy(patience));
+    let claims = world.claims(5);
+    let mut client = world.connect(&claims).await;
+    client.next_of("entry").await;
+    world.clock.advance(Duration::from_millis(900));
+    eventually("the line hears who is there", || world.stores.seen().contains(&claims.entry)).await;
 }
 
 #[tokio::test]

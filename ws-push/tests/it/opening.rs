@@ -2,7 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sluice_core::token::{Claims, Purpose};
+use sluice_core::{
+    clock::UnixMillis,
+    entry::Outcome,
+    ids::Version,
+    ports::{Ban, BanList, BanRule},
+    token::{Claims, Purpose},
+};
 use sluice_ws_push::Config;
 
 use crate::{
@@ -106,6 +112,32 @@ async fn a_bad_proof_is_closed_with_4401() {
             other @ crate::client::Next::Frame(..) => panic!("{what} was let in: {other:?}"),
         }
     }
+}
+
+/// Renewing such a token ends the place, and says why; an outcome is still told.
+#[tokio::test]
+async fn who_waits_with_a_banned_header_is_turned_away() {
+    let mut world = World::start(quick()).await;
+    let rule = BanRule::Header { name: "x-bot".into(), value: "yes".into() };
+    let ban = Ban { id: 1, rule, reason: None, at: UnixMillis(0) };
+    world.directory.learn_bans(BanList { version: Version(1), bans: vec![ban] });
+    let claims = world.claims(5);
+    let connect = async |claims: &Claims, value: &str| {
+        let mut headers = bearer(&world.token(claims));
+        headers.push(header("x-bot", value));
+        Client::open(world.address, "demo", "", &headers).await
+    };
+    assert_eq!(connect(&claims, "yes").await.close_code().await, 4401);
+    assert_eq!(connect(&claims, "no").await.next_of("entry").await["state"], "waiting");
+    let path = format!("/v1/sales/demo/events?ticket={}", world.ticket(&claims));
+    let mut stream = Raw::get(world.address, &path, &[("x-bot", "yes")]).await;
+    stream.until(r#""code":"banned""#).await;
+    assert_eq!(stream.status(), 403);
+    world.stores.settle(&claims, Outcome::SoldOut, None);
+    world.serve(5);
+    let headers = [bearer(&world.token(&claims)), vec![header("x-bot", "yes")]].concat();
+    let mut told = Client::open(world.address, "demo", "", &headers).await;
+    assert_eq!(told.next_of("entry").await["state"], "sold_out");
 }
 
 #[tokio::test]

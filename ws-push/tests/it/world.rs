@@ -50,7 +50,7 @@ pub(crate) struct World {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: ManualClock,
     pub(crate) keyring: Arc<Keyring>,
-    random: Random,
+    pub(crate) random: Random,
     reports: u64,
     pub(crate) node: Node,
 }
