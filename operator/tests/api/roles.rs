@@ -108,5 +108,8 @@ async fn the_table_has_every_route() {
             "{method} {route} is not in {declared}"
         );
     }
-    assert_eq!(declared.matches("/v1/").count(), known.len(), "{declared}");
+    // The reports of a shop's own backend are tried in `shop.rs`.
+    let of_the_shop = ["/v1/turns/{entry}/outcome", "/v1/sales/{sale}/skus/{sku}/remaining"];
+    assert!(of_the_shop.iter().all(|route| declared.contains(route)), "{declared}");
+    assert_eq!(declared.matches("/v1/").count(), known.len() + of_the_shop.len(), "{declared}");
 }
