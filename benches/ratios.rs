@@ -24,7 +24,7 @@ use subject::Subject;
 
 const PAIRS: usize = 5;
 const RUN: Duration = Duration::from_secs(3);
-const CONNECTIONS: usize = 512;
+const CONNECTIONS: usize = 64;
 const PUSH_CONNECTIONS: usize = 15_000;
 
 #[tokio::main]
