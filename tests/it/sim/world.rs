@@ -14,7 +14,7 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::json;
 use sluice_admission::{Admission, AdmissionPorts, Config as AdmissionConfig, IdentityConfig};
-use sluice_backends::embedded::{Embedded, EmbeddedSettings};
+use sluice_backends::embedded::{Embedded, EmbeddedSettings, OpenError};
 use sluice_core::{
     clock::{Clock, TokioClock, UnixMillis},
     ids::{PaymentId, SaleId},
@@ -115,9 +115,22 @@ impl World {
         balances
     }
 
+    /// A process that another test begins at this moment has our open files until it is itself, the lock among them.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "time is paused, and the others are not ours to wait for"
+    )]
     fn embedded(&self) -> Embedded {
-        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        Embedded::open_inline(&self.file, clock, EmbeddedSettings::default()).unwrap()
+        for _ in 0..1_000 {
+            let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
+            match Embedded::open_inline(&self.file, clock, EmbeddedSettings::default()) {
+                Err(OpenError::InUse { .. }) => {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+        panic!("the file stays in use");
     }
 
     /// Lives until `over`: each crash is followed by another life on the same file.
