@@ -175,7 +175,7 @@ impl Admission {
 
     /// What this node keeps of a sale. One it has never heard of is asked of the ledger, rarely.
     async fn edge(&self, sale: &str, address: IpAddr) -> Result<Arc<Edge>, Problem> {
-        if let Some(edge) = self.edges.find(sale, &self.ports.directory) {
+        if let Some(edge) = self.edges.find(sale) {
             return Ok(edge);
         }
         let known =

@@ -9,7 +9,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, Hash},
     net::IpAddr,
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -17,6 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use governor::{
     Quota, RateLimiter,
     clock::Clock as _,
@@ -120,7 +121,7 @@ impl Limits {
         Self {
             defaults,
             keys_max,
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             time: Monotonic { started: Instant::now() },
             known: Mutex::default(),
         }

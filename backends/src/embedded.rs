@@ -185,13 +185,7 @@ fn ports(
         entries_max: settings.waiting_entries_max,
         page_entries: settings.page_entries,
     };
-    let journal = waiting::Journal::load(
-        loader,
-        Arc::clone(store),
-        Arc::clone(&memory),
-        Arc::clone(&turns),
-        limits,
-    )?;
+    let journal = waiting::Journal::load(loader, Arc::clone(store), Arc::clone(&turns), limits)?;
     let line = line::MemoryLine::new(Arc::clone(&memory), Arc::clone(store), Arc::clone(clock));
     let ledger = ledger::SqlLedger::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&turns));
     Ok(Ports {

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What a time before the year -9999 or after 9999 prints as.
+const OUT_OF_RANGE: &str = "out of range";
 
 /// Milliseconds since the Unix epoch. Prints and serialises as RFC 3339 in UTC.
 #[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -34,6 +38,16 @@ impl UnixMillis {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// Appends the printed form, without the cost of a formatter.
+    pub fn write_to(self, bytes: &mut Vec<u8>) {
+        let printer = DateTimePrinter::new().precision(Some(3));
+        let printed = jiff::Timestamp::from_millisecond(self.0)
+            .and_then(|time| printer.print_timestamp(&time, &mut *bytes));
+        if printed.is_err() {
+            bytes.extend_from_slice(OUT_OF_RANGE.as_bytes());
+        }
+    }
+
     /// Parses RFC 3339 with any zone.
     pub fn parse(text: &str) -> Result<Self, BadTime> {
         let time: jiff::Timestamp = text.parse().map_err(|_| BadTime)?;
@@ -50,7 +64,7 @@ impl fmt::Display for UnixMillis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
             Ok(time) => write!(f, "{time:.3}"),
-            Err(_) => f.write_str("out of range"),
+            Err(_) => f.write_str(OUT_OF_RANGE),
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::{clock::UnixMillis, random::Random};
 pub const SLUG_BYTES_MAX: usize = 63;
 /// Longest buyer id, in bytes.
 pub const BUYER_BYTES_MAX: usize = 128;
+/// The printed length of an id of ours.
+pub const UUID_CHARS: usize = uuid::fmt::Hyphenated::LENGTH;
 /// Longest name a shop gives an order, in bytes.
 pub const SHOP_ORDER_BYTES_MAX: usize = 128;
 
@@ -117,7 +119,12 @@ macro_rules! uuid_id {
 
             /// Appends the printed form, without the cost of a formatter.
             pub fn write_to(&self, text: &mut String) {
-                text.push_str(self.0.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+                text.push_str(self.print(&mut [0; UUID_CHARS]));
+            }
+
+            /// The printed form, without the cost of a formatter.
+            pub fn print<'a>(&self, room: &'a mut [u8; UUID_CHARS]) -> &'a str {
+                self.0.as_hyphenated().encode_lower(room)
             }
         }
 

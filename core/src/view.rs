@@ -4,7 +4,14 @@
 //! [`Directory`] is the memory; [`follow`](follow::follow) keeps it fresh from the bulletin, and from the stores when the
 //! bulletin is silent; [`Lookup`](lookup::Lookup) tells a buyer where an entry stands.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::{sync::watch, time::Instant};
@@ -38,12 +45,6 @@ impl Directory {
     #[must_use]
     pub fn sale(&self, sale: &SaleId) -> Option<Arc<SaleView>> {
         self.sales.load().get(sale).cloned()
-    }
-
-    /// Whether `view` is still the view of the sale of that id.
-    #[must_use]
-    pub fn shows(&self, sale: &str, view: &Arc<SaleView>) -> bool {
-        self.sales.load().get(sale).is_some_and(|known| Arc::ptr_eq(known, view))
     }
 
     /// Every sale known.
@@ -109,6 +110,7 @@ pub struct SaleView {
     /// Where the line stood in the ledger: what is known before the first report.
     start: ArcSwap<Cursor>,
     changed: watch::Sender<Change>,
+    gone: AtomicBool,
 }
 
 /// A line's report and when this node heard it.
@@ -134,6 +136,7 @@ impl SaleView {
             line: ArcSwapOption::empty(),
             start: ArcSwap::default(),
             changed: watch::Sender::new(Change::News(0)),
+            gone: AtomicBool::new(false),
         }
     }
 
@@ -209,7 +212,14 @@ impl SaleView {
         });
     }
 
+    /// Whether the sale was deleted: one of the same name that is made later has a view of its own.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     fn end(&self) {
+        self.gone.store(true, Ordering::Release);
         self.changed.send_replace(Change::Gone);
     }
 }

@@ -142,7 +142,9 @@ impl Server {
         http.timer(TokioTimer::new())
             .header_read_timeout(config.header_timeout)
             .max_header_size(config.header_bytes_max)
-            .max_buf_size(config.header_bytes_max.max(BUFFER_BYTES_MIN));
+            .max_buf_size(config.header_bytes_max.max(BUFFER_BYTES_MIN))
+            // Answers are short: one piece is cheaper than a list of two.
+            .writev(false);
         let connections = Arc::new(Semaphore::new(config.connections_max));
         let serving = Serving {
             http,

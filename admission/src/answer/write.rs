@@ -3,7 +3,9 @@
 
 use std::{fmt::Display, io::Write};
 
-use sluice_core::{order::OrderName, view::object::EntryObject};
+use sluice_core::{
+    clock::UnixMillis, ids::UUID_CHARS, order::OrderName, view::object::EntryObject,
+};
 
 /// Room for an object with its token.
 const BYTES_USUAL: usize = 768;
@@ -19,7 +21,7 @@ pub(super) fn entry(object: &EntryObject) -> Option<Vec<u8>> {
         return None;
     }
     let mut json = Json(Vec::with_capacity(BYTES_USUAL));
-    json.raw("{\"entry\":").shown(&object.entry);
+    json.raw("{\"entry\":").text(object.entry.print(&mut [0; UUID_CHARS]));
     json.raw(",\"sale\":").text(object.sale.as_str());
     json.raw(",\"state\":").text(object.state.as_str());
     json.raw(",\"version\":").whole(object.version.0);
@@ -34,10 +36,10 @@ pub(super) fn entry(object: &EntryObject) -> Option<Vec<u8>> {
     if let Some(token) = &object.token {
         json.raw(",\"token\":").text(token);
     }
-    json.raw(",\"token_expires_at\":").shown(&object.token_expires_at);
+    json.raw(",\"token_expires_at\":").time(object.token_expires_at);
     json.raw(",\"order\":").optional(object.order.as_ref(), |json, order| json.shown(order));
-    if let Some(pay_by) = &object.pay_by {
-        json.raw(",\"pay_by\":").shown(pay_by);
+    if let Some(pay_by) = object.pay_by {
+        json.raw(",\"pay_by\":").time(pay_by);
     }
     if let Some(reason) = object.reason {
         json.raw(",\"reason\":").text(reason);
@@ -93,7 +95,13 @@ impl Json {
         self.raw("\"").raw(text).raw("\"")
     }
 
-    /// An id or a time, whose printed form needs no escapes.
+    fn time(&mut self, time: UnixMillis) -> &mut Self {
+        self.raw("\"");
+        time.write_to(&mut self.0);
+        self.raw("\"")
+    }
+
+    /// A name whose printed form needs no escapes.
     fn shown(&mut self, shown: &impl Display) -> &mut Self {
         self.raw("\"");
         // Writing to memory does not fail.

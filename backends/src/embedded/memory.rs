@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use foldhash::fast::RandomState;
 use sluice_core::{
     ids::{EntryId, SaleId},
     ports::{PortError, PortResult},
@@ -72,13 +73,13 @@ impl SaleMemory {
 /// Every sale.
 #[derive(Debug)]
 pub(super) struct Memory {
-    sales: Mutex<HashMap<SaleId, Arc<Mutex<SaleMemory>>>>,
+    sales: Mutex<HashMap<SaleId, Arc<Mutex<SaleMemory>>, RandomState>>,
     pub(super) remembered: Remembered,
 }
 
 impl Memory {
     pub(super) fn new(remembered: Remembered) -> Self {
-        Self { sales: Mutex::new(HashMap::new()), remembered }
+        Self { sales: Mutex::default(), remembered }
     }
 
     /// Looks at a sale; makes room for one that was never heard of.

@@ -21,7 +21,6 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::{
     codec::{int, text, to_json, whole},
-    memory::Memory,
     store::Store,
     sync::locked,
     turns::Turns,
@@ -87,7 +86,6 @@ impl Queue {
 #[derive(Debug)]
 pub(super) struct Journal {
     store: Arc<Store>,
-    memory: Arc<Memory>,
     turns: Arc<Turns>,
     limits: WaitingLimits,
     queues: Mutex<HashMap<SaleId, Arc<Queue>>>,
@@ -100,7 +98,6 @@ impl Journal {
     pub(super) fn load(
         connection: &Connection,
         store: Arc<Store>,
-        memory: Arc<Memory>,
         turns: Arc<Turns>,
         limits: WaitingLimits,
     ) -> rusqlite::Result<Self> {
@@ -115,7 +112,6 @@ impl Journal {
         }
         Ok(Self {
             store,
-            memory,
             turns,
             limits,
             queues: Mutex::new(queues),
@@ -151,7 +147,7 @@ impl WaitingQueue for Journal {
             return Ok(());
         }
         let queue = self.queue(sale)?;
-        let (memory, of_sale) = (Arc::clone(&self.memory), Arc::clone(&queue));
+        let of_sale = Arc::clone(&queue);
         let (next_id, most) = (Arc::clone(&self.next_id), self.limits.entries_max);
         let body = to_json(&entries).map_err(PortError::unavailable)?;
         let count = entries.len() as u64;
@@ -160,12 +156,6 @@ impl WaitingQueue for Journal {
         };
         let then = move |stored: &Stored| {
             let Stored::As(id) = stored else { return };
-            // The journal itself confirms them. A line that is cold reads the journal anyway.
-            let _ = memory.known(&of_sale.sale, |memory| {
-                let line = memory.line()?;
-                entries.iter().for_each(|entry| line.confirm(entry.entry));
-                Ok(())
-            });
             of_sale.commit(WaitingMessage { tag: *id, entries });
         };
         match self.store.write("waiting.offer", work, then).await? {

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
 use sluice_core::{
     clock::UnixMillis,
     ids::{BuyerId, EntryId, Epoch, Seq, SkuId},
@@ -47,9 +48,9 @@ pub(in crate::embedded) struct Places {
     last: Seq,
     high_water: Seq,
     called: u64,
-    places: HashMap<EntryId, Record>,
+    places: HashMap<EntryId, Record, RandomState>,
     /// The live place of each buyer; of several, the one with the lowest number.
-    buyers: HashMap<BuyerId, EntryId>,
+    buyers: HashMap<BuyerId, EntryId, RandomState>,
     /// Settlements of entries whose place is not known: a late call must not revive them. Oldest first.
     strangers: super::Fifo<EntryId, Settlement>,
     /// Settled places whose buyer is free, oldest first.
@@ -78,8 +79,8 @@ impl Places {
             last,
             high_water: block.to,
             called: 0,
-            places: HashMap::new(),
-            buyers: HashMap::new(),
+            places: HashMap::default(),
+            buyers: HashMap::default(),
             strangers: super::Fifo::default(),
             over: VecDeque::new(),
             over_max,
