@@ -14,13 +14,10 @@ use sluice_core::{
     policy::Limits as PolicyLimits,
     view::{Directory, SaleView},
 };
+use sluice_http::limits::{Limits, Rules};
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{
-    batch::Job,
-    limits::{Limits, Rules},
-    metrics::JoinCounters,
-};
+use crate::{batch::Job, metrics::JoinCounters};
 
 /// How old our own answer about a sale may be.
 const INFO_AGE_MAX: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
-use sluice_admission::{Admission, AdmissionPorts, Config, Cookies, DefaultLimits, IdentityConfig};
+use sluice_admission::{Admission, AdmissionPorts, Config, Cookies, IdentityConfig};
 use sluice_backends::embedded::{Embedded, EmbeddedSettings};
 use sluice_core::{
     clock::{ManualClock, UnixMillis},
@@ -21,7 +21,10 @@ use sluice_core::{
     token::{Claims, Key, Keyring, Purpose, TOKEN_LIFE},
     view::{Directory, object::PublicUrls},
 };
-use sluice_http::{Router, RouterSettings, Server, ServerConfig};
+use sluice_http::{
+    Router, RouterSettings, Server, ServerConfig,
+    limits::{DefaultLimits, Limits},
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +39,7 @@ pub(crate) const PUBLIC: &str = "127.0.0.2";
 /// What a test may choose before the curtain.
 pub(crate) struct Script {
     pub(crate) config: Config,
+    pub(crate) limits: DefaultLimits,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) sale: Value,
     pub(crate) wrap: Box<dyn FnOnce(&mut Ports)>,
@@ -48,10 +52,16 @@ impl Default for Script {
         let config = Config {
             identity: IdentityConfig::Header { name: "x-sluice-buyer".into() },
             cookies: Cookies::Plain,
-            limits: DefaultLimits { per_buyer: wide, per_device: wide, per_ip: wide },
             ..Config::default()
         };
-        Self { config, allowed_origins: Vec::new(), sale: sale("demo"), wrap: Box::new(|_| {}) }
+        let limits = DefaultLimits { per_buyer: wide, per_device: wide, per_ip: wide };
+        Self {
+            config,
+            limits,
+            allowed_origins: Vec::new(),
+            sale: sale("demo"),
+            wrap: Box::new(|_| {}),
+        }
     }
 }
 
@@ -114,6 +124,7 @@ impl Stage {
                 directory: Arc::clone(&directory),
                 keyring: Arc::clone(&keyring),
                 urls: Arc::new(PublicUrls::default()),
+                limits: Arc::new(Limits::new(script.limits, 1_000_000)),
             },
         )
         .unwrap();

@@ -3,6 +3,7 @@
 use sluice_core::{
     ids::OrderId,
     order::Order,
+    policy::RateLimit,
     token::{Claims, Purpose, Verified},
 };
 use sluice_http::{Exchange, Problem};
@@ -21,6 +22,14 @@ pub(super) async fn order(shared: &Shared, exchange: &Exchange) -> Result<Order,
     } else {
         Err(Problem::forbidden("wrong_entry", "The token belongs to another entry than the order."))
     }
+}
+
+/// The `per_ip` that the sale of an authentic token sets.
+pub(super) fn limit(shared: &Shared, exchange: &Exchange) -> Option<RateLimit> {
+    let now = shared.ports.clock.now();
+    let verified = shared.ports.keyring.verify_claims(Purpose::Place, exchange.bearer()?, now);
+    let claims = verified.as_ref().ok()?.claims();
+    shared.ports.directory.sale(&claims.sale)?.limits().per_ip
 }
 
 fn claims(shared: &Shared, exchange: &Exchange) -> Result<Claims, Problem> {

@@ -23,9 +23,10 @@ use sluice_core::{
     random::Random,
     sale::NewSale,
     token::{Claims, Key, Keyring, Purpose},
-    view::object::PublicUrls,
+    view::{Directory, object::PublicUrls},
     webhook::Secrets,
 };
+use sluice_http::limits::{DefaultLimits, Limits};
 use sluice_worker::{Config, Fulfilment, Immediate, Worker, WorkerPorts};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -42,6 +43,9 @@ pub(crate) struct House {
     pub(crate) random: Arc<Random>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) sale: SaleId,
+    pub(crate) directory: Arc<Directory>,
+    /// As configured where nobody configures anything.
+    pub(crate) limits: Arc<Limits>,
     epoch: Epoch,
     outlet: Arc<dyn DrainOutlet>,
     /// Kept, so that the drain goes on.
@@ -101,6 +105,8 @@ impl House {
             random: Arc::new(Random::seeded(7)),
             keyring: Arc::new(Keyring::new(&[key]).unwrap()),
             sale,
+            directory: Arc::default(),
+            limits: Arc::new(Limits::new(DefaultLimits::default(), 1_000)),
             epoch,
             outlet,
             _intake: Mutex::new(intake),
@@ -121,6 +127,8 @@ impl House {
             keyring: Arc::clone(&self.keyring),
             urls: Arc::new(PublicUrls::default()),
             secrets: Secrets::new(&[SECRET]).unwrap(),
+            directory: Arc::clone(&self.directory),
+            limits: Arc::clone(&self.limits),
         }
     }
 

@@ -22,13 +22,14 @@ use sluice_core::{
         object::PublicUrls,
     },
 };
+use sluice_http::limits::Limits;
 use sluice_ws_push::PushPorts;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::Client,
-    world::{Node, bearer, keyring, quick, sale},
+    world::{Node, bearer, keyring, plenty, quick, sale},
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -83,6 +84,7 @@ impl House {
             keyring: Arc::clone(&keyring),
             clock,
             random: Arc::new(Random::seeded(1)),
+            limits: Arc::new(Limits::new(plenty(), 1_000)),
         };
         Self {
             node: Node::start(quick(), push_ports).await,

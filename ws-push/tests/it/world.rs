@@ -6,13 +6,17 @@ use sluice_core::{
     clock::{Clock, ManualClock, UnixMillis},
     ids::{EntryId, Epoch, SaleId, Seq, Version},
     line::Cursor,
+    policy::RateLimit,
     ports::LineReport,
     random::Random,
     sale::{NewSale, Notice, Sale, SaleChange},
     token::{Claims, Key, Keyring, Purpose, TICKET_LIFE, TOKEN_LIFE},
     view::{Directory, lookup::Lookup, object::PublicUrls},
 };
-use sluice_http::{Router, RouterSettings, Server, ServerConfig};
+use sluice_http::{
+    Router, RouterSettings, Server, ServerConfig,
+    limits::{DefaultLimits, Limits},
+};
 use sluice_ws_push::{Config, Cookies, Push, PushPorts};
 use tokio::{
     task::JoinSet,
@@ -86,8 +90,18 @@ impl Node {
     }
 }
 
+pub(crate) fn plenty() -> DefaultLimits {
+    let plenty = RateLimit { per_second: 1_000_000, burst: 1_000_000 };
+    DefaultLimits { per_ip: plenty, ..DefaultLimits::default() }
+}
+
 impl World {
+    /// Where addresses may ask as often as they like.
     pub(crate) async fn start(config: Config) -> Self {
+        Self::start_with(config, plenty()).await
+    }
+
+    pub(crate) async fn start_with(config: Config, limits: DefaultLimits) -> Self {
         let stores = Arc::new(Stores::default());
         let board = Arc::new(Board::new());
         let directory = Arc::new(Directory::default());
@@ -110,6 +124,7 @@ impl World {
             keyring: Arc::clone(&keyring),
             clock: Arc::new(clock.clone()),
             random: Arc::new(Random::seeded(1)),
+            limits: Arc::new(Limits::new(limits, 1_000)),
         };
         let node = Node::start(config, ports).await;
         let world = Self {
