@@ -44,10 +44,7 @@ fn list(out: &mut impl Write, answer: &Value) -> io::Result<()> {
             .sum();
         let [id, state, version, remaining, title] =
             ["id", "state", "version", "remaining", "title"].map(|key| text(&sale[key]));
-        writeln!(
-            out,
-            "{id:<24} {state:<10} {version:>8} {remaining:>12} {stock:>12}  {title}"
-        )?;
+        writeln!(out, "{id:<24} {state:<10} {version:>8} {remaining:>12} {stock:>12}  {title}")?;
     }
     Ok(())
 }

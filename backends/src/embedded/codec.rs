@@ -166,11 +166,7 @@ pub(super) fn line_entry(
 }
 
 /// A turn from eleven columns in a row: sale, the entry's seven, epoch, attempt, called_at.
-pub(super) fn turn(
-    row: &Row<'_>,
-    first: usize,
-    baskets: &mut Baskets,
-) -> rusqlite::Result<Turn> {
+pub(super) fn turn(row: &Row<'_>, first: usize, baskets: &mut Baskets) -> rusqlite::Result<Turn> {
     Ok(Turn {
         sale: text(row, first)?,
         line_entry: line_entry(row, first + 1, baskets)?,

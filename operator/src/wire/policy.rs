@@ -1,7 +1,9 @@
 //! A partial policy as operators send it.
 
 use serde::Deserialize;
-use sluice_core::policy::{LimitPatch, LimitsPatch, OnSoldOut, Overflow, PolicyPatch, RateLimitPatch};
+use sluice_core::policy::{
+    LimitPatch, LimitsPatch, OnSoldOut, Overflow, PolicyPatch, RateLimitPatch,
+};
 
 use super::{Whole, present};
 

@@ -21,9 +21,7 @@ use super::{
     SqlLedger, entries, hold, sales,
     steps::{self, Movement, Step},
 };
-use crate::embedded::codec::{
-    Baskets, address_text, basket_text, id, int, turn,
-};
+use crate::embedded::codec::{Baskets, address_text, basket_text, id, int, turn};
 
 fn hand_over(connection: &Connection, now: UnixMillis, turns: &[Turn]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(sql!("shop/hand_over"))?;

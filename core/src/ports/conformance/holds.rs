@@ -14,9 +14,7 @@ use crate::{
     money::{AmountFen, Currency},
     order::{ClosingCause, Order, OrderState},
     policy::PolicyPatch,
-    ports::{
-        EntryRecord, GateSaid, HoldReply, HoldRequest, Ledger, NewOutcome, OutcomeReason,
-    },
+    ports::{EntryRecord, GateSaid, HoldReply, HoldRequest, Ledger, NewOutcome, OutcomeReason},
     sale::SaleChange,
 };
 
@@ -52,10 +50,7 @@ macro_rules! holds_conformance {
 
 type Port = Arc<dyn Ledger>;
 
-pub(super) async fn open(
-    house: &impl House<Port = Port>,
-    stock: &[(&str, u64)],
-) -> (Port, SaleId) {
+pub(super) async fn open(house: &impl House<Port = Port>, stock: &[(&str, u64)]) -> (Port, SaleId) {
     let ledger = house.port();
     let sale = open_sale(&*ledger, stock).await;
     (ledger, sale)
