@@ -71,13 +71,12 @@ impl Admission {
         if carried.by_cookie && exchange.is_cross_site(&self.config.allowed_origins) {
             return Err(cross_site());
         }
-        let verified =
-            self.ports.keyring.verify_claims(Purpose::Place, carried.token, now).map_err(|_| {
-                Problem::unauthorized(
-                    "bad_token",
-                    "The queue token is not one of ours. Join again to get a new one.",
-                )
-            })?;
+        let verified = self.ports.keyring.verify_claims(carried.token, now).map_err(|_| {
+            Problem::unauthorized(
+                "bad_token",
+                "The queue token is not one of ours. Join again to get a new one.",
+            )
+        })?;
         let claims = verified.claims();
         if claims.entry != entry || claims.sale != edge.sale {
             return Err(Problem::forbidden(
@@ -120,8 +119,7 @@ impl Admission {
         edge: &Edge,
         now: UnixMillis,
     ) -> Option<Claims> {
-        let read = |token: &str| match self.ports.keyring.verify_claims(Purpose::Place, token, now)
-        {
+        let read = |token: &str| match self.ports.keyring.verify_claims(token, now) {
             Ok(Verified::Live(claims)) if claims.sale == edge.sale => Some(claims),
             Ok(Verified::Live(_) | Verified::Expired(_)) | Err(_) => None,
         };

@@ -366,7 +366,7 @@ fn claims_of(edge: &Edge, line_entry: &LineEntry) -> Claims {
         entry: line_entry.entry,
         seq: line_entry.seq,
         holes_below: line_entry.holes_below,
-        units: line_entry.basket.units(),
+        wants: edge.view.sale().wants(&line_entry.basket),
         joined_at: line_entry.joined_at,
         expires_at: UnixMillis(0),
     }

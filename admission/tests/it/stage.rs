@@ -9,16 +9,16 @@ use sluice_admission::{Admission, AdmissionPorts, Config, Cookies, IdentityConfi
 use sluice_backends::embedded::{Embedded, EmbeddedSettings};
 use sluice_core::{
     clock::{ManualClock, UnixMillis},
-    ids::{EntryId, Epoch, HoldId, OrderId, SaleId, Seq, Version},
+    ids::{EntryId, Epoch, HoldId, OrderId, SaleId, Seq, SkuId, Version},
     line::Cursor,
     policy::RateLimit,
     ports::{
         Author, GateSaid, HoldReply, HoldRequest, LeaseReply, LineReport, Ports, Restore,
-        Settlement, Standing, WaitingQueue,
+        Settlement, SkuReport, Standing, WaitingQueue,
     },
     random::Random,
     sale::{NewSale, SaleChange},
-    token::{Claims, Key, Keyring, Purpose, TOKEN_LIFE},
+    token::{Claims, Key, Keyring, TOKEN_LIFE},
     view::{Directory, object::PublicUrls},
 };
 use sluice_http::{
@@ -212,13 +212,13 @@ impl Stage {
 
     pub(crate) fn claims(&self, entry: &Value) -> Claims {
         let token = text(&entry["token"]);
-        self.keyring.verify_claims(Purpose::Place, token, UnixMillis(0)).unwrap().claims().clone()
+        self.keyring.verify_claims(token, UnixMillis(0)).unwrap().claims().clone()
     }
 
     /// The token of an entry as it would have been signed so that it ends `life` from now.
     pub(crate) fn token_ending_in(&self, entry: &Value, life: i64) -> String {
         let expires_at = UnixMillis(sluice_core::clock::Clock::now(&self.clock).0 + life);
-        self.keyring.sign_claims(Purpose::Place, &Claims { expires_at, ..self.claims(entry) })
+        self.keyring.sign_claims(&Claims { expires_at, ..self.claims(entry) })
     }
 
     /// Lets the clock run until every token is expired.
@@ -237,6 +237,12 @@ impl Stage {
 
     /// Tells the edge how the line stands.
     pub(crate) fn report(&mut self, serving: u64, sold_out: bool) {
+        let remaining = if sold_out { [0, 0] } else { [100, 10] };
+        self.report_of(serving, sold_out, remaining);
+    }
+
+    /// The same, with what remains of the two SKUs.
+    pub(crate) fn report_of(&mut self, serving: u64, sold_out: bool, remaining: [u64; 2]) {
         self.report = self.report.next();
         let known = self.directory.learn_line(LineReport {
             sale: self.sale.clone(),
@@ -246,10 +252,14 @@ impl Stage {
             waiting: 12,
             rate_per_second: 2.0,
             rate_actual: 1.5,
-            remaining: if sold_out { 0 } else { 100 },
+            remaining: remaining.iter().sum(),
             unpaid: 0,
             units_per_turn: 1.0,
-            skus: Vec::new(),
+            skus: ["standard", "deluxe"]
+                .into_iter()
+                .zip(remaining)
+                .map(|(sku, remaining)| SkuReport { sku: SkuId::new(sku).unwrap(), remaining })
+                .collect(),
             sold_out,
             wait_p50_ms: None,
             wait_p95_ms: None,

@@ -4,7 +4,7 @@ use sluice_core::{
     ids::OrderId,
     order::Order,
     policy::RateLimit,
-    token::{Claims, Purpose, Verified},
+    token::{Claims, Verified},
 };
 use sluice_http::{Exchange, Problem};
 
@@ -27,7 +27,7 @@ pub(super) async fn order(shared: &Shared, exchange: &Exchange) -> Result<Order,
 /// The `per_ip` that the sale of an authentic token sets.
 pub(super) fn limit(shared: &Shared, exchange: &Exchange) -> Option<RateLimit> {
     let now = shared.ports.clock.now();
-    let verified = shared.ports.keyring.verify_claims(Purpose::Place, exchange.bearer()?, now);
+    let verified = shared.ports.keyring.verify_claims(exchange.bearer()?, now);
     let claims = verified.as_ref().ok()?.claims();
     shared.ports.directory.sale(&claims.sale)?.limits().per_ip
 }
@@ -41,7 +41,7 @@ fn claims(shared: &Shared, exchange: &Exchange) -> Result<Claims, Problem> {
     };
     let token = exchange.bearer().ok_or_else(bad)?;
     let now = shared.ports.clock.now();
-    match shared.ports.keyring.verify_claims(Purpose::Place, token, now) {
+    match shared.ports.keyring.verify_claims(token, now) {
         Ok(Verified::Live(claims)) => Ok(claims),
         Ok(Verified::Expired(claims)) => Err(Problem::unauthorized(
             "token_expired",

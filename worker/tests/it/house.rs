@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use sluice_backends::embedded::{Embedded, EmbeddedSettings};
 use sluice_core::{
+    basket::Wants,
     clock::{Clock, ManualClock, UnixMillis},
     entry::Outcome,
     event::Turn,
@@ -22,7 +23,7 @@ use sluice_core::{
     },
     random::Random,
     sale::NewSale,
-    token::{Claims, Key, Keyring, Purpose},
+    token::{Claims, Key, Keyring},
     view::{Directory, object::PublicUrls},
     webhook::Secrets,
 };
@@ -269,11 +270,11 @@ impl House {
             entry: entry.entry,
             seq: entry.seq,
             holes_below: 0,
-            units: entry.basket.units(),
+            wants: Wants::default(),
             joined_at: entry.joined_at,
             expires_at,
         };
-        self.keyring.sign_claims(Purpose::Place, &claims)
+        self.keyring.sign_claims(&claims)
     }
 
     pub(crate) fn new_payment(&self) -> PaymentId {

@@ -14,7 +14,7 @@ use sluice_core::{
         Ports, Restore,
     },
     random::Random,
-    token::{Claims, Keyring, Purpose, TOKEN_LIFE},
+    token::{Claims, Keyring, TOKEN_LIFE},
     view::{
         Directory,
         follow::{Sources, follow, pull},
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::Client,
-    world::{Node, bearer, keyring, plenty, quick, sale},
+    world::{Node, bearer, keyring, one_of_the_first, plenty, quick, sale},
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -122,12 +122,12 @@ impl House {
             entry: entry.entry,
             seq: entry.seq,
             holes_below: entry.holes_below,
-            units: 1,
+            wants: one_of_the_first(),
             joined_at: NOW,
             // Old enough that it is renewed at once.
             expires_at: NOW.plus(TOKEN_LIFE / 4),
         };
-        let token = self.keyring.sign_claims(Purpose::Place, &claims);
+        let token = self.keyring.sign_claims(&claims);
         Client::open(self.node.address, "demo", query, &bearer(&token)).await
     }
 
