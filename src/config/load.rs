@@ -313,7 +313,6 @@ mod tests {
         for (file, named, word, fix) in [
             (tls(&nonsense, &key), "admin.tls_cert", &nonsense, "leaf first"),
             (tls(&certificate, &nonsense), "admin.tls_key", &nonsense, "private key"),
-            (tls(&certificate, &certificate), "admin.tls_key", &certificate, "private key"),
             (keys, "identity.jwks_file", &nonsense, "JSON Web Key Set"),
         ] {
             let error = with(&file, &[]).unwrap_err();

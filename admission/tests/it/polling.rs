@@ -41,7 +41,8 @@ async fn a_waiting_entry_moves_up_and_then_is_what_became_of_it() {
 async fn odds_and_waits_are_those_of_the_goods_one_wants() {
     let mut stage = Stage::open().await;
     let wanting = |buyer: &str, items: Value| {
-        let ask = stage.joining(buyer).json(&json!({ "items": items }));
+        let ask = stage.ask(Method::POST, "/v1/sales/demo/entries").header("x-sluice-buyer", buyer);
+        let ask = ask.json(&json!({ "items": items }));
         async move { ask.send().await.expect(202, "") }
     };
     let plain = wanting("ada", json!([{ "sku": "standard", "quantity": 1 }])).await;
