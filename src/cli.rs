@@ -157,7 +157,7 @@ pub(crate) enum SaleCommand {
     /// Change the policy, such as `sluice sale tune drop fraction=0.05 ceiling_per_second=500`
     Tune {
         sale: String,
-        /// KEY=VALUE, as in the policy; several at once are one change
+        /// KEY=VALUE, as in the policy; several at once are one change; `limits.per_ip=null` takes a limit away
         #[arg(required = true, value_name = "KEY=VALUE")]
         changes: Vec<String>,
         /// Only if the sale still has this version

@@ -215,7 +215,7 @@ pub(crate) enum IdentityMode {
     Jwt,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
     pub(crate) per_buyer: RateLimit,

@@ -16,7 +16,7 @@ use sluice_core::{
     },
     webhook,
 };
-use sluice_http::Server;
+use sluice_http::{Server, limits::Limits};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -104,6 +104,7 @@ impl Process {
             random: Arc::new(Random::system()),
             keyring: Arc::new(secrets.keyring),
             webhook: secrets.webhook,
+            limits: Arc::new(settings::limits(&config)),
             clock,
         };
         let roles = Roles::build(parts, &config, &shared, &listeners, files)?;
@@ -150,6 +151,11 @@ impl Process {
         let stop = || self.shutdown.clone();
         let tasks = &mut self.tasks;
         let sources = shared.sources();
+        let (stop_limits, limits) = (stop(), shared.limits);
+        tasks.spawn(async move {
+            limits.run(stop_limits).await;
+            "the limits"
+        });
         let (stop_follow, directory) = (stop(), shared.directory);
         tasks.spawn(async move {
             follow::follow(directory, sources, stop_follow).await;
@@ -239,6 +245,8 @@ struct Shared {
     urls: Arc<PublicUrls>,
     keyring: Arc<Keyring>,
     webhook: webhook::Secrets,
+    /// An address has one budget, whichever role it asks.
+    limits: Arc<Limits>,
 }
 
 impl Shared {

@@ -242,6 +242,8 @@ mod tests {
             Some(json!({ "fraction": 0.05, "limits": { "per_ip": { "burst": 50 } } }))
         );
         assert_eq!(tune.if_version, Some(7));
+        let remove = call("sluice sale tune drop limits.per_ip=null").unwrap();
+        assert_eq!(remove.body, Some(json!({ "limits": { "per_ip": null } })));
         let create =
             call("sluice sale create drop --sku a:10:9900 --policy tail_per_second=1").unwrap();
         let sku = json!({ "sku": "a", "stock": 10, "amount_fen": 9900, "currency": "CNY" });

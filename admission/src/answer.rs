@@ -13,8 +13,6 @@ use sluice_http::{Exchange, Response, empty, json, raw_json};
 
 mod write;
 
-pub(crate) use write::push_decimal;
-
 /// A browser may keep the answer for itself, but must ask before it shows it again.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// What carries a fresh token is kept by nobody.

@@ -3,8 +3,6 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use sluice_core::policy::RateLimit;
-
 /// Everything admission can be told.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -15,12 +13,6 @@ pub struct Config {
     /// Origins other than our own (`https://shop.example`) whose pages may use our cookies. Default: none; what comes
     /// from an origin that is neither ours nor listed is refused with 403 `cross_site`.
     pub allowed_origins: Vec<String>,
-    /// Limits where a sale's policy does not set its own; what is beyond them is refused with 429
-    /// `too_many_requests`.
-    pub limits: DefaultLimits,
-    /// Buyers, devices or addresses one limiter remembers, at least 1. Default: 1,000,000 (about 40 MB, when full).
-    /// Beyond it, newcomers share a single allowance until the sweep, every 5 s, has made room.
-    pub limiter_keys_max: usize,
     /// Joins of one sale that wait for their batch, at least 1. Default: 10,000. Beyond it a join is refused with 503
     /// `unavailable`, at once.
     pub joins_waiting_max: usize,
@@ -44,8 +36,6 @@ impl Default for Config {
             identity: IdentityConfig::Anonymous,
             cookies: Cookies::Host,
             allowed_origins: Vec::new(),
-            limits: DefaultLimits::default(),
-            limiter_keys_max: 1_000_000,
             joins_waiting_max: 10_000,
             join_timeout: Duration::from_secs(3),
             store_timeout: Duration::from_secs(2),
@@ -63,28 +53,6 @@ pub enum Cookies {
     Host,
     /// Plain names without `Secure`, for a loopback address without TLS; anywhere else they could be read in passing.
     Plain,
-}
-
-/// The limits of the configuration. Both numbers of each are 1 to 1,000,000.
-#[derive(Clone, Copy, Debug)]
-pub struct DefaultLimits {
-    /// Joins by buyer, then polls by entry. Default: 3 a second, 10 at once.
-    pub per_buyer: RateLimit,
-    /// By device: what a trusted proxy says in `x-sluice-device`, else our device cookie; without either it is not
-    /// applied. Default: 3 a second, 10 at once.
-    pub per_device: RateLimit,
-    /// By address, IPv6 by /64. Default: 100 a second, 500 at once.
-    pub per_ip: RateLimit,
-}
-
-impl Default for DefaultLimits {
-    fn default() -> Self {
-        Self {
-            per_buyer: RateLimit { per_second: 3, burst: 10 },
-            per_device: RateLimit { per_second: 3, burst: 10 },
-            per_ip: RateLimit { per_second: 100, burst: 500 },
-        }
-    }
 }
 
 /// Who a buyer is, as told by whom. Only joining asks; afterwards the queue token suffices.
@@ -162,17 +130,8 @@ impl Config {
     /// Checks the plain numbers; keys and names are checked where they are put to use.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let at_least_one = "at least 1";
-        let rate = "1 to 1,000,000 (`per_second` and `burst`)";
-        let whole = |limit: RateLimit| {
-            let range = 1..=1_000_000;
-            range.contains(&limit.per_second) && range.contains(&limit.burst)
-        };
         let short = Duration::from_millis(1);
         let checks = [
-            ("limits.per_buyer", rate, whole(self.limits.per_buyer)),
-            ("limits.per_device", rate, whole(self.limits.per_device)),
-            ("limits.per_ip", rate, whole(self.limits.per_ip)),
-            ("admission.limiter_keys_max", at_least_one, self.limiter_keys_max > 0),
             ("admission.joins_waiting_max", at_least_one, self.joins_waiting_max > 0),
             ("admission.seen_entries_max", at_least_one, self.seen_entries_max > 0),
             ("admission.unknown_sales_per_second", at_least_one, self.unknown_sales_per_second > 0),
@@ -191,11 +150,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_the_contract() {
-        let config = Config::default();
-        assert!(config.check().is_ok());
-        assert_eq!(config.limits.per_buyer, RateLimit { per_second: 3, burst: 10 });
-        assert_eq!(config.limits.per_ip, RateLimit { per_second: 100, burst: 500 });
+    fn the_defaults_are_sound() {
+        assert!(Config::default().check().is_ok());
     }
 
     #[test]
@@ -205,9 +161,6 @@ mod tests {
             broken.check().unwrap_err().to_string(),
             "`admission.joins_waiting_max` must be at least 1"
         );
-        let mut broken = Config::default();
-        broken.limits.per_device.burst = 0;
-        assert!(broken.check().unwrap_err().to_string().contains("limits.per_device"));
     }
 
     #[test]

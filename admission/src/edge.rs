@@ -11,13 +11,10 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use sluice_core::{ids::SaleId, policy::Limits as PolicyLimits, view::SaleView};
+use sluice_http::limits::{Limits, Rules};
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{
-    batch::Job,
-    limits::{Limits, Rules},
-    metrics::JoinCounters,
-};
+use crate::{batch::Job, metrics::JoinCounters};
 
 /// How old our own answer about a sale may be.
 const INFO_AGE_MAX: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluice_core::{
     clock::UnixMillis,
-    token::{Claims, Purpose, TOKEN_LIFE},
+    token::{Claims, TOKEN_LIFE},
 };
 
 use crate::Admission;
@@ -20,10 +20,7 @@ impl Admission {
     /// A fresh token for a place.
     pub(crate) fn fresh(&self, claims: &Claims) -> Fresh {
         let expires_at = self.ports.clock.now().plus(TOKEN_LIFE);
-        let token = self
-            .ports
-            .keyring
-            .sign_claims(Purpose::Place, &Claims { expires_at, ..claims.clone() });
+        let token = self.ports.keyring.sign_claims(&Claims { expires_at, ..claims.clone() });
         Fresh { token, expires_at }
     }
 

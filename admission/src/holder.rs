@@ -7,13 +7,12 @@ use sluice_core::{
     ids::EntryId,
     token::{Claims, Purpose, Verified},
 };
-use sluice_http::{Exchange, Problem};
-
-use crate::{
-    Admission,
-    edge::Edge,
+use sluice_http::{
+    Exchange, Problem,
     limits::{Allowed, Rules},
 };
+
+use crate::{Admission, edge::Edge};
 
 /// A proven place.
 #[derive(Debug)]
@@ -49,7 +48,19 @@ impl Admission {
         age: Age,
         now: UnixMillis,
     ) -> Result<Holder, Problem> {
-        self.check_origin_limits(exchange, rules)?;
+        let allowed = self.check_origin_limits(exchange, rules)?;
+        self.prove(exchange, edge, rules, age, now)
+            .map_err(|problem| rules.refuse(problem, allowed))
+    }
+
+    fn prove(
+        &self,
+        exchange: &Exchange,
+        edge: &Edge,
+        rules: &Rules,
+        age: Age,
+        now: UnixMillis,
+    ) -> Result<Holder, Problem> {
         let entry: EntryId = exchange.param("entry").parse().map_err(|_| no_such_entry())?;
         let carried = self.carried(exchange, edge).ok_or_else(|| {
             Problem::unauthorized(
@@ -60,13 +71,12 @@ impl Admission {
         if carried.by_cookie && exchange.is_cross_site(&self.config.allowed_origins) {
             return Err(cross_site());
         }
-        let verified =
-            self.ports.keyring.verify_claims(Purpose::Place, carried.token, now).map_err(|_| {
-                Problem::unauthorized(
-                    "bad_token",
-                    "The queue token is not one of ours. Join again to get a new one.",
-                )
-            })?;
+        let verified = self.ports.keyring.verify_claims(carried.token, now).map_err(|_| {
+            Problem::unauthorized(
+                "bad_token",
+                "The queue token is not one of ours. Join again to get a new one.",
+            )
+        })?;
         let claims = verified.claims();
         if claims.entry != entry || claims.sale != edge.sale {
             return Err(Problem::forbidden(
@@ -74,7 +84,7 @@ impl Admission {
                 "The queue token belongs to another entry.",
             ));
         }
-        let allowed = rules.buyer.check(self.limits.key(&entry))?;
+        let allowed = rules.buyer.check(self.ports.limits.key(&entry))?;
         match verified {
             Verified::Expired(_) if age == Age::Live => Err(Problem::unauthorized(
                 "token_expired",
@@ -86,17 +96,19 @@ impl Admission {
         }
     }
 
-    /// The limits that need no proof of anything.
+    /// The limits that need no proof of anything. Answers the address's.
     pub(crate) fn check_origin_limits(
         &self,
         exchange: &Exchange,
         rules: &Rules,
-    ) -> Result<(), Problem> {
-        rules.address.check(self.limits.address_key(exchange.peer.address))?;
-        if let Some(device) = self.device(exchange)? {
+    ) -> Result<Allowed, Problem> {
+        let address = self.ports.limits.address_key(exchange.peer.address);
+        let allowed = rules.address.check(address)?;
+        let device = self.device(exchange).map_err(|problem| rules.refuse(problem, allowed))?;
+        if let Some(device) = device {
             rules.device.check(device)?;
         }
-        Ok(())
+        Ok(allowed)
     }
 
     /// The place a join proves: a live token of this sale. Anything else proves nothing, and is no fault: the bearer may
@@ -107,8 +119,7 @@ impl Admission {
         edge: &Edge,
         now: UnixMillis,
     ) -> Option<Claims> {
-        let read = |token: &str| match self.ports.keyring.verify_claims(Purpose::Place, token, now)
-        {
+        let read = |token: &str| match self.ports.keyring.verify_claims(token, now) {
             Ok(Verified::Live(claims)) if claims.sale == edge.sale => Some(claims),
             Ok(Verified::Live(_) | Verified::Expired(_)) | Err(_) => None,
         };
@@ -140,9 +151,9 @@ impl Admission {
         if exchange.peer.trusted
             && let Some(device) = exchange.only_header("x-sluice-device")?
         {
-            return Ok(Some(self.limits.key(device)));
+            return Ok(Some(self.ports.limits.key(device)));
         }
-        Ok(self.device_cookie(exchange).map(|device| self.limits.key(&device)))
+        Ok(self.device_cookie(exchange).map(|device| self.ports.limits.key(&device)))
     }
 
     /// What our device cookie says, if the request carries an authentic one.

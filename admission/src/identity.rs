@@ -19,6 +19,13 @@ mod jwt;
 
 use jwt::Jwt;
 
+/// Whether a file of these bytes can be the `File` of [`JwtKeys`](crate::JwtKeys): a JSON Web Key Set with at least one
+/// RS256, ES256 or EdDSA key.
+#[must_use]
+pub fn is_key_set(bytes: &[u8]) -> bool {
+    jwks::KeySet::parse(bytes).is_some()
+}
+
 /// A buyer, and how it is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Identified {

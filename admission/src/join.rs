@@ -79,13 +79,11 @@ impl Admission {
         edge: &Edge,
         exchange: &mut Exchange,
     ) -> Result<(JoinResult, Response), Problem> {
-        let rules = edge.rules(&self.limits);
-        self.check_origin_limits(exchange, &rules.1)?;
-        if self.identity.is_by_cookie() && exchange.is_cross_site(&self.config.allowed_origins) {
-            return Err(cross_site());
-        }
-        let mut identified = self.identity.identify(exchange, self.config.join_timeout).await?;
-        let allowed = rules.1.buyer.check(self.limits.key(identified.buyer.as_str()))?;
+        let rules = edge.rules(&self.ports.limits);
+        let allowed = self.check_origin_limits(exchange, &rules.1)?;
+        let identified = self.identified(exchange).await;
+        let mut identified = identified.map_err(|problem| rules.1.refuse(problem, allowed))?;
+        let allowed = rules.1.buyer.check(self.ports.limits.key(identified.buyer.as_str()))?;
         let placed = self.place(edge, exchange, &mut identified).await;
         let answered = match placed {
             Ok(joined) => self.answer(edge, exchange, joined).await,
@@ -100,11 +98,21 @@ impl Admission {
                 Ok((result, response))
             }
             // What could not be answered may have been recorded: the retry must come from the same buyer.
-            Err(problem) => Err(match identified.cookie {
-                Some(cookie) => problem.header(SET_COOKIE, cookie),
-                None => problem,
-            }),
+            Err(problem) => {
+                let problem = rules.1.refuse(problem, allowed);
+                Err(match identified.cookie {
+                    Some(cookie) => problem.header(SET_COOKIE, cookie),
+                    None => problem,
+                })
+            }
         }
+    }
+
+    async fn identified(&self, exchange: &Exchange) -> Result<Identified, Problem> {
+        if self.identity.is_by_cookie() && exchange.is_cross_site(&self.config.allowed_origins) {
+            return Err(cross_site());
+        }
+        self.identity.identify(exchange, self.config.join_timeout).await
     }
 
     async fn place(
@@ -358,7 +366,7 @@ fn claims_of(edge: &Edge, line_entry: &LineEntry) -> Claims {
         entry: line_entry.entry,
         seq: line_entry.seq,
         holes_below: line_entry.holes_below,
-        units: line_entry.basket.units(),
+        wants: edge.view.sale().wants(&line_entry.basket),
         joined_at: line_entry.joined_at,
         expires_at: UnixMillis(0),
     }

@@ -10,22 +10,22 @@ use sluice_core::{
 };
 use sluice_http::{Exchange, Problem, Response, empty};
 
-use crate::{Admission, holder::Age};
+use crate::{
+    Admission,
+    edge::Edge,
+    holder::{Age, Holder},
+};
 
 pub(crate) async fn leave(
     admission: Arc<Admission>,
     exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let rules = edge.rules(&admission.limits);
+    let rules = edge.rules(&admission.ports.limits);
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::Live, now)?;
-    let record = match admission.ask(admission.lookup.record(&holder.claims)).await? {
-        Some(record) => record,
-        // Another outcome may win meanwhile; then that one counts.
-        None => admission.end(&edge, &holder.claims, Outcome::Left, OutcomeReason::Plain).await?,
-    };
-    admission.give_up(&record).await?;
+    let left = left(&admission, &edge, &holder).await;
+    left.map_err(|problem| rules.1.refuse(problem, holder.allowed))?;
     let mut response = empty(StatusCode::NO_CONTENT);
     rules.1.tell(&mut response, holder.allowed);
     let place = admission.config.cookies.place(&edge.sale);
@@ -34,6 +34,15 @@ pub(crate) async fn leave(
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)
+}
+
+async fn left(admission: &Admission, edge: &Edge, holder: &Holder) -> Result<(), Problem> {
+    let record = match admission.ask(admission.lookup.record(&holder.claims)).await? {
+        Some(record) => record,
+        // Another outcome may win meanwhile; then that one counts.
+        None => admission.end(edge, &holder.claims, Outcome::Left, OutcomeReason::Plain).await?,
+    };
+    admission.give_up(&record).await
 }
 
 impl Admission {

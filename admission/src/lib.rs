@@ -18,7 +18,10 @@ use sluice_core::{
     token::Keyring,
     view::{Directory, SaleView, lookup::Lookup, object::PublicUrls},
 };
-use sluice_http::{Exchange, Problem, Response, Routes};
+use sluice_http::{
+    Exchange, Problem, Response, Routes,
+    limits::{Limits, Rules, Tap},
+};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,7 +36,6 @@ mod holder;
 mod identity;
 mod join;
 mod leave;
-mod limits;
 mod metrics;
 mod outcome;
 mod renew;
@@ -42,16 +44,16 @@ mod seen;
 mod status;
 mod ticket;
 
-pub use config::{Config, ConfigError, Cookies, DefaultLimits, IdentityConfig, JwtConfig, JwtKeys};
+pub use config::{Config, ConfigError, Cookies, IdentityConfig, JwtConfig, JwtKeys};
+pub use identity::is_key_set;
 
 use batch::Carrier;
 use edge::{Edge, Edges};
 use ended::Ended;
 use identity::Identity;
-use limits::{Limits, Rules, Tap};
 use seen::Seen;
 
-/// How often limiters and forgotten sales are swept.
+/// How often forgotten sales are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// What admission asks of the world.
@@ -67,6 +69,8 @@ pub struct AdmissionPorts {
     pub directory: Arc<Directory>,
     pub keyring: Arc<Keyring>,
     pub urls: Arc<PublicUrls>,
+    /// Shared by the roles of a process.
+    pub limits: Arc<Limits>,
 }
 
 /// See the crate.
@@ -75,7 +79,6 @@ pub struct Admission {
     config: Config,
     ports: AdmissionPorts,
     identity: Identity,
-    limits: Limits,
     /// The configuration's own limits, for sales nobody knows.
     strangers: Rules,
     /// Lets few questions about unknown sales through to the ledger.
@@ -94,7 +97,7 @@ impl Admission {
         config.check()?;
         metrics::describe();
         let identity = Identity::build(&config, &ports.keyring, &ports.clock, &ports.random)?;
-        let limits = Limits::new(config.limits, config.limiter_keys_max);
+        let limits = &ports.limits;
         let lookup = Lookup {
             line: Arc::clone(&ports.line),
             ledger: Arc::clone(&ports.ledger),
@@ -105,7 +108,6 @@ impl Admission {
             identity,
             strangers: limits.rules(&sluice_core::policy::Limits::default()),
             unknown_sales: limits.tap(config.unknown_sales_per_second),
-            limits,
             edges: Edges::default(),
             seen: Seen::new(config.seen_entries_max),
             ended: Ended::default(),
@@ -130,7 +132,7 @@ impl Admission {
             .post("/v1/sales/{sale}/entries/{entry}/ticket", self.handler(ticket::mint))
     }
 
-    /// Sweeps limiters, notes renewed places, hears of ended ones, keeps identity keys fresh: until `shutdown`. Then it
+    /// Sweeps forgotten sales, notes renewed places, hears of ended ones, keeps identity keys fresh: until `shutdown`. Then it
     /// takes no more joins (503), finishes those in hand, and returns.
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::join!(
@@ -148,7 +150,6 @@ impl Admission {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(SWEEP_EVERY) => {}
             }
-            metrics::limiter_keys(self.limits.sweep());
             self.edges.sweep(|sale| self.ports.directory.sale(sale).is_some());
         }
     }
@@ -183,7 +184,7 @@ impl Admission {
         if let Some((view, id)) = known {
             return Ok(self.edge_of(&id, &view));
         }
-        self.strangers.address.check(self.limits.address_key(address))?;
+        self.strangers.address.check(self.ports.limits.address_key(address))?;
         let no_such_sale = || Problem::not_found("no_such_sale", "There is no such sale.");
         let id = SaleId::new(sale).map_err(|_| no_such_sale())?;
         if !self.unknown_sales.take() {
@@ -205,7 +206,7 @@ impl Admission {
                 timeout: self.config.join_timeout,
             });
             self.carriers.spawn(carrier.run(jobs, self.carriers.clone(), self.closing.clone()));
-            Edge::new(Arc::clone(view), joins, &self.limits)
+            Edge::new(Arc::clone(view), joins, &self.ports.limits)
         })
     }
 

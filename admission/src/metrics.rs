@@ -3,10 +3,7 @@
 use metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
 use sluice_core::ids::SaleId;
 
-use crate::limits::Scope;
-
 const JOINS: &str = "sluice_joins_total";
-const LIMITER_KEYS: &str = "sluice_limiter_keys";
 const SEEN_WAITING: &str = "sluice_seen_waiting";
 
 /// Tells the recorder what each number means; called once when admission is built.
@@ -15,7 +12,6 @@ pub(crate) fn describe() {
         JOINS,
         "Joins answered, by sale and result: new, found, or the code of the refusal."
     );
-    describe_gauge!(LIMITER_KEYS, "Addresses, devices and buyers the limiters remember, by scope.");
     describe_gauge!(SEEN_WAITING, "Renewed places that wait to be noted as seen.");
 }
 
@@ -53,13 +49,6 @@ impl JoinCounters {
                 counter!(JOINS, "sale" => self.sale.clone(), "result" => code).increment(1);
             }
         }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-pub(crate) fn limiter_keys(sizes: [(Scope, usize); 3]) {
-    for (scope, keys) in sizes {
-        gauge!(LIMITER_KEYS, "scope" => scope.as_str()).set(keys as f64);
     }
 }
 

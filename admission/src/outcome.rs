@@ -4,7 +4,7 @@
 use std::error::Error as StdError;
 
 use sluice_core::{
-    basket::{Basket, Item},
+    basket::Basket,
     entry::Outcome,
     ids::BuyerId,
     line::LineEntry,
@@ -78,17 +78,13 @@ pub(crate) fn banned() -> Problem {
 }
 
 /// The entry as far as its token tells, for a line that has forgotten it. Neither `left` nor `refused` moves stock, so
-/// the unknown buyer and goods change nothing.
+/// the unknown buyer changes nothing.
 fn stand_in(claims: &Claims, sale: &Sale) -> Result<LineEntry, Problem> {
     let impossible =
         |cause: &dyn StdError| Problem::from(PortError::unavailable(cause.to_string()));
     let buyer =
         BuyerId::new(&format!("unknown-{}", claims.entry)).map_err(|error| impossible(&error))?;
-    let items = sale
-        .skus
-        .first()
-        .map(|sku| Item { sku: sku.sku.clone(), quantity: claims.units.clamp(1, 1_000) });
-    let basket = Basket::new(items.into_iter().collect()).map_err(|error| impossible(&error))?;
+    let basket = Basket::new(sale.items(&claims.wants)).map_err(|error| impossible(&error))?;
     Ok(LineEntry {
         entry: claims.entry,
         buyer,

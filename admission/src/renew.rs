@@ -10,10 +10,17 @@ use serde::Serialize;
 use sluice_core::{
     clock::UnixMillis,
     ids::{EntryId, SaleId},
+    token::Claims,
 };
 use sluice_http::{Exchange, Problem, Response, json};
 
-use crate::{Admission, answer::NO_STORE, fresh::spread, holder::Age};
+use crate::{
+    Admission,
+    answer::NO_STORE,
+    edge::Edge,
+    fresh::{Fresh, spread},
+    holder::Age,
+};
 
 /// How long after the last change of an entry or its order a token may be renewed.
 const RENEWABLE_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -31,24 +38,12 @@ pub(crate) async fn renew(
     exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let rules = edge.rules(&admission.limits);
+    let rules = edge.rules(&admission.ports.limits);
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::LiveOrExpired, now)?;
     let banned = admission.has_banned_header(&exchange);
-    let record = admission.ask(admission.lookup.record(&holder.claims)).await?;
-    let fresh = match record {
-        Some(record) if now.since(record.changed_at) > RENEWABLE_FOR => {
-            return Err(Problem::unauthorized(
-                "token_expired",
-                "The queue token has expired for good: this entry ended more than 30 days ago.",
-            ));
-        }
-        Some(_ended) => admission.fresh(&holder.claims),
-        None if banned => return Err(admission.turn_away(&edge, &holder.claims).await?),
-        None => admission.renewed(&holder.claims).ok_or_else(|| {
-            Problem::unavailable(spread(&admission.ports.random, Duration::from_secs(1)))
-        })?,
-    };
+    let fresh = fresh(&admission, &edge, &holder.claims, banned, now).await;
+    let fresh = fresh.map_err(|problem| rules.1.refuse(problem, holder.allowed))?;
     let body = Renewed {
         entry: holder.claims.entry,
         sale: &edge.sale,
@@ -63,4 +58,24 @@ pub(crate) async fn renew(
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)
+}
+
+async fn fresh(
+    admission: &Admission,
+    edge: &Edge,
+    claims: &Claims,
+    banned: bool,
+    now: UnixMillis,
+) -> Result<Fresh, Problem> {
+    match admission.ask(admission.lookup.record(claims)).await? {
+        Some(record) if now.since(record.changed_at) > RENEWABLE_FOR => Err(Problem::unauthorized(
+            "token_expired",
+            "The queue token has expired for good: this entry ended more than 30 days ago.",
+        )),
+        Some(_ended) => Ok(admission.fresh(claims)),
+        None if banned => Err(admission.turn_away(edge, claims).await?),
+        None => admission.renewed(claims).ok_or_else(|| {
+            Problem::unavailable(spread(&admission.ports.random, Duration::from_secs(1)))
+        }),
+    }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn show(
     exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let rules = edge.rules(&admission.limits);
+    let rules = edge.rules(&admission.ports.limits);
     admission.check_origin_limits(&exchange, &rules.1)?;
     let body = edge.info(|| write(&edge.view.read(), admission.ports.clock.now()));
     let mut response = raw_json(StatusCode::OK, body);

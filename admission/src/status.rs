@@ -4,23 +4,43 @@
 use std::{borrow::Cow, sync::Arc};
 
 use http::header::SET_COOKIE;
-use sluice_core::{entry::EntryState, ids::Seq, token::Claims, view::object::EntryObject};
+use sluice_core::{
+    clock::UnixMillis, entry::EntryState, ids::Seq, token::Claims, view::object::EntryObject,
+};
 use sluice_http::{Exchange, Problem, Response};
 
-use crate::{Admission, answer, edge::Edge, fresh, holder::Age};
+use crate::{
+    Admission, answer,
+    edge::Edge,
+    fresh,
+    holder::{Age, Holder},
+};
 
 pub(crate) async fn show(
     admission: Arc<Admission>,
     exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let rules = edge.rules(&admission.limits);
+    let rules = edge.rules(&admission.ports.limits);
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::Live, now)?;
+    let shown = shown(&admission, &exchange, &edge, &holder, now).await;
+    let mut response = shown.map_err(|problem| rules.1.refuse(problem, holder.allowed))?;
+    rules.1.tell(&mut response, holder.allowed);
+    Ok(response)
+}
+
+async fn shown(
+    admission: &Admission,
+    exchange: &Exchange,
+    edge: &Edge,
+    holder: &Holder,
+    now: UnixMillis,
+) -> Result<Response, Problem> {
     let seen = read_seen(exchange.query("seen"))?;
-    let mut object = admission.object(&edge, &holder.claims, seen).await?;
-    if object.state == EntryState::Waiting && admission.has_banned_header(&exchange) {
-        return Err(admission.turn_away(&edge, &holder.claims).await?);
+    let mut object = admission.object(edge, &holder.claims, seen).await?;
+    if object.state == EntryState::Waiting && admission.has_banned_header(exchange) {
+        return Err(admission.turn_away(edge, &holder.claims).await?);
     }
     if fresh::is_due(&holder.claims, now)
         && let Some(fresh) = admission.renewed(&holder.claims)
@@ -28,8 +48,7 @@ pub(crate) async fn show(
         object.token = Some(fresh.token);
         object.token_expires_at = fresh.expires_at;
     }
-    let mut response = answer::entry(&exchange, &object);
-    rules.1.tell(&mut response, holder.allowed);
+    let mut response = answer::entry(exchange, &object);
     if let Some(token) = object.token.as_deref().filter(|_| holder.by_cookie) {
         let cookie = admission.config.cookies.set_place(&edge.sale, token);
         response.headers_mut().append(SET_COOKIE, cookie);

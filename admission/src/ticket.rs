@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use http::{StatusCode, header::CACHE_CONTROL};
 use serde::Serialize;
-use sluice_core::{
-    clock::UnixMillis,
-    token::{Claims, Purpose, TICKET_LIFE},
-};
+use sluice_core::{clock::UnixMillis, token::TICKET_LIFE};
 use sluice_http::{Exchange, Problem, Response, json};
 
 use crate::{Admission, answer::NO_STORE, holder::Age};
@@ -31,12 +28,11 @@ pub(crate) async fn mint(
     exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let rules = edge.rules(&admission.limits);
+    let rules = edge.rules(&admission.ports.limits);
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::Live, now)?;
     let expires_at = now.plus(TICKET_LIFE);
-    let claims = Claims { expires_at, ..holder.claims };
-    let ticket = admission.ports.keyring.sign_claims(Purpose::Ticket, &claims);
+    let ticket = admission.ports.keyring.sign_ticket(&holder.claims, expires_at);
     let at = format!("{}/v1/sales/{}", admission.ports.urls.ws_push, edge.sale);
     let links = Links {
         push: format!("{at}/push?ticket={ticket}"),

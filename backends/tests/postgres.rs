@@ -44,6 +44,7 @@ suites! {
     speaker: speaker_conformance,
     entries: entries_conformance,
     holds: holds_conformance,
+    images: images_conformance,
     orders: orders_conformance,
     payments: payments_conformance,
     shop: shop_conformance,

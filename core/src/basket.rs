@@ -77,6 +77,77 @@ impl Basket {
     }
 }
 
+/// A basket as a token carries it: its SKUs by their places in the sale's list, which never change while the sale lives.
+/// Read without allocating, since every poll reads one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Wants {
+    count: u8,
+    lines: [Want; LINES_MAX],
+}
+
+/// One line of it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Want {
+    /// The SKU's place in the sale's list.
+    pub sku: u8,
+    pub quantity: u16,
+}
+
+const WANT_BYTES: usize = 3;
+
+impl Wants {
+    /// Lines whose SKU `place` does not know, and those beyond [`LINES_MAX`], are left out.
+    pub fn new(items: &[Item], place: impl Fn(&SkuId) -> Option<usize>) -> Self {
+        let mut wants = Self::default();
+        for item in items {
+            let sku = place(&item.sku).and_then(|place| u8::try_from(place).ok());
+            if let (Some(sku), Ok(quantity)) = (sku, u16::try_from(item.quantity)) {
+                wants.add(Want { sku, quantity });
+            }
+        }
+        wants
+    }
+
+    #[must_use]
+    pub fn lines(&self) -> &[Want] {
+        self.lines.get(..usize::from(self.count)).unwrap_or_default()
+    }
+
+    /// Units over all lines.
+    #[must_use]
+    pub fn units(&self) -> u32 {
+        self.lines().iter().map(|want| u32::from(want.quantity)).sum()
+    }
+
+    /// How many lines, then three bytes each.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.push(self.count);
+        for want in self.lines() {
+            bytes.push(want.sku);
+            bytes.extend_from_slice(&want.quantity.to_be_bytes());
+        }
+    }
+
+    /// What [`write`](Self::write) wrote, and what follows it.
+    pub(crate) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (count, rest) = bytes.split_first()?;
+        let (lines, rest) = rest.split_at_checked(usize::from(*count) * WANT_BYTES)?;
+        let mut wants = Self::default();
+        for line in lines.as_chunks::<WANT_BYTES>().0 {
+            let [sku, high, low] = *line;
+            wants.add(Want { sku, quantity: u16::from_be_bytes([high, low]) });
+        }
+        (wants.count == *count).then_some((wants, rest))
+    }
+
+    fn add(&mut self, want: Want) {
+        if let Some(line) = self.lines.get_mut(usize::from(self.count)) {
+            *line = want;
+            self.count += 1;
+        }
+    }
+}
+
 impl TryFrom<Vec<Item>> for Basket {
     type Error = BadBasket;
 
@@ -105,6 +176,24 @@ mod tests {
         assert_eq!(basket.items(), [item("a", 2), item("b", 4)]);
         assert_eq!(basket.units(), 6);
         assert_eq!(Basket::new(vec![item("a", 600), item("a", 600)]), Err(BadBasket::Quantity));
+    }
+
+    #[test]
+    fn wants_are_read_as_they_were_written() {
+        let place = |sku: &SkuId| ["a", "b", "c"].iter().position(|known| *known == sku.as_str());
+        let wants = Wants::new(&[item("c", 1_000), item("a", 2), item("x", 9)], place);
+        assert_eq!(
+            wants.lines(),
+            [Want { sku: 2, quantity: 1_000 }, Want { sku: 0, quantity: 2 }],
+            "what the sale does not have is left out"
+        );
+        assert_eq!(wants.units(), 1_002);
+        let mut bytes = Vec::new();
+        wants.write(&mut bytes);
+        bytes.extend_from_slice(b"rest");
+        assert_eq!(Wants::read(&bytes), Some((wants, &b"rest"[..])));
+        assert_eq!(Wants::read(&[2, 0, 0, 1, 1]), None, "cut off");
+        assert_eq!(Wants::read(&[u8::MAX; 1_000]), None, "more lines than any basket has");
     }
 
     #[test]

@@ -55,6 +55,14 @@ pub struct Outlook {
     pub sold_out: bool,
 }
 
+/// One SKU that a buyer wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wanted {
+    pub units: u32,
+    /// Units of it that can be sold now.
+    pub remaining: u64,
+}
+
 /// Longer forecasts than this are not worth a number: one day.
 const SECONDS_MAX: f64 = 86_400.0;
 /// Of the turns ahead, the share that is assumed to end without a purchase in the hopeful reading.
@@ -63,10 +71,15 @@ const GIVE_UP_SHARE: f64 = 0.15;
 const SLOW_SHARE: f64 = 0.7;
 
 impl Outlook {
-    /// The wait at `position` (1 is next); `None` when the line stands or the stock will not last.
+    /// The wait at `position` (1 is next) for a buyer who wants `goods`; `None` when the line stands or the stock will not
+    /// last.
     #[must_use]
-    pub fn eta(&self, position: u64) -> Option<EtaSeconds> {
-        if !self.moving || self.sold_out {
+    pub fn eta(
+        &self,
+        position: u64,
+        mut goods: impl Iterator<Item = Wanted>,
+    ) -> Option<EtaSeconds> {
+        if !self.moving || self.sold_out || goods.any(|one| u64::from(one.units) > one.remaining) {
             return None;
         }
         let turns = exact(position);
@@ -77,17 +90,27 @@ impl Outlook {
         (p90 <= SECONDS_MAX).then(|| EtaSeconds { p50: whole(p50), p90: whole(p90) })
     }
 
-    /// The odds at `position`, for a buyer who wants `units`.
+    /// The odds at `position`, for a buyer who wants `goods`. Of each of them: sure only if those ahead could all want the
+    /// very same; likely if they want what there is in the proportion in which there is any.
     #[must_use]
-    pub fn odds(&self, position: u64, units: u32) -> Odds {
+    pub fn odds(&self, position: u64, goods: impl Iterator<Item = Wanted> + Clone) -> Odds {
         if self.sold_out {
             return Odds::Gone;
         }
-        let ahead = exact(position.saturating_sub(1)) * self.units_per_turn;
         let remaining = exact(self.remaining);
-        if ahead + f64::from(units) <= remaining {
+        let units: f64 = goods.clone().map(|one| f64::from(one.units)).sum();
+        let lasts = |ahead: f64, share: &dyn Fn(Wanted) -> f64| {
+            let mut goods = goods.clone();
+            ahead + units <= remaining
+                && goods
+                    .all(|one| ahead * share(one) + f64::from(one.units) <= exact(one.remaining))
+        };
+        let ahead = exact(position.saturating_sub(1)) * self.units_per_turn;
+        if lasts(ahead, &|_| 1.0) {
             Odds::Sure
-        } else if ahead * (1.0 - GIVE_UP_SHARE) + f64::from(units) <= remaining {
+        } else if lasts(ahead * (1.0 - GIVE_UP_SHARE), &|one| {
+            (exact(one.remaining) / remaining.max(1.0)).min(1.0)
+        }) {
             Odds::Likely
         } else {
             Odds::Unlikely
@@ -118,22 +141,43 @@ mod tests {
         sold_out: false,
     };
 
+    /// Units of the sale's only SKU.
+    fn units(outlook: Outlook, units: u32) -> std::iter::Once<Wanted> {
+        std::iter::once(Wanted { units, remaining: outlook.remaining })
+    }
+
     #[test]
     fn the_wait_comes_from_the_law() {
-        assert_eq!(OUTLOOK.eta(1203), Some(EtaSeconds { p50: 7, p90: 11 }));
-        assert_eq!(OUTLOOK.eta(10_002), None, "the stock ends first");
-        assert_eq!(Outlook { moving: false, ..OUTLOOK }.eta(1), None);
-        let near = OUTLOOK.eta(10).unwrap();
-        let far = OUTLOOK.eta(9_000).unwrap();
+        let eta = |outlook: Outlook, position| outlook.eta(position, units(outlook, 1));
+        assert_eq!(eta(OUTLOOK, 1203), Some(EtaSeconds { p50: 7, p90: 11 }));
+        assert_eq!(eta(OUTLOOK, 10_002), None, "the stock ends first");
+        assert_eq!(eta(Outlook { moving: false, ..OUTLOOK }, 1), None);
+        let near = eta(OUTLOOK, 10).unwrap();
+        let far = eta(OUTLOOK, 9_000).unwrap();
         assert!(near.p50 < far.p50 && far.p50 < far.p90);
     }
 
     #[test]
     fn the_odds_are_honest() {
-        assert_eq!(OUTLOOK.odds(10_000, 1), Odds::Sure);
-        assert_eq!(OUTLOOK.odds(10_001, 1), Odds::Likely);
-        assert_eq!(OUTLOOK.odds(20_000, 1), Odds::Unlikely);
-        assert_eq!(Outlook { sold_out: true, ..OUTLOOK }.odds(1, 1), Odds::Gone);
-        assert_eq!(Outlook { remaining: 0, unpaid: 5, ..OUTLOOK }.odds(1, 1), Odds::Unlikely);
+        let odds = |outlook: Outlook, position| outlook.odds(position, units(outlook, 1));
+        assert_eq!(odds(OUTLOOK, 10_000), Odds::Sure);
+        assert_eq!(odds(OUTLOOK, 10_001), Odds::Likely);
+        assert_eq!(odds(OUTLOOK, 20_000), Odds::Unlikely);
+        assert_eq!(odds(Outlook { sold_out: true, ..OUTLOOK }, 1), Odds::Gone);
+        assert_eq!(odds(Outlook { remaining: 0, unpaid: 5, ..OUTLOOK }, 1), Odds::Unlikely);
+    }
+
+    #[test]
+    fn what_one_wants_counts_and_not_what_there_is_of_other_things() {
+        let want = |units, remaining| Wanted { units, remaining };
+        let odds = |position, goods: &[Wanted]| OUTLOOK.odds(position, goods.iter().copied());
+        assert_eq!(odds(1, &[want(1, 0)]), Odds::Unlikely, "all of it is held");
+        assert_eq!(odds(1, &[want(2, 1)]), Odds::Unlikely);
+        assert_eq!(odds(1, &[want(1, 5_000), want(1, 0)]), Odds::Unlikely, "all or nothing");
+        assert_eq!(odds(1_000, &[want(1, 1_000)]), Odds::Sure);
+        assert_eq!(odds(1_001, &[want(1, 1_000)]), Odds::Likely, "those ahead may want others");
+        let eta = |goods: &[Wanted]| OUTLOOK.eta(10, goods.iter().copied());
+        assert_eq!(eta(&[want(1, 1)]), OUTLOOK.eta(10, units(OUTLOOK, 1)));
+        assert_eq!((eta(&[want(1, 0)]), eta(&[want(1, 1), want(2, 1)])), (None, None));
     }
 }

@@ -225,8 +225,10 @@ impl Policy {
                 ("per_device", limits.per_device, &mut next.limits.per_device),
                 ("per_ip", limits.per_ip, &mut next.limits.per_ip),
             ] {
-                if let Some(patch) = patch {
-                    *standing = Some(patch.laid_over(*standing, name)?);
+                match patch {
+                    LimitPatch::Keep => {}
+                    LimitPatch::Remove => *standing = None,
+                    LimitPatch::Lay(patch) => *standing = Some(patch.laid_over(*standing, name)?),
                 }
             }
         }
@@ -270,16 +272,57 @@ impl RateLimitPatch {
     }
 }
 
-/// Partial limits: what is absent stays as it is.
+/// What a patch does to one limit, as a merge patch (RFC 7396) says it: absent, `null`, or an object.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Option<RateLimitPatch>", into = "Option<RateLimitPatch>")]
+pub enum LimitPatch {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// The configuration's own counts again.
+    Remove,
+    Lay(RateLimitPatch),
+}
+
+impl LimitPatch {
+    fn is_keep(&self) -> bool {
+        *self == Self::Keep
+    }
+}
+
+/// What stands there; a limit that is kept does not.
+impl From<Option<RateLimitPatch>> for LimitPatch {
+    fn from(written: Option<RateLimitPatch>) -> Self {
+        written.map_or(Self::Remove, Self::Lay)
+    }
+}
+
+impl From<LimitPatch> for Option<RateLimitPatch> {
+    fn from(patch: LimitPatch) -> Self {
+        match patch {
+            LimitPatch::Keep | LimitPatch::Remove => None,
+            LimitPatch::Lay(patch) => Some(patch),
+        }
+    }
+}
+
+impl From<RateLimit> for LimitPatch {
+    fn from(limit: RateLimit) -> Self {
+        let RateLimit { per_second, burst } = limit;
+        Self::Lay(RateLimitPatch { per_second: Some(per_second), burst: Some(burst) })
+    }
+}
+
+/// Partial limits: what is absent stays as it is, what is `null` is removed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsPatch {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub per_buyer: Option<RateLimitPatch>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub per_device: Option<RateLimitPatch>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub per_ip: Option<RateLimitPatch>,
+    #[serde(skip_serializing_if = "LimitPatch::is_keep")]
+    pub per_buyer: LimitPatch,
+    #[serde(skip_serializing_if = "LimitPatch::is_keep")]
+    pub per_device: LimitPatch,
+    #[serde(skip_serializing_if = "LimitPatch::is_keep")]
+    pub per_ip: LimitPatch,
 }
 
 /// A partial policy: the body of `PATCH …/policy`. A field that is absent stays as it is.
@@ -344,6 +387,18 @@ mod tests {
         assert_eq!(next.limits.per_buyer, None);
         let error = Policy::default().patched(&half).unwrap_err();
         assert_eq!(error.field, "limits.per_ip.burst");
+    }
+
+    #[test]
+    fn a_limit_that_is_null_is_removed() {
+        let both = r#"{"limits":{"per_ip":{"per_second":5,"burst":6},"per_buyer":{"per_second":1,"burst":1}}}"#;
+        let standing = Policy::default().patched(&patch(both)).unwrap();
+        let removal = patch(r#"{"limits":{"per_ip":null}}"#);
+        let next = standing.patched(&removal).unwrap();
+        assert_eq!((next.limits.per_ip, next.limits.per_buyer), (None, standing.limits.per_buyer));
+        for said in [removal, patch(both), PolicyPatch::default()] {
+            assert_eq!(patch(&serde_json::to_string(&said).unwrap()), said, "as it was said");
+        }
     }
 
     #[test]

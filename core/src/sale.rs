@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    basket::Basket,
+    basket::{Basket, Item, Want, Wants},
     clock::UnixMillis,
     ids::{SaleId, SkuId, Version},
     money::{AMOUNT_FEN_MAX, AmountFen, Currency},
@@ -275,6 +275,22 @@ impl Sale {
     #[must_use]
     pub fn sku(&self, sku: &SkuId) -> Option<&Sku> {
         self.skus.iter().find(|known| known.sku == *sku)
+    }
+
+    /// What a basket wants, as a token carries it.
+    #[must_use]
+    pub fn wants(&self, basket: &Basket) -> Wants {
+        Wants::new(basket.items(), |sku| self.skus.iter().position(|known| known.sku == *sku))
+    }
+
+    /// The items that a token says its entry wants.
+    #[must_use]
+    pub fn items(&self, wants: &Wants) -> Vec<Item> {
+        let item = |want: &Want| {
+            let sku = self.skus.get(usize::from(want.sku))?.sku.clone();
+            Some(Item { sku, quantity: want.quantity.into() })
+        };
+        wants.lines().iter().filter_map(item).collect()
     }
 
     /// Checks that a basket names goods of this sale and stays within `per_buyer_units`.

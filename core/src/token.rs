@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
+    basket::Wants,
     clock::UnixMillis,
     ids::{EntryId, SaleId, Seq},
 };
@@ -70,8 +71,8 @@ pub struct Claims {
     pub seq: Seq,
     /// Numbers below `seq` that were never given out.
     pub holes_below: u64,
-    /// Units it asked for, for its odds.
-    pub units: u32,
+    /// What it asked for, for its odds.
+    pub wants: Wants,
     pub joined_at: UnixMillis,
     pub expires_at: UnixMillis,
 }
@@ -85,6 +86,10 @@ pub enum Verified {
 }
 
 impl Verified {
+    fn at(claims: Claims, end: UnixMillis, now: UnixMillis) -> Self {
+        if now < end { Self::Live(claims) } else { Self::Expired(claims) }
+    }
+
     /// The claims, whether the token is live or expired.
     #[must_use]
     pub fn claims(&self) -> &Claims {
@@ -157,30 +162,32 @@ impl Keyring {
         if ring.is_empty() { Err(BadKeys::None) } else { Ok(Self { keys: ring }) }
     }
 
-    /// Signs claims as a queue token or a push ticket.
+    /// Signs claims as a queue token.
     #[must_use]
-    pub fn sign_claims(&self, purpose: Purpose, claims: &Claims) -> String {
-        let mut payload = Vec::with_capacity(128);
-        payload.extend_from_slice(claims.entry.as_bytes());
-        payload.extend_from_slice(&claims.seq.0.to_be_bytes());
-        payload.extend_from_slice(&claims.holes_below.to_be_bytes());
-        payload.extend_from_slice(&claims.units.to_be_bytes());
-        payload.extend_from_slice(&claims.joined_at.0.to_be_bytes());
-        payload.extend_from_slice(&claims.expires_at.0.to_be_bytes());
-        payload.extend_from_slice(claims.sale.as_str().as_bytes());
-        self.sign(purpose, &payload)
+    pub fn sign_claims(&self, claims: &Claims) -> String {
+        self.sign(Purpose::Place, &write_claims(claims))
     }
 
-    /// Verifies a queue token or a push ticket at `now`.
-    pub fn verify_claims(
-        &self,
-        purpose: Purpose,
-        token: &str,
-        now: UnixMillis,
-    ) -> Result<Verified, BadToken> {
-        let payload = self.verify(purpose, token)?;
-        let claims = read_claims(&payload).ok_or(BadToken)?;
-        Ok(if now < claims.expires_at { Verified::Live(claims) } else { Verified::Expired(claims) })
+    /// Verifies a queue token at `now`.
+    pub fn verify_claims(&self, token: &str, now: UnixMillis) -> Result<Verified, BadToken> {
+        let claims = read_claims(&self.verify(Purpose::Place, token)?).ok_or(BadToken)?;
+        let end = claims.expires_at;
+        Ok(Verified::at(claims, end, now))
+    }
+
+    /// Signs claims as a push ticket that is good until `expires_at`; the claims keep the end of their queue token.
+    #[must_use]
+    pub fn sign_ticket(&self, claims: &Claims, expires_at: UnixMillis) -> String {
+        let payload = [&expires_at.0.to_be_bytes()[..], &write_claims(claims)].concat();
+        self.sign(Purpose::Ticket, &payload)
+    }
+
+    /// Verifies a push ticket at `now`: whether the ticket is still good, whatever became of the token it was made with.
+    pub fn verify_ticket(&self, ticket: &str, now: UnixMillis) -> Result<Verified, BadToken> {
+        let payload = self.verify(Purpose::Ticket, ticket)?;
+        let (expires_at, claims) = payload.split_first_chunk::<8>().ok_or(BadToken)?;
+        let end = UnixMillis(i64::from_be_bytes(*expires_at));
+        Ok(Verified::at(read_claims(claims).ok_or(BadToken)?, end, now))
     }
 
     /// Signs any payload of up to 200 bytes for `purpose`.
@@ -223,11 +230,23 @@ impl Keyring {
     }
 }
 
+fn write_claims(claims: &Claims) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(192);
+    payload.extend_from_slice(claims.entry.as_bytes());
+    payload.extend_from_slice(&claims.seq.0.to_be_bytes());
+    payload.extend_from_slice(&claims.holes_below.to_be_bytes());
+    claims.wants.write(&mut payload);
+    payload.extend_from_slice(&claims.joined_at.0.to_be_bytes());
+    payload.extend_from_slice(&claims.expires_at.0.to_be_bytes());
+    payload.extend_from_slice(claims.sale.as_str().as_bytes());
+    payload
+}
+
 fn read_claims(payload: &[u8]) -> Option<Claims> {
     let (entry, rest) = payload.split_first_chunk::<16>()?;
     let (seq, rest) = rest.split_first_chunk::<8>()?;
     let (holes_below, rest) = rest.split_first_chunk::<8>()?;
-    let (units, rest) = rest.split_first_chunk::<4>()?;
+    let (wants, rest) = Wants::read(rest)?;
     let (joined_at, rest) = rest.split_first_chunk::<8>()?;
     let (expires_at, sale) = rest.split_first_chunk::<8>()?;
     Some(Claims {
@@ -235,7 +254,7 @@ fn read_claims(payload: &[u8]) -> Option<Claims> {
         entry: EntryId::from_bytes(*entry),
         seq: Seq(u64::from_be_bytes(*seq)),
         holes_below: u64::from_be_bytes(*holes_below),
-        units: u32::from_be_bytes(*units),
+        wants,
         joined_at: UnixMillis(i64::from_be_bytes(*joined_at)),
         expires_at: UnixMillis(i64::from_be_bytes(*expires_at)),
     })
@@ -246,7 +265,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::random::Random;
+    use crate::{
+        basket::{Item, LINES_MAX, QUANTITY_MAX},
+        ids::SkuId,
+        random::Random,
+    };
 
     fn key(id: &str) -> Key {
         Key { id: id.into(), secret: format!("{id}-{}", "x".repeat(SECRET_BYTES_MIN)) }
@@ -256,13 +279,20 @@ mod tests {
         Keyring::new(&ids.iter().map(|id| key(id)).collect::<Vec<_>>()).unwrap()
     }
 
+    fn wants(lines: usize) -> Wants {
+        let skus: Vec<_> = (0..lines).map(|n| SkuId::new(&format!("s{n}")).unwrap()).collect();
+        let items: Vec<_> =
+            skus.iter().map(|sku| Item { sku: sku.clone(), quantity: QUANTITY_MAX }).collect();
+        Wants::new(&items, |sku| skus.iter().position(|known| known == sku))
+    }
+
     fn claims() -> Claims {
         Claims {
             sale: SaleId::new(&"s".repeat(63)).unwrap(),
             entry: EntryId::generate(UnixMillis(5), &Random::seeded(3)),
             seq: Seq(u64::MAX),
             holes_below: 12,
-            units: 2,
+            wants: wants(LINES_MAX),
             joined_at: UnixMillis(1_000),
             expires_at: UnixMillis(2_000),
         }
@@ -271,9 +301,9 @@ mod tests {
     #[test]
     fn a_token_proves_its_claims_until_it_expires() {
         let ring = ring(&["k1"]);
-        let token = ring.sign_claims(Purpose::Place, &claims());
+        let token = ring.sign_claims(&claims());
         assert!(token.len() <= TOKEN_CHARS_MAX);
-        let verify = |now| ring.verify_claims(Purpose::Place, &token, UnixMillis(now));
+        let verify = |now| ring.verify_claims(&token, UnixMillis(now));
         assert_eq!(verify(1_999), Ok(Verified::Live(claims())));
         assert_eq!(verify(2_000), Ok(Verified::Expired(claims())));
     }
@@ -281,28 +311,35 @@ mod tests {
     #[test]
     fn the_longest_names_still_fit() {
         let ring = ring(&["k".repeat(KEY_ID_BYTES_MAX).as_str()]);
-        assert!(ring.sign_claims(Purpose::Place, &claims()).len() < 512);
+        assert!(ring.sign_claims(&claims()).len() < 512);
+        assert!(ring.sign_ticket(&claims(), UnixMillis(1)).len() < 512);
     }
 
     #[test]
     fn keys_rotate() {
-        let old = ring(&["old"]).sign_claims(Purpose::Place, &claims());
+        let old = ring(&["old"]).sign_claims(&claims());
         let both = ring(&["new", "old"]);
-        assert!(both.verify_claims(Purpose::Place, &old, UnixMillis(0)).is_ok());
-        let new = both.sign_claims(Purpose::Place, &claims());
-        assert!(ring(&["new"]).verify_claims(Purpose::Place, &new, UnixMillis(0)).is_ok());
-        assert_eq!(
-            ring(&["new"]).verify_claims(Purpose::Place, &old, UnixMillis(0)),
-            Err(BadToken)
-        );
+        assert!(both.verify_claims(&old, UnixMillis(0)).is_ok());
+        let new = both.sign_claims(&claims());
+        assert!(ring(&["new"]).verify_claims(&new, UnixMillis(0)).is_ok());
+        assert_eq!(ring(&["new"]).verify_claims(&old, UnixMillis(0)), Err(BadToken));
     }
 
     #[test]
     fn a_ticket_is_not_a_token() {
         let ring = ring(&["k1"]);
-        let ticket = ring.sign_claims(Purpose::Ticket, &claims());
-        assert_eq!(ring.verify_claims(Purpose::Place, &ticket, UnixMillis(0)), Err(BadToken));
-        assert!(ring.verify_claims(Purpose::Ticket, &ticket, UnixMillis(0)).is_ok());
+        let ticket = ring.sign_ticket(&claims(), UnixMillis(9_000));
+        assert_eq!(ring.verify_claims(&ticket, UnixMillis(0)), Err(BadToken));
+        assert_eq!(ring.verify_ticket(&ring.sign_claims(&claims()), UnixMillis(0)), Err(BadToken));
+    }
+
+    #[test]
+    fn a_ticket_has_an_end_of_its_own_and_knows_the_tokens() {
+        let ring = ring(&["k1"]);
+        let ticket = ring.sign_ticket(&claims(), UnixMillis(9_000));
+        let verify = |now| ring.verify_ticket(&ticket, UnixMillis(now));
+        assert_eq!(verify(8_999), Ok(Verified::Live(claims())));
+        assert_eq!(verify(9_000), Ok(Verified::Expired(claims())));
     }
 
     #[test]
@@ -318,20 +355,20 @@ mod tests {
         #[test]
         fn a_changed_token_is_refused(at in 0_usize..500, to in 0_u8..=255) {
             let ring = ring(&["k1"]);
-            let token = ring.sign_claims(Purpose::Place, &claims());
+            let token = ring.sign_claims(&claims());
             let mut bytes = token.clone().into_bytes();
             let at = at % bytes.len();
             if bytes[at] != to {
                 bytes[at] = to;
                 if let Ok(text) = String::from_utf8(bytes) {
-                    prop_assert_eq!(ring.verify_claims(Purpose::Place, &text, UnixMillis(0)), Err(BadToken));
+                    prop_assert_eq!(ring.verify_claims(&text, UnixMillis(0)), Err(BadToken));
                 }
             }
         }
 
         #[test]
         fn garbage_is_refused(text in "\\PC{0,600}") {
-            prop_assert_eq!(ring(&["k1"]).verify_claims(Purpose::Place, &text, UnixMillis(0)), Err(BadToken));
+            prop_assert_eq!(ring(&["k1"]).verify_claims(&text, UnixMillis(0)), Err(BadToken));
         }
     }
 }

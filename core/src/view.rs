@@ -17,8 +17,9 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    basket::Wants,
     clock::UnixMillis,
-    forecast::Outlook,
+    forecast::{Outlook, Wanted},
     ids::SaleId,
     line::Cursor,
     policy::Limits,
@@ -270,6 +271,21 @@ impl Reading {
     #[must_use]
     pub fn rate_per_second(&self) -> f64 {
         self.report().map_or(0.0, |report| report.rate_per_second)
+    }
+
+    /// What is left of the goods a buyer wants. Goods that the sale does not have are left out.
+    pub fn wanted<'a>(&'a self, wants: &'a Wants) -> impl Iterator<Item = Wanted> + Clone + 'a {
+        wants.lines().iter().filter_map(|want| {
+            let sku = self.sale.skus.get(usize::from(want.sku))?;
+            let remaining = match self.report() {
+                None => sku.stock,
+                Some(report) => {
+                    let told = report.skus.iter().find(|told| told.sku == sku.sku);
+                    told.map_or(report.remaining, |told| told.remaining)
+                }
+            };
+            Some(Wanted { units: want.quantity.into(), remaining })
+        })
     }
 
     /// What forecasts are made from.

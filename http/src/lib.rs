@@ -10,6 +10,7 @@ mod body;
 pub mod client;
 mod exchange;
 mod instance;
+pub mod limits;
 mod metrics;
 mod peer;
 mod percent;

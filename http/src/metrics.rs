@@ -12,6 +12,7 @@ const REQUESTS: &str = "http_requests_total";
 const SECONDS: &str = "http_request_duration_seconds";
 const CONNECTIONS: &str = "http_connections";
 const REFUSED: &str = "http_connections_refused_total";
+const LIMITER_KEYS: &str = "sluice_limiter_keys";
 
 /// Statuses that have a cached counter; any other is looked up each time.
 const STATUSES: [u16; 36] = [
@@ -54,6 +55,18 @@ pub(crate) fn describe() {
         Unit::Count,
         "Connections refused at connections_max: `answered` with 503, or `dropped` when too many were being answered."
     );
+    metrics::describe_gauge!(
+        LIMITER_KEYS,
+        Unit::Count,
+        "Addresses, devices and buyers the limiters remember, by scope."
+    );
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+pub(crate) fn limiter_keys(sizes: [(&'static str, usize); 3]) {
+    for (scope, keys) in sizes {
+        metrics::gauge!(LIMITER_KEYS, "scope" => scope).set(keys as f64);
+    }
 }
 
 /// The handles of one route and method.

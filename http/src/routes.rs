@@ -5,10 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use http::Method;
+use sluice_core::policy::RateLimit;
 
-use crate::{Exchange, Problem, Response};
+use crate::{Exchange, Problem, Response, limits::Limits};
 
 pub(crate) type Handler =
     Arc<dyn Fn(Exchange) -> BoxFuture<'static, Result<Response, Problem>> + Send + Sync>;
@@ -60,6 +61,31 @@ impl Routes {
     #[must_use]
     pub fn new(role: &'static str) -> Self {
         Self { role, declared: Vec::new() }
+    }
+
+    /// Counts the requests of every route declared so far by address, under the `per_ip` that `own` says, else the
+    /// configuration's; 429 `too_many_requests` beyond it. Every answer tells what is left.
+    #[must_use]
+    pub fn counted(
+        mut self,
+        limits: &Arc<Limits>,
+        own: impl Fn(&Exchange) -> Option<RateLimit> + Send + Sync + 'static,
+    ) -> Self {
+        let own = Arc::new(own);
+        for declared in &mut self.declared {
+            let (limits, own) = (Arc::clone(limits), Arc::clone(&own));
+            let handler = Arc::clone(&declared.handler);
+            declared.handler = Arc::new(move |exchange| {
+                match limits.check_address(exchange.peer.address, own(&exchange)) {
+                    Ok(allowed) => {
+                        let answering = handler(exchange);
+                        Box::pin(async move { allowed.told(answering.await) })
+                    }
+                    Err(problem) => Box::pin(ready(Err(problem))),
+                }
+            });
+        }
+        self
     }
 
     fn on<F, Fut>(mut self, method: Method, pattern: &'static str, handler: F) -> Self

@@ -187,6 +187,13 @@ impl Desk {
         Ok(())
     }
 
+    /// Units of a sale that can be sold now, as far as its line has told.
+    pub(crate) fn remaining(&self, sale: &Sale) -> u64 {
+        let view = self.ports.directory.sale(&sale.id);
+        let told = view.and_then(|view| Some(view.read().report()?.remaining));
+        told.unwrap_or_else(|| sale.skus.iter().map(|sku| sku.stock).sum())
+    }
+
     /// What the public is told of a sale now.
     pub(crate) fn state(&self, sale: &Sale) -> SaleState {
         let sold_out = self

@@ -18,12 +18,15 @@ pub(crate) struct SaleObject<'a> {
     sale: &'a Sale,
     /// What the public is told; `control` is what the operator has set.
     state: SaleState,
+    /// Units that can be sold now, as the public is told.
+    remaining: u64,
     now: UnixMillis,
 }
 
 impl<'a> SaleObject<'a> {
     pub(crate) fn new(desk: &Desk, sale: &'a Sale) -> Self {
-        Self { sale, state: desk.state(sale), now: desk.ports.clock.now() }
+        let now = desk.ports.clock.now();
+        Self { sale, state: desk.state(sale), remaining: desk.remaining(sale), now }
     }
 }
 

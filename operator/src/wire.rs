@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, Visitor},
+    de::{Error, IgnoredAny, Unexpected, Visitor},
 };
 use sluice_core::{
     clock::UnixMillis,
@@ -83,7 +83,9 @@ impl Visitor<'_> for WholeVisitor {
 pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+    // Asked first, because an enum that meets `null` does not say where.
+    let value = Option::deserialize(deserializer)?;
+    value.map(Some).ok_or_else(|| D::Error::invalid_type(Unexpected::Unit, &"a value"))
 }
 
 /// The body of `POST /v1/sales`.

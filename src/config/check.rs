@@ -1,10 +1,11 @@
 //! What types cannot say: rules between keys, ranges, and the strength of secrets.
 
-use std::path::Path;
+use std::{error::Error, path::Path};
 
 use sluice_core::{clock::UnixMillis, token, webhook};
+use sluice_http::{BindError, TlsFiles};
 
-use super::{BackendKind, Config, ConfigError, IdentityMode, WorkerMode, load::Places};
+use super::{Admin, BackendKind, Config, ConfigError, IdentityMode, WorkerMode, load::Places};
 
 /// Shortest admin token, in characters.
 const ADMIN_TOKEN_CHARS_MIN: usize = 32;
@@ -258,32 +259,52 @@ fn admin(config: &Config) -> Finding {
     Ok(())
 }
 
-/// Every file that is read at start can be read now.
+/// Every file that is read at start can be read now, and holds what it should.
 fn files(config: &Config) -> Finding {
-    let (admin, identity) = (&config.admin, &config.identity);
-    let keys = match identity.mode {
-        IdentityMode::Jwt => Path::new(&identity.jwks_file),
-        IdentityMode::Anonymous | IdentityMode::Header => Path::new(""),
-    };
-    for (key, file) in [
-        ("admin.tls_cert", admin.tls_cert.as_path()),
-        ("admin.tls_key", admin.tls_key.as_path()),
-        ("identity.jwks_file", keys),
-    ] {
-        if file.as_os_str().is_empty() {
-            continue;
-        }
-        if let Err(error) = std::fs::read(file) {
-            return complain(
-                key,
-                format!(
-                    "{} cannot be read ({error}); name a file that exists and that this user may read",
-                    file.display()
-                ),
-            );
-        }
+    tls(&config.admin)?;
+    let identity = &config.identity;
+    if identity.mode != IdentityMode::Jwt || identity.jwks_file.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let key = "identity.jwks_file";
+    if sluice_admission::is_key_set(&read(key, Path::new(&identity.jwks_file))?) {
+        return Ok(());
+    }
+    complain(
+        key,
+        format!(
+            "{} is not a JSON Web Key Set with at least one RS256, ES256 or EdDSA key; save there what your identity provider serves, {{\"keys\":[…]}}",
+            identity.jwks_file
+        ),
+    )
+}
+
+fn tls(admin: &Admin) -> Finding {
+    let files = TlsFiles { certificates: admin.tls_cert.clone(), key: admin.tls_key.clone() };
+    if files.certificates.as_os_str().is_empty() {
+        return Ok(());
+    }
+    read("admin.tls_cert", &files.certificates)?;
+    read("admin.tls_key", &files.key)?;
+    let Err(error) = files.check() else { return Ok(()) };
+    let (key, wanted) = match &error {
+        BindError::Tls { path, .. } if *path == files.certificates => {
+            ("admin.tls_cert", "the PEM of the certificate and its chain, leaf first")
+        }
+        BindError::Tls { .. } | BindError::Listen { .. } | BindError::Limit { .. } => {
+            ("admin.tls_key", "the PEM of the private key that belongs to tls_cert")
+        }
+    };
+    let cause = error.source().map_or_else(String::new, |cause| format!(" ({cause})"));
+    complain(key, format!("{error}{cause}; name a file that holds {wanted}"))
+}
+
+fn read(key: &str, file: &Path) -> Result<Vec<u8>, (String, String)> {
+    std::fs::read(file).map_err(|error| {
+        let file = file.display();
+        let fix = "name a file that exists and that this user may read";
+        (key.to_owned(), format!("{file} cannot be read ({error}); {fix}"))
+    })
 }
 
 fn urls(config: &Config) -> Finding {

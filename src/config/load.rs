@@ -300,6 +300,28 @@ mod tests {
     }
 
     #[test]
+    fn files_that_hold_the_wrong_thing_are_named() {
+        let here = env!("CARGO_MANIFEST_DIR");
+        let nonsense = format!("{here}/Cargo.toml");
+        let [certificate, key] = ["certificate.pem", "test-only-key.pem"]
+            .map(|name| format!("{here}/http/tests/it/tls/{name}"));
+        let tls = |certificate: &str, key: &str| {
+            format!("[admin]\ntls_cert = \"{certificate}\"\ntls_key = \"{key}\"")
+        };
+        with(&tls(&certificate, &key), &[]).unwrap();
+        let keys = format!("[identity]\nmode = \"jwt\"\njwks_file = \"{nonsense}\"");
+        for (file, named, word, fix) in [
+            (tls(&nonsense, &key), "admin.tls_cert", &nonsense, "leaf first"),
+            (tls(&certificate, &nonsense), "admin.tls_key", &nonsense, "private key"),
+            (keys, "identity.jwks_file", &nonsense, "JSON Web Key Set"),
+        ] {
+            let error = with(&file, &[]).unwrap_err();
+            assert_eq!(error.key, named, "{error}");
+            assert!(error.complaint.contains(word) && error.complaint.contains(fix), "{error}");
+        }
+    }
+
+    #[test]
     fn a_variable_is_named_as_the_place() {
         let error = with("", &[("SLUICE_ADMISSION__CONNECTIONS_MAX", "many")]).unwrap_err();
         assert_eq!(error.place, "SLUICE_ADMISSION__CONNECTIONS_MAX");

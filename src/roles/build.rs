@@ -59,6 +59,7 @@ fn admission_role(config: &Config, shared: &Shared) -> anyhow::Result<Arc<Admiss
             directory: Arc::clone(&shared.directory),
             keyring: Arc::clone(&shared.keyring),
             urls: Arc::clone(&shared.urls),
+            limits: Arc::clone(&shared.limits),
         },
     )?)
 }
@@ -94,6 +95,7 @@ fn worker_role(
             clock: Arc::clone(&shared.clock),
             random: Arc::clone(&shared.random),
             secrets: shared.webhook.clone(),
+            limits: Arc::clone(&shared.limits),
         },
     )?);
     let worker = Worker::build(
@@ -109,6 +111,8 @@ fn worker_role(
             keyring: Arc::clone(&shared.keyring),
             urls: Arc::clone(&shared.urls),
             secrets: shared.webhook.clone(),
+            directory: Arc::clone(&shared.directory),
+            limits: Arc::clone(&shared.limits),
         },
         Arc::clone(&simulated) as Arc<dyn sluice_core::ports::PaymentProvider>,
         Arc::new(Immediate),
@@ -141,6 +145,7 @@ fn push_role(config: &Config, shared: &Shared, files: u64) -> Push {
             keyring: Arc::clone(&shared.keyring),
             clock: Arc::clone(clock),
             random: Arc::clone(random),
+            limits: Arc::clone(&shared.limits),
         },
     )
 }

@@ -2,9 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use sluice_admission::{self as admission, DefaultLimits, IdentityConfig, JwtConfig, JwtKeys};
+use sluice_admission::{self as admission, IdentityConfig, JwtConfig, JwtKeys};
 use sluice_core::{event::SettledBy, random::Random, view::object::PublicUrls};
-use sluice_http::{ServerConfig, TlsFiles};
+use sluice_http::{
+    ServerConfig, TlsFiles,
+    limits::{DefaultLimits, Limits},
+};
 use sluice_operator::{self as operator, AdminSecret, AdminToken, Role, Shop};
 use sluice_ws_push as push;
 
@@ -44,6 +47,11 @@ fn origin_of(url: &str) -> Option<String> {
     Some(format!("{scheme}://{}", authority.strip_suffix(default_port).unwrap_or(authority)))
 }
 
+pub(super) fn limits(config: &Config) -> Limits {
+    let crate::config::Limits { per_buyer, per_device, per_ip, keys_max } = config.limits;
+    Limits::new(DefaultLimits { per_buyer, per_device, per_ip }, keys_max)
+}
+
 pub(super) fn admission(config: &Config) -> admission::Config {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let identity = &config.identity;
@@ -67,12 +75,6 @@ pub(super) fn admission(config: &Config) -> admission::Config {
             admission::Cookies::Host
         },
         allowed_origins: origins(config),
-        limits: DefaultLimits {
-            per_buyer: config.limits.per_buyer,
-            per_device: config.limits.per_device,
-            per_ip: config.limits.per_ip,
-        },
-        limiter_keys_max: config.limits.keys_max,
         joins_waiting_max: config.admission.joins_waiting_max,
         join_timeout: Duration::from_millis(config.admission.join_timeout_ms),
         ..admission::Config::default()

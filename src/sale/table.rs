@@ -30,7 +30,11 @@ pub(super) fn print(out: &mut impl Write, command: &SaleCommand, answer: &Value)
 
 fn list(out: &mut impl Write, answer: &Value) -> io::Result<()> {
     let sales = answer["sales"].as_array().or(answer.as_array());
-    writeln!(out, "{:<24} {:<10} {:>8} {:>12}  TITLE", "SALE", "STATE", "VERSION", "STOCK")?;
+    writeln!(
+        out,
+        "{:<24} {:<10} {:>8} {:>12} {:>12}  TITLE",
+        "SALE", "STATE", "VERSION", "REMAINING", "STOCK"
+    )?;
     for sale in sales.into_iter().flatten() {
         let stock: u64 = sale["skus"]
             .as_array()
@@ -38,9 +42,9 @@ fn list(out: &mut impl Write, answer: &Value) -> io::Result<()> {
             .flatten()
             .filter_map(|sku| sku["stock"].as_u64())
             .sum();
-        let (id, state, version) =
-            (text(&sale["id"]), text(&sale["state"]), text(&sale["version"]));
-        writeln!(out, "{id:<24} {state:<10} {version:>8} {stock:>12}  {}", text(&sale["title"]))?;
+        let [id, state, version, remaining, title] =
+            ["id", "state", "version", "remaining", "title"].map(|key| text(&sale[key]));
+        writeln!(out, "{id:<24} {state:<10} {version:>8} {remaining:>12} {stock:>12}  {title}")?;
     }
     Ok(())
 }
@@ -72,5 +76,27 @@ fn text(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_list_shows_what_remains_beside_the_stock() {
+        let sale = json!({
+            "id": "drop", "title": "A drop", "state": "open", "version": 3, "remaining": 12,
+            "skus": [{ "sku": "a", "stock": 10 }, { "sku": "b", "stock": 5 }],
+        });
+        let mut out = Vec::new();
+        print(&mut out, &SaleCommand::List, &json!({ "sales": [sale] })).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let rows: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0], ["SALE", "STATE", "VERSION", "REMAINING", "STOCK", "TITLE"]);
+        assert_eq!(rows[1], ["drop", "open", "3", "12", "15", "A", "drop"]);
     }
 }

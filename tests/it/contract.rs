@@ -63,6 +63,38 @@ async fn a_change_of_rate_bites_at_once() {
     house.until(&place, |entry| entry["state"] == "reserved").await;
 }
 
+/// One budget for one address, whichever role it asks: line, push, orders, pay pages, callbacks nobody signed.
+#[tokio::test]
+async fn an_address_has_one_budget_for_all_doors() {
+    let house = House::start("[limits]\nper_ip = { per_second = 1, burst = 20 }\n").await;
+    let doors = [
+        ("GET", "/v1/sales/none"),
+        ("GET", "/v1/sales/none/events"),
+        ("GET", "/v1/orders/none"),
+        ("GET", "/v1/payments/simulated/none"),
+        ("POST", "/v1/payments/simulated/callback"),
+    ];
+    let (began, mut passed) = (Instant::now(), 0);
+    let refused = 'asking: loop {
+        for (method, path) in doors {
+            let answer = house.ask(method, path, &[], None).await;
+            if answer.status == 429 {
+                break 'asking answer;
+            }
+            passed += 1;
+        }
+        assert!(began.elapsed() < LONG, "nobody counts");
+    };
+    refused.is_problem(429, "too_many_requests");
+    assert!(refused.body["retry_after_ms"].is_u64(), "{}", refused.body);
+    for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+        assert!(refused.headers.contains_key(name), "{name}: {:?}", refused.headers);
+    }
+    // Five budgets would have let a hundred pass.
+    let most = 20 + began.elapsed().as_secs() + 1;
+    assert!((20..=most).contains(&passed), "{passed} passed, {most} may");
+}
+
 #[tokio::test]
 async fn push_tells_what_polling_tells() {
     let house = House::start("").await;

@@ -89,14 +89,14 @@ async fn called_back(
     mut exchange: Exchange,
     provider: &str,
 ) -> Result<Response, Problem> {
-    if provider != shared.provider.name() {
-        let detail = "No payment provider of this name is configured here.";
-        return Err(Problem::not_found("no_such_provider", detail));
-    }
-    let body = exchange.body(BODY_BYTES_MAX).await?;
-    let applied = match verify(&shared, &exchange, &body) {
-        Ok(()) => apply(&shared, &body).await,
-        Err(problem) => Err(problem),
+    let applied = match authentic(&shared, &mut exchange, provider).await {
+        Ok(body) => apply(&shared, &body).await,
+        Err(problem) => {
+            metrics::callback(problem.code());
+            // Only what is not authentic is counted: a provider's word must never be held back.
+            let allowed = shared.ports.limits.check_address(exchange.peer.address, None)?;
+            return allowed.told(Err(problem));
+        }
     };
     match applied {
         Ok(result) => {
@@ -110,17 +110,27 @@ async fn called_back(
     }
 }
 
-fn verify(shared: &Shared, exchange: &Exchange, body: &Bytes) -> Result<(), Problem> {
+/// The body, once it is known that the provider wrote it.
+async fn authentic(
+    shared: &Shared,
+    exchange: &mut Exchange,
+    provider: &str,
+) -> Result<Bytes, Problem> {
+    if provider != shared.provider.name() {
+        let detail = "No payment provider of this name is configured here.";
+        return Err(Problem::not_found("no_such_provider", detail));
+    }
+    let body = exchange.body(BODY_BYTES_MAX).await?;
     let header = |name| exchange.header(name).unwrap_or_default();
     let (id, timestamp) = (header(ID_HEADER), header(TIMESTAMP_HEADER));
     let now = shared.ports.clock.now();
-    shared.ports.secrets.verify(id, timestamp, header(SIGNATURE_HEADER), body, now).map_err(
-        |error| {
-            tracing::debug!(%error, "a payment callback is not authentic");
-            let detail = format!("Standard Webhooks signature of the callback: {error}.");
-            Problem::unauthorized("bad_signature", detail)
-        },
-    )
+    let verified = shared.ports.secrets.verify(id, timestamp, header(SIGNATURE_HEADER), &body, now);
+    verified.map_err(|error| {
+        tracing::debug!(%error, "a payment callback is not authentic");
+        let detail = format!("Standard Webhooks signature of the callback: {error}.");
+        Problem::unauthorized("bad_signature", detail)
+    })?;
+    Ok(body)
 }
 
 /// Applies an authentic callback and says what it did.

@@ -21,13 +21,15 @@ use object::OrderObject;
 /// Largest body of an order request, in bytes; a larger one is answered 413.
 const BODY_BYTES_MAX: usize = 16 * 1_024;
 
-pub(crate) fn routes(routes: Routes, shared: &Arc<Shared>) -> Routes {
-    routes
+pub(crate) fn routes(shared: &Arc<Shared>) -> Routes {
+    let asked = Arc::clone(shared);
+    Routes::new("worker")
         .get("/v1/orders/{order}", with(shared, show))
         .post("/v1/orders/{order}/payment", with(shared, pay::pay))
         .post("/v1/orders/{order}/cancel", with(shared, cancel::cancel))
         .post("/v1/orders/{order}/refund", with(shared, later::refund))
         .post("/v1/orders/{order}/change", with(shared, later::change))
+        .counted(&shared.ports.limits, move |exchange| access::limit(&asked, exchange))
 }
 
 /// Gives a handler what it works with.

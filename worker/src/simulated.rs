@@ -22,7 +22,7 @@ use sluice_core::{
     random::Random,
     webhook::Secrets,
 };
-use sluice_http::{Routes, client};
+use sluice_http::{Routes, client, limits::Limits};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +88,8 @@ pub struct SimulatedPorts {
     pub random: Arc<Random>,
     /// The first signs the callbacks.
     pub secrets: Secrets,
+    /// Shared by the roles of a process.
+    pub limits: Arc<Limits>,
 }
 
 /// See the module. Cheap to clone; all clones are one provider.

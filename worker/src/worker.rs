@@ -9,10 +9,10 @@ use sluice_core::{
     ports::{Bulletin, Ledger, Line, PaymentProvider, StockGate, TurnQueue},
     random::Random,
     token::Keyring,
-    view::object::PublicUrls,
+    view::{Directory, object::PublicUrls},
     webhook::Secrets,
 };
-use sluice_http::Routes;
+use sluice_http::{Routes, limits::Limits};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,10 @@ pub struct WorkerPorts {
     pub urls: Arc<PublicUrls>,
     /// Verify payment callbacks.
     pub secrets: Secrets,
+    /// Kept fresh by somebody else (`core::view::follow`): which limit a sale sets.
+    pub directory: Arc<Directory>,
+    /// Shared by the roles of a process.
+    pub limits: Arc<Limits>,
 }
 
 /// An order worker, built and not yet running.
@@ -79,8 +83,7 @@ impl Worker {
     /// The order routes and the payment callback.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        let routes = orders::routes(Routes::new("worker"), &self.shared);
-        callback::routes(routes, &self.shared)
+        callback::routes(orders::routes(&self.shared), &self.shared)
     }
 
     /// Works until `shutdown`: what is in hand is finished, the rest is left to others. Returns early only if a task of its

@@ -8,7 +8,7 @@ use sluice_core::{
     clock::UnixMillis,
     ids::{SaleId, Seq},
     ports::BanList,
-    token::{Claims, Keyring, Purpose, Verified},
+    token::{Claims, Keyring, Verified},
 };
 use sluice_http::{Exchange, Problem};
 
@@ -127,15 +127,16 @@ pub(crate) fn check(
     };
     let (claims, proof) = match find(exchange, &sale, config)? {
         Brought::Token(token) => {
-            let verified = keyring.verify_claims(Purpose::Place, &token, now);
+            let verified = keyring.verify_claims(&token, now);
             let verified = verified.map_err(|_| Refused::BadToken)?;
             let proof = Proof::of_token(&verified);
             (live(verified).ok_or(Refused::Expired)?, proof)
         }
         Brought::Ticket(ticket) => {
-            let verified = keyring.verify_claims(Purpose::Ticket, &ticket, now);
+            let verified = keyring.verify_ticket(&ticket, now);
             let verified = verified.map_err(|_| Refused::BadTicket)?;
-            (live(verified).ok_or(Refused::TicketExpired)?, Proof::Ticket)
+            let proof = Proof::of_ticket(&verified);
+            (live(verified).ok_or(Refused::TicketExpired)?, proof)
         }
     };
     if claims.sale != sale {

@@ -115,6 +115,10 @@ async fn attend(
         return close;
     }
     if let Err(close) = deliver(service, events, taken).await {
+        // Nothing is left to hear, but how the line stands: once, beside the entry.
+        if matches!(close, Close::NothingLeft) {
+            return tell_line(service, &mut seat, events).await.err().unwrap_or(close);
+        }
         return close;
     }
     seat.line.mark_changed();
@@ -125,11 +129,7 @@ async fn attend(
             () = events.closed() => Err(Close::Gone),
             () = seat.watcher.wait() => deliver(service, events, seat.watcher.take()).await,
             changed = seat.line.changed() => match changed {
-                Ok(()) => {
-                    let event = seat.line.borrow_and_update().event.clone();
-                    service.frames.line.increment(1);
-                    send(service, events, event).await
-                }
+                Ok(()) => tell_line(service, &mut seat, events).await,
                 Err(_) => Err(Close::NothingLeft),
             },
             () = sleep_until(silent_at) => {
@@ -140,6 +140,16 @@ async fn attend(
             return close;
         }
     }
+}
+
+async fn tell_line(
+    service: &Service,
+    seat: &mut Seat,
+    events: &mpsc::Sender<Bytes>,
+) -> Result<(), Close> {
+    let event = seat.line.borrow_and_update().event.clone();
+    service.frames.line.increment(1);
+    send(service, events, event).await
 }
 
 async fn deliver(

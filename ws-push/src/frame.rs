@@ -72,18 +72,9 @@ impl Standing {
     }
 }
 
-/// An `entry` frame. `token_expires_at` is left out when the connection was opened by a ticket: what is known then is
-/// the ticket's end, not the token's.
-pub(crate) fn entry(object: &EntryObject, with_expiry: bool) -> String {
-    if with_expiry {
-        return json(&Entry { r#type: "entry", object });
-    }
-    let mut members = serde_json::to_value(object).unwrap_or_default();
-    if let Some(members) = members.as_object_mut() {
-        members.remove("token_expires_at");
-    }
-    // The map has no order of its own, and `type` must come first.
-    format!(r#"{{"type":"entry",{}"#, members.to_string().trim_start_matches('{'))
+/// An `entry` frame.
+pub(crate) fn entry(object: &EntryObject) -> String {
+    json(&Entry { r#type: "entry", object })
 }
 
 /// A `bye` frame.

@@ -15,7 +15,7 @@ use sluice_core::{
     clock::{Clock, UnixMillis},
     ids::{EntryId, SaleId, Seq, Version},
     random::Random,
-    token::{Claims, Keyring, Purpose},
+    token::{Claims, Keyring},
     view::{lookup::Lookup, object::EntryObject},
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -248,7 +248,7 @@ impl Hub {
     fn offer_to(&self, watched: &Watched, watcher: &Watcher, object: &Arc<EntryObject>) {
         let sign = |expires_at: UnixMillis| {
             let claims = Claims { expires_at, ..watched.claims.clone() };
-            self.parts.keyring.sign_claims(Purpose::Place, &claims)
+            self.parts.keyring.sign_claims(&claims)
         };
         watcher.offer(object, self.parts.clock.now(), sign);
     }

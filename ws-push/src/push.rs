@@ -17,7 +17,7 @@ use sluice_core::{
     token::Keyring,
     view::{Directory, lookup::Lookup},
 };
-use sluice_http::Routes;
+use sluice_http::{Routes, limits::Limits};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
@@ -55,6 +55,8 @@ pub struct PushPorts {
     pub keyring: Arc<Keyring>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<Random>,
+    /// Shared by the roles of a process.
+    pub limits: Arc<Limits>,
 }
 
 /// The push service.
@@ -65,6 +67,7 @@ pub struct Push {
     line: Arc<dyn Line>,
     looks: mpsc::Receiver<EntryId>,
     presence: mpsc::Receiver<(SaleId, EntryId)>,
+    limits: Arc<Limits>,
 }
 
 impl Push {
@@ -109,13 +112,14 @@ impl Push {
             line: ports.line,
             looks,
             presence,
+            limits: ports.limits,
         }
     }
 
     /// What this service answers.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        let (sockets, streams) = (Arc::clone(&self.service), Arc::clone(&self.service));
+        let [sockets, streams, asked] = std::array::from_fn(|_| Arc::clone(&self.service));
         Routes::new("ws-push")
             .get("/v1/sales/{sale}/push", move |exchange| {
                 socket::open(Arc::clone(&sockets), exchange)
@@ -123,12 +127,13 @@ impl Push {
             .get("/v1/sales/{sale}/events", move |exchange| {
                 events::open(Arc::clone(&streams), exchange)
             })
+            .counted(&self.limits, move |exchange| asked.limit(exchange))
     }
 
     /// Serves until `shutdown`, then tells every client to come back, closes, and returns within the drain timeout. No
     /// connection is accepted from then on.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { service, bulletin, line, looks, presence } = self;
+        let Self { service, bulletin, line, looks, presence, limits: _ } = self;
         let mut work = JoinSet::new();
         work.spawn(listen(Arc::clone(&service), bulletin));
         work.spawn(visit(Arc::clone(&service)));

@@ -12,6 +12,7 @@ use std::{
 use sluice_core::{
     clock::Clock,
     ids::{EntryId, SaleId},
+    policy::RateLimit,
     ports::PortResult,
     random::Random,
     token::Keyring,
@@ -82,6 +83,12 @@ impl Service {
     fn take(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         let permit = Arc::clone(places).try_acquire_owned().ok()?;
         (!self.draining.load(Ordering::SeqCst)).then_some(permit)
+    }
+
+    /// The `per_ip` that the sale of the path sets.
+    pub(crate) fn limit(&self, exchange: &Exchange) -> Option<RateLimit> {
+        let sale = SaleId::new(exchange.param("sale")).ok()?;
+        self.directory.sale(&sale)?.limits().per_ip
     }
 
     /// What a request proves.

@@ -27,8 +27,9 @@ use crate::close::Close;
 pub(crate) enum Proof {
     /// By the queue token: it is renewed over this connection.
     Token { expires_at: UnixMillis },
-    /// By a ticket, which opens the push stream and nothing else: no token is ever given for it.
-    Ticket,
+    /// By a ticket, which opens the push stream and nothing else: no token is ever given for it. It knows the end of the
+    /// token it was made with.
+    Ticket { token_expires_at: UnixMillis },
 }
 
 /// An `entry` frame that waits to be written.
@@ -36,8 +37,8 @@ pub(crate) enum Proof {
 pub(crate) struct Mail {
     object: Arc<EntryObject>,
     token: Option<String>,
-    /// End of the newest token this connection was given; `None` for one opened by a ticket.
-    token_expires_at: Option<UnixMillis>,
+    /// End of the newest token this connection was given, or came with.
+    token_expires_at: UnixMillis,
 }
 
 impl Mail {
@@ -49,10 +50,8 @@ impl Mail {
     pub(crate) fn encode(self) -> String {
         let mut object = Arc::unwrap_or_clone(self.object);
         object.token = self.token;
-        if let Some(expires_at) = self.token_expires_at {
-            object.token_expires_at = expires_at;
-        }
-        crate::frame::entry(&object, self.token_expires_at.is_some())
+        object.token_expires_at = self.token_expires_at;
+        crate::frame::entry(&object)
     }
 }
 
@@ -103,7 +102,7 @@ impl Watcher {
         let (seen_at, token_wanted) = match proof {
             // Whoever was given this token was seen then.
             Proof::Token { expires_at } => (expires_at.minus(TOKEN_LIFE), is_due(expires_at, now)),
-            Proof::Ticket => (UnixMillis::default(), false),
+            Proof::Ticket { .. } => (UnixMillis::default(), false),
         };
         let inbox = Inbox {
             taken: Taken::default(),
@@ -142,10 +141,8 @@ impl Watcher {
             inbox.proof = Proof::Token { expires_at };
             token = Some(sign(expires_at));
         }
-        let token_expires_at = match inbox.proof {
-            Proof::Token { expires_at } => Some(expires_at),
-            Proof::Ticket => None,
-        };
+        let (Proof::Token { expires_at: token_expires_at } | Proof::Ticket { token_expires_at }) =
+            inbox.proof;
         if inbox.taken.mail.len() >= inbox.frames_max {
             // A token must not be lost with the frame that carried it.
             let oldest = inbox.taken.mail.pop_front();
@@ -239,9 +236,14 @@ impl Watcher {
 }
 
 impl Proof {
-    /// How a verified token or ticket counts.
+    /// How a verified token counts.
     pub(crate) fn of_token(verified: &Verified) -> Self {
         Self::Token { expires_at: verified.claims().expires_at }
+    }
+
+    /// How a verified ticket counts.
+    pub(crate) fn of_ticket(verified: &Verified) -> Self {
+        Self::Ticket { token_expires_at: verified.claims().expires_at }
     }
 }
 

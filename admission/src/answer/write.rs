@@ -67,7 +67,7 @@ fn is_plain_name(order: &OrderName) -> bool {
 }
 
 /// Appends a number in digits, without the cost of a formatter.
-pub(crate) fn push_decimal(bytes: &mut Vec<u8>, number: u64) {
+fn push_decimal(bytes: &mut Vec<u8>, number: u64) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     let mut rest = number;

@@ -2,17 +2,21 @@
 
 use http::Method;
 use sluice_core::{
-    policy::{LimitsPatch, PolicyPatch, RateLimit, RateLimitPatch},
+    policy::{LimitsPatch, PolicyPatch, RateLimit},
     sale::SaleChange,
 };
+use sluice_http::limits::DefaultLimits;
 
-use crate::stage::{PROXY, PUBLIC, Script, Stage, text};
+use crate::{
+    client::Reply,
+    stage::{PROXY, PUBLIC, Script, Stage, text},
+};
 
 const ONE: RateLimit = RateLimit { per_second: 1, burst: 2 };
 
-fn script(limit: impl FnOnce(&mut sluice_admission::DefaultLimits)) -> Script {
+fn script(limit: impl FnOnce(&mut DefaultLimits)) -> Script {
     let mut script = Script::default();
-    limit(&mut script.config.limits);
+    limit(&mut script.limits);
     script
 }
 
@@ -118,8 +122,7 @@ async fn a_policy_changes_limits_while_the_sale_runs() {
     for _ in 0..20 {
         stage.poll(&mine).await;
     }
-    let one = RateLimitPatch { per_second: Some(ONE.per_second), burst: Some(ONE.burst) };
-    let limits = LimitsPatch { per_buyer: Some(one), ..LimitsPatch::default() };
+    let limits = LimitsPatch { per_buyer: ONE.into(), ..LimitsPatch::default() };
     stage
         .change(SaleChange::Policy(PolicyPatch { limits: Some(limits), ..PolicyPatch::default() }))
         .await;
@@ -128,4 +131,37 @@ async fn a_policy_changes_limits_while_the_sale_runs() {
     stage.poll(&mine).await;
     stage.about(Method::GET, &mine, "").send().await.expect(429, "too_many_requests");
     assert_eq!(text(&mine["state"]), "waiting");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_for_other_reasons_tell_the_limit_they_passed() {
+    let stage = Stage::open().await;
+    let (mine, other) = (stage.join("ada").await, stage.join("bob").await);
+    let told = |reply: &Reply, scope: &str| {
+        let told = reply.header("ratelimit").unwrap_or_default().to_owned();
+        assert!(told.starts_with(&format!("\"{scope}\";r=")), "{told}: {reply:?}");
+        let policy = reply.header("ratelimit-policy").unwrap_or_default();
+        assert!(policy.contains("per_buyer") && policy.contains("per_ip"), "{policy}");
+    };
+    let anybody =
+        stage.ask(Method::GET, format!("/v1/sales/demo/entries/{}", text(&mine["entry"])));
+    let reply = anybody.send().await;
+    reply.expect(401, "bad_token");
+    told(&reply, "per_ip");
+    let reply = stage
+        .ask(Method::GET, format!("/v1/sales/demo/entries/{}", text(&mine["entry"])))
+        .bearer(text(&other["token"]))
+        .send()
+        .await;
+    reply.expect(403, "wrong_entry");
+    told(&reply, "per_ip");
+    let reply = stage.about(Method::GET, &mine, "?seen=x").send().await;
+    reply.expect(400, "bad_request");
+    told(&reply, "per_buyer");
+    let reply = stage.ask(Method::POST, "/v1/sales/demo/entries").send().await;
+    reply.expect(401, "identity_required");
+    told(&reply, "per_ip");
+    let reply = stage.joining("eve").text("{}").send().await;
+    reply.expect(415, "unsupported_media_type");
+    told(&reply, "per_buyer");
 }

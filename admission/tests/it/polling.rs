@@ -36,6 +36,35 @@ async fn a_waiting_entry_moves_up_and_then_is_what_became_of_it() {
     assert!(called["version"].as_u64() > seen["version"].as_u64());
 }
 
+/// What others may buy is no help to whom wants something else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn odds_and_waits_are_those_of_the_goods_one_wants() {
+    let mut stage = Stage::open().await;
+    let wanting = |buyer: &str, items: Value| {
+        let ask = stage.ask(Method::POST, "/v1/sales/demo/entries").header("x-sluice-buyer", buyer);
+        let ask = ask.json(&json!({ "items": items }));
+        async move { ask.send().await.expect(202, "") }
+    };
+    let plain = wanting("ada", json!([{ "sku": "standard", "quantity": 1 }])).await;
+    let deluxe = wanting("bob", json!([{ "sku": "deluxe", "quantity": 3 }])).await;
+    let both = json!([{ "sku": "standard", "quantity": 1 }, { "sku": "deluxe", "quantity": 1 }]);
+    let both = wanting("eve", both).await;
+    for entry in [&plain, &deluxe, &both] {
+        assert_eq!(entry["odds"], "sure", "{entry}");
+    }
+    // Two of the deluxe are left, and nobody has been called yet.
+    stage.report_of(0, false, [100, 2]);
+    for (entry, odds, has_wait) in
+        [(&plain, "sure", true), (&deluxe, "unlikely", false), (&both, "likely", true)]
+    {
+        let told = stage.poll(entry).await;
+        assert_eq!((&told["odds"], told["eta_seconds"].is_object()), (&json!(odds), has_wait));
+    }
+    stage.report_of(0, false, [100, 0]);
+    let told = stage.poll(&both).await;
+    assert_eq!((&told["odds"], &told["eta_seconds"]), (&json!("unlikely"), &Value::Null));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_position_never_rises_for_a_client_that_tells_what_it_has_seen() {
     let mut stage = Stage::open().await;

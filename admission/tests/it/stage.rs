@@ -5,23 +5,26 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
-use sluice_admission::{Admission, AdmissionPorts, Config, Cookies, DefaultLimits, IdentityConfig};
+use sluice_admission::{Admission, AdmissionPorts, Config, Cookies, IdentityConfig};
 use sluice_backends::embedded::{Embedded, EmbeddedSettings};
 use sluice_core::{
     clock::{ManualClock, UnixMillis},
-    ids::{EntryId, Epoch, HoldId, OrderId, SaleId, Seq, Version},
+    ids::{EntryId, Epoch, HoldId, OrderId, SaleId, Seq, SkuId, Version},
     line::Cursor,
     policy::RateLimit,
     ports::{
         Author, GateSaid, HoldReply, HoldRequest, LeaseReply, LineReport, Ports, Restore,
-        Settlement, Standing, WaitingQueue,
+        Settlement, SkuReport, Standing, WaitingQueue,
     },
     random::Random,
     sale::{NewSale, SaleChange},
-    token::{Claims, Key, Keyring, Purpose, TOKEN_LIFE},
+    token::{Claims, Key, Keyring, TOKEN_LIFE},
     view::{Directory, object::PublicUrls},
 };
-use sluice_http::{Router, RouterSettings, Server, ServerConfig};
+use sluice_http::{
+    Router, RouterSettings, Server, ServerConfig,
+    limits::{DefaultLimits, Limits},
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +39,7 @@ pub(crate) const PUBLIC: &str = "127.0.0.2";
 /// What a test may choose before the curtain.
 pub(crate) struct Script {
     pub(crate) config: Config,
+    pub(crate) limits: DefaultLimits,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) sale: Value,
     pub(crate) wrap: Box<dyn FnOnce(&mut Ports)>,
@@ -48,10 +52,16 @@ impl Default for Script {
         let config = Config {
             identity: IdentityConfig::Header { name: "x-sluice-buyer".into() },
             cookies: Cookies::Plain,
-            limits: DefaultLimits { per_buyer: wide, per_device: wide, per_ip: wide },
             ..Config::default()
         };
-        Self { config, allowed_origins: Vec::new(), sale: sale("demo"), wrap: Box::new(|_| {}) }
+        let limits = DefaultLimits { per_buyer: wide, per_device: wide, per_ip: wide };
+        Self {
+            config,
+            limits,
+            allowed_origins: Vec::new(),
+            sale: sale("demo"),
+            wrap: Box::new(|_| {}),
+        }
     }
 }
 
@@ -114,6 +124,7 @@ impl Stage {
                 directory: Arc::clone(&directory),
                 keyring: Arc::clone(&keyring),
                 urls: Arc::new(PublicUrls::default()),
+                limits: Arc::new(Limits::new(script.limits, 1_000_000)),
             },
         )
         .unwrap();
@@ -201,13 +212,13 @@ impl Stage {
 
     pub(crate) fn claims(&self, entry: &Value) -> Claims {
         let token = text(&entry["token"]);
-        self.keyring.verify_claims(Purpose::Place, token, UnixMillis(0)).unwrap().claims().clone()
+        self.keyring.verify_claims(token, UnixMillis(0)).unwrap().claims().clone()
     }
 
     /// The token of an entry as it would have been signed so that it ends `life` from now.
     pub(crate) fn token_ending_in(&self, entry: &Value, life: i64) -> String {
         let expires_at = UnixMillis(sluice_core::clock::Clock::now(&self.clock).0 + life);
-        self.keyring.sign_claims(Purpose::Place, &Claims { expires_at, ..self.claims(entry) })
+        self.keyring.sign_claims(&Claims { expires_at, ..self.claims(entry) })
     }
 
     /// Lets the clock run until every token is expired.
@@ -226,6 +237,12 @@ impl Stage {
 
     /// Tells the edge how the line stands.
     pub(crate) fn report(&mut self, serving: u64, sold_out: bool) {
+        let remaining = if sold_out { [0, 0] } else { [100, 10] };
+        self.report_of(serving, sold_out, remaining);
+    }
+
+    /// The same, with what remains of the two SKUs.
+    pub(crate) fn report_of(&mut self, serving: u64, sold_out: bool, remaining: [u64; 2]) {
         self.report = self.report.next();
         let known = self.directory.learn_line(LineReport {
             sale: self.sale.clone(),
@@ -235,10 +252,14 @@ impl Stage {
             waiting: 12,
             rate_per_second: 2.0,
             rate_actual: 1.5,
-            remaining: if sold_out { 0 } else { 100 },
+            remaining: remaining.iter().sum(),
             unpaid: 0,
             units_per_turn: 1.0,
-            skus: Vec::new(),
+            skus: ["standard", "deluxe"]
+                .into_iter()
+                .zip(remaining)
+                .map(|(sku, remaining)| SkuReport { sku: SkuId::new(sku).unwrap(), remaining })
+                .collect(),
             sold_out,
             wait_p50_ms: None,
             wait_p95_ms: None,

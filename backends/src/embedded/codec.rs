@@ -14,7 +14,8 @@ use rusqlite::{
 use sluice_core::{
     basket::{Basket, Item},
     clock::UnixMillis,
-    ids::{EntryId, Seq, SkuId},
+    event::Turn,
+    ids::{EntryId, Epoch, Seq, SkuId},
     line::LineEntry,
 };
 
@@ -161,6 +162,17 @@ pub(super) fn line_entry(
         basket: baskets.read(row, first + 4)?,
         joined_at: time(row, first + 5)?,
         address: if is_null(row, first + 6)? { None } else { Some(text(row, first + 6)?) },
+    })
+}
+
+/// A turn from eleven columns in a row: sale, the entry's seven, epoch, attempt, called_at.
+pub(super) fn turn(row: &Row<'_>, first: usize, baskets: &mut Baskets) -> rusqlite::Result<Turn> {
+    Ok(Turn {
+        sale: text(row, first)?,
+        line_entry: line_entry(row, first + 1, baskets)?,
+        epoch: Epoch(whole(row, first + 8)?),
+        attempt: small(row, first + 9)?,
+        called_at: time(row, first + 10)?,
     })
 }
 

@@ -11,17 +11,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use sluice_core::{
     clock::{Clock, UnixMillis},
     event::Turn,
-    ids::Epoch,
     ports::{PortError, PortResult, QueueDepths, TurnIntake, TurnQueue},
 };
 use tokio::sync::Notify;
 
 use super::{
-    codec::{Baskets, address_text, basket_text, int, line_entry, small, text, time, whole},
+    codec::{Baskets, address_text, basket_text, int, small, turn, whole},
     store::Store,
     sync::locked,
 };
@@ -134,7 +133,7 @@ impl Turns {
         while let Some(row) = rows.next()? {
             let due: Option<i64> = row.get(13)?;
             let lies = due.map_or(Lies::Ready, |due| Lies::Delayed(UnixMillis(due)));
-            state.add(whole(row, 0)?, turn(row, &mut baskets)?, small(row, 12)?, lies);
+            state.add(whole(row, 0)?, turn(row, 1, &mut baskets)?, small(row, 12)?, lies);
         }
         state.dead = connection.query_row(sql!("turns/dead"), [], |row| whole(row, 0))?;
         let stored = AtomicU64::new(state.items.len() as u64);
@@ -224,17 +223,6 @@ fn insert(connection: &Connection, turns: &[Turn]) -> rusqlite::Result<Vec<u64>>
         ids.push(u64::try_from(connection.last_insert_rowid()).unwrap_or_default());
     }
     Ok(ids)
-}
-
-/// A turn from the columns of `turns/load`.
-fn turn(row: &Row<'_>, baskets: &mut Baskets) -> rusqlite::Result<Turn> {
-    Ok(Turn {
-        sale: text(row, 1)?,
-        line_entry: line_entry(row, 2, baskets)?,
-        epoch: Epoch(whole(row, 9)?),
-        attempt: small(row, 10)?,
-        called_at: time(row, 11)?,
-    })
 }
 
 /// The port over the shared queue.

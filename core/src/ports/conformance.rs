@@ -6,10 +6,10 @@
 //! | suite | macro | the house's port |
 //! |---|---|---|
 //! | line | `line_…`, `numbers_…`, `calls_conformance!` | `Arc<dyn Line>` |
-//! | stock gate | `gate_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
+//! | stock gate | `gate_…`, `rebuilds_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
 //! | waiting queue, turn queue | `waiting_…`, `drains_…`, `turns_conformance!` | [`Queues`] |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
-//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `orders_…`, `payments_…`, `shop_…`, `simulated_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
+//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `orders_…`, `payments_…`, `shop_…`, `simulated_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
 //! | all together | `journey_conformance!` | `Ports` |
 //!
@@ -41,6 +41,7 @@ pub mod flight;
 pub mod gate;
 pub mod gate_walk;
 pub mod holds;
+pub mod images;
 pub mod journey;
 pub mod ledger_walk;
 pub mod line;
@@ -48,6 +49,7 @@ pub mod numbers;
 pub mod orders;
 pub mod payments;
 pub mod provider;
+pub mod rebuilds;
 pub mod sales;
 mod samples;
 pub mod shop;
@@ -214,12 +216,14 @@ mod tests {
             "flight",
             "gate",
             "holds",
+            "images",
             "journey",
             "line",
             "numbers",
             "orders",
             "payments",
             "provider",
+            "rebuilds",
             "sales",
             "shop",
             "simulated",

@@ -81,11 +81,12 @@ impl EntryObject {
         // The cursor has passed it: its goods are all held by others, whatever else the sale has left.
         let cursor = reading.cursor();
         let parked = claims.seq <= cursor.serving && cursor.holes.end_of(claims.seq).is_none();
-        let odds = outlook.odds(position, claims.units);
+        let goods = reading.wanted(&claims.wants);
+        let odds = outlook.odds(position, goods.clone());
         let (eta, odds) = if parked && odds != Odds::Gone {
             (None, Odds::Unlikely)
         } else {
-            (outlook.eta(position), odds)
+            (outlook.eta(position, goods), odds)
         };
         Self {
             state: EntryState::Waiting,

@@ -20,6 +20,13 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+impl TlsFiles {
+    /// Whether a listener could be bound with these. The error names the file at fault.
+    pub fn check(&self) -> Result<(), BindError> {
+        acceptor(self).map(drop)
+    }
+}
+
 /// The provider is handed over, not installed for the process: a library has no say in that.
 pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, BindError> {
     let chain = CertificateDer::pem_file_iter(&files.certificates)

@@ -1,11 +1,13 @@
 //! A partial policy as operators send it.
 
 use serde::Deserialize;
-use sluice_core::policy::{LimitsPatch, OnSoldOut, Overflow, PolicyPatch, RateLimitPatch};
+use sluice_core::policy::{
+    LimitPatch, LimitsPatch, OnSoldOut, Overflow, PolicyPatch, RateLimitPatch,
+};
 
 use super::{Whole, present};
 
-/// The body of `PATCH …/policy`, and `policy` of a new sale: absent fields stay as they are.
+/// The body of `PATCH …/policy`, and `policy` of a new sale: absent fields stay as they are, a limit that is `null` goes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PolicyBody {
@@ -42,12 +44,20 @@ pub(crate) struct PolicyBody {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct LimitsBody {
-    #[serde(deserialize_with = "present")]
-    per_buyer: Option<RateLimitBody>,
-    #[serde(deserialize_with = "present")]
-    per_device: Option<RateLimitBody>,
-    #[serde(deserialize_with = "present")]
-    per_ip: Option<RateLimitBody>,
+    per_buyer: LimitBody,
+    per_device: LimitBody,
+    per_ip: LimitBody,
+}
+
+/// `null` takes the sale's own limit away.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Option<RateLimitBody>")]
+struct LimitBody(LimitPatch);
+
+impl From<Option<RateLimitBody>> for LimitBody {
+    fn from(body: Option<RateLimitBody>) -> Self {
+        Self(body.map(RateLimitBody::into_patch).into())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -76,9 +86,9 @@ impl PolicyBody {
             expire_silent_after_seconds: self.expire_silent_after_seconds.map(Whole::to_u32),
             outcome_timeout_seconds: self.outcome_timeout_seconds.map(Whole::to_u32),
             limits: self.limits.map(|limits| LimitsPatch {
-                per_buyer: limits.per_buyer.map(RateLimitBody::into_patch),
-                per_device: limits.per_device.map(RateLimitBody::into_patch),
-                per_ip: limits.per_ip.map(RateLimitBody::into_patch),
+                per_buyer: limits.per_buyer.0,
+                per_device: limits.per_device.0,
+                per_ip: limits.per_ip.0,
             }),
         }
     }

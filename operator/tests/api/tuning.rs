@@ -126,7 +126,7 @@ async fn every_range_is_kept_and_named() {
 
 /// A PATCH is a merge patch (RFC 7396), and may say so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_a_limit_is_merged_into_the_one_that_stands() {
+async fn a_limit_is_merged_into_the_one_that_stands_and_null_removes_it() {
     let house = House::open().await;
     house.sale("drop").await;
     let limit = |limit: Value| json!({ "limits": { "per_ip": limit } });
@@ -138,6 +138,22 @@ async fn half_a_limit_is_merged_into_the_one_that_stands() {
     request.headers_mut().insert("content-type", media_type);
     let tuned = house.ask(request).await.is(200);
     assert_eq!(tuned["policy"]["limits"]["per_ip"], json!({ "per_second": 7, "burst": 6 }));
+    let tuned = house.patch("/v1/sales/drop/policy", limit(Value::Null)).await.is(200);
+    assert_eq!(tuned["policy"]["limits"], json!({}), "the configuration's own counts again");
+    let again = house.patch("/v1/sales/drop/policy", limit(Value::Null)).await.is(200);
+    assert_eq!(again["policy"], tuned["policy"]);
+    for (nothing, field) in [
+        (json!({ "fraction": null }), "fraction"),
+        (json!({ "line_cap": null }), "line_cap"),
+        (json!({ "overflow": null }), "overflow"),
+        (json!({ "limits": null }), "limits"),
+        (limit(json!({ "per_second": 1, "burst": null })), "limits.per_ip.burst"),
+    ] {
+        let refused = house.patch("/v1/sales/drop/policy", nothing.clone()).await;
+        let refused = refused.refuses(400, "bad_request");
+        assert_eq!(refused["field"], field, "{nothing}");
+        assert!(refused["detail"].as_str().unwrap().contains("null"), "{refused}");
+    }
 }
 
 async fn refused(house: &House, patch: Value, field: &str, range: &str) {

@@ -31,7 +31,10 @@ use sluice_core::{
     webhook::Secrets,
 };
 use sluice_dispatcher::{Config as DispatcherConfig, Dispatcher, DispatcherPorts};
-use sluice_http::{Router, RouterSettings};
+use sluice_http::{
+    Router, RouterSettings,
+    limits::{DefaultLimits, Limits},
+};
 use sluice_worker::{Config as WorkerConfig, Immediate, Worker, WorkerPorts};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -177,8 +180,11 @@ impl World {
             return false;
         }
         let urls = Arc::new(PublicUrls::default());
-        let admission = self.admission(&ports, &directory, &urls);
-        let worker = self.worker(&ports, &urls);
+        let plenty = RateLimit { per_second: 1_000, burst: 1_000 };
+        let plenty = DefaultLimits { per_buyer: plenty, per_device: plenty, per_ip: plenty };
+        let limits = Arc::new(Limits::new(plenty, 10_000));
+        let admission = self.admission(&ports, &directory, &urls, &limits);
+        let worker = self.worker(&ports, &directory, &urls, &limits);
         let dispatcher = Dispatcher::build(
             DispatcherConfig::new(format!("life-{}", self.lives)),
             DispatcherPorts {
@@ -220,15 +226,10 @@ impl World {
         ports: &Ports,
         directory: &Arc<Directory>,
         urls: &Arc<PublicUrls>,
+        limits: &Arc<Limits>,
     ) -> Arc<Admission> {
-        let plenty = RateLimit { per_second: 1_000, burst: 1_000 };
         let config = AdmissionConfig {
             identity: IdentityConfig::Header { name: "x-sluice-buyer".into() },
-            limits: sluice_admission::DefaultLimits {
-                per_buyer: plenty,
-                per_device: plenty,
-                per_ip: plenty,
-            },
             ..AdmissionConfig::default()
         };
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
@@ -242,11 +243,18 @@ impl World {
             directory: Arc::clone(directory),
             keyring: Arc::clone(&self.keyring),
             urls: Arc::clone(urls),
+            limits: Arc::clone(limits),
         };
         Admission::build(config, ports).unwrap()
     }
 
-    fn worker(&self, ports: &Ports, urls: &Arc<PublicUrls>) -> Worker {
+    fn worker(
+        &self,
+        ports: &Ports,
+        directory: &Arc<Directory>,
+        urls: &Arc<PublicUrls>,
+        limits: &Arc<Limits>,
+    ) -> Worker {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let ports = WorkerPorts {
             line: Arc::clone(&ports.line),
@@ -259,6 +267,8 @@ impl World {
             keyring: Arc::clone(&self.keyring),
             urls: Arc::clone(urls),
             secrets: self.secrets.clone(),
+            directory: Arc::clone(directory),
+            limits: Arc::clone(limits),
         };
         let provider: Arc<dyn PaymentProvider> =
             Arc::clone(&self.provider) as Arc<dyn PaymentProvider>;

@@ -3,7 +3,8 @@
 use sluice_core::{
     ids::OrderId,
     order::Order,
-    token::{Claims, Purpose, Verified},
+    policy::RateLimit,
+    token::{Claims, Verified},
 };
 use sluice_http::{Exchange, Problem};
 
@@ -23,6 +24,14 @@ pub(super) async fn order(shared: &Shared, exchange: &Exchange) -> Result<Order,
     }
 }
 
+/// The `per_ip` that the sale of an authentic token sets.
+pub(super) fn limit(shared: &Shared, exchange: &Exchange) -> Option<RateLimit> {
+    let now = shared.ports.clock.now();
+    let verified = shared.ports.keyring.verify_claims(exchange.bearer()?, now);
+    let claims = verified.as_ref().ok()?.claims();
+    shared.ports.directory.sale(&claims.sale)?.limits().per_ip
+}
+
 fn claims(shared: &Shared, exchange: &Exchange) -> Result<Claims, Problem> {
     let bad = || {
         Problem::unauthorized(
@@ -32,7 +41,7 @@ fn claims(shared: &Shared, exchange: &Exchange) -> Result<Claims, Problem> {
     };
     let token = exchange.bearer().ok_or_else(bad)?;
     let now = shared.ports.clock.now();
-    match shared.ports.keyring.verify_claims(Purpose::Place, token, now) {
+    match shared.ports.keyring.verify_claims(token, now) {
         Ok(Verified::Live(claims)) => Ok(claims),
         Ok(Verified::Expired(claims)) => Err(Problem::unauthorized(
             "token_expired",

@@ -34,6 +34,7 @@ pub(super) fn routes(provider: &Arc<Provider>) -> Routes {
         .post("/v1/payments/simulated/{payment}", move |exchange| {
             press(Arc::clone(&pressed), exchange)
         })
+        .counted(&provider.ports.limits, |_of_any_sale| None)
 }
 
 /// What was pressed.

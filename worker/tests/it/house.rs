@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use sluice_backends::embedded::{Embedded, EmbeddedSettings};
 use sluice_core::{
+    basket::Wants,
     clock::{Clock, ManualClock, UnixMillis},
     entry::Outcome,
     event::Turn,
@@ -22,10 +23,11 @@ use sluice_core::{
     },
     random::Random,
     sale::NewSale,
-    token::{Claims, Key, Keyring, Purpose},
-    view::object::PublicUrls,
+    token::{Claims, Key, Keyring},
+    view::{Directory, object::PublicUrls},
     webhook::Secrets,
 };
+use sluice_http::limits::{DefaultLimits, Limits};
 use sluice_worker::{Config, Fulfilment, Immediate, Worker, WorkerPorts};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -42,6 +44,9 @@ pub(crate) struct House {
     pub(crate) random: Arc<Random>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) sale: SaleId,
+    pub(crate) directory: Arc<Directory>,
+    /// As configured where nobody configures anything.
+    pub(crate) limits: Arc<Limits>,
     epoch: Epoch,
     outlet: Arc<dyn DrainOutlet>,
     /// Kept, so that the drain goes on.
@@ -101,6 +106,8 @@ impl House {
             random: Arc::new(Random::seeded(7)),
             keyring: Arc::new(Keyring::new(&[key]).unwrap()),
             sale,
+            directory: Arc::default(),
+            limits: Arc::new(Limits::new(DefaultLimits::default(), 1_000)),
             epoch,
             outlet,
             _intake: Mutex::new(intake),
@@ -121,6 +128,8 @@ impl House {
             keyring: Arc::clone(&self.keyring),
             urls: Arc::new(PublicUrls::default()),
             secrets: Secrets::new(&[SECRET]).unwrap(),
+            directory: Arc::clone(&self.directory),
+            limits: Arc::clone(&self.limits),
         }
     }
 
@@ -261,11 +270,11 @@ impl House {
             entry: entry.entry,
             seq: entry.seq,
             holes_below: 0,
-            units: entry.basket.units(),
+            wants: Wants::default(),
             joined_at: entry.joined_at,
             expires_at,
         };
-        self.keyring.sign_claims(Purpose::Place, &claims)
+        self.keyring.sign_claims(&claims)
     }
 
     pub(crate) fn new_payment(&self) -> PaymentId {

@@ -1,10 +1,17 @@
 //! The order routes and the money, over real HTTP.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
-use sluice_core::{ids::OrderId, line::LineEntry, order::OrderState, webhook::Secrets};
+use sluice_core::{
+    ids::OrderId,
+    line::LineEntry,
+    order::OrderState,
+    policy::{LimitsPatch, PolicyPatch, RateLimit},
+    sale::SaleChange,
+    webhook::Secrets,
+};
 
 use crate::{
     house::{House, PRICE, SECRET, until},
@@ -50,6 +57,17 @@ impl Scene {
         assert_eq!(answer.status, 201, "{answer:?}");
         let text = |field: &str| answer.json()[field].as_str().unwrap().to_owned();
         (text("payment"), text("pay_url"))
+    }
+
+    /// Asks until this address is told that it asked too often.
+    async fn spent(&self, ask: impl AsyncFn() -> Answer) {
+        for _ in 0..50_000 {
+            let answer = ask().await;
+            if answer.status == 429 {
+                return answer.assert_problem(429, "too_many_requests");
+            }
+        }
+        panic!("nobody counts");
     }
 
     fn word(&self, payment: &str, version: u64, status: &str) -> Value {
@@ -264,6 +282,58 @@ async fn bad_requests_are_named() {
         .await
         .assert_problem(404, "no_such_payment");
     scene.shop.press(&pay_url, "perhaps").await.assert_problem(400, "bad_request");
+    scene.close().await;
+}
+
+/// Guessing signatures has an end; the provider's own callbacks have none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callbacks_that_are_not_authentic_are_limited_by_address_and_others_are_not() {
+    let scene = Scene::open_with(false).await;
+    let (payment, pay_url) = scene.payment().await;
+    let old = scene.word(&payment, 0, "failed");
+    let forged =
+        async || scene.call_back_signed(&old, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await;
+    let mut tries = 0;
+    let limited = loop {
+        let answer = forged().await;
+        if answer.status != 401 {
+            break answer;
+        }
+        tries += 1;
+        assert!(tries < 50_000, "signatures may be guessed for ever");
+    };
+    limited.assert_problem(429, "too_many_requests");
+    assert!(limited.json()["retry_after_ms"].as_u64().is_some_and(|wait| wait > 0), "{limited:?}");
+    for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+        assert!(!limited.header(name).is_empty(), "{name}: {limited:?}");
+    }
+    for _ in 0..1_000 {
+        assert_eq!(scene.call_back(&old).await.status, 200);
+    }
+    scene.spent(async || scene.shop.get(&pay_url, "").await).await;
+    scene.close().await;
+}
+
+/// Orders and pay pages draw on the same budget of an address; a sale may set its own for its orders.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_and_pay_pages_are_limited_by_address() {
+    let scene = Scene::open_with(false).await;
+    let (_, pay_url) = scene.payment().await;
+    let told = scene.shop.get(&scene.path(""), "not a token").await;
+    told.assert_problem(401, "bad_token");
+    assert!(told.header("ratelimit").starts_with("\"per_ip\";r="), "{told:?}");
+    scene.spent(async || scene.shop.get(&scene.path(""), "not a token").await).await;
+    scene.spent(async || scene.shop.get(&scene.path(""), &scene.token).await).await;
+    scene.spent(async || scene.shop.get(&pay_url, "").await).await;
+    scene.spent(async || scene.shop.press(&pay_url, "succeed").await).await;
+
+    let wide = RateLimit { per_second: 1_000_000, burst: 1_000_000 };
+    let limits = Some(LimitsPatch { per_ip: wide.into(), ..LimitsPatch::default() });
+    let sale = scene.house.ports.ledger.sale(&scene.house.sale).await.unwrap().unwrap();
+    let policy = SaleChange::Policy(PolicyPatch { limits, ..PolicyPatch::default() });
+    scene.house.directory.learn_sale(Arc::new(sale.changed(&policy).unwrap()));
+    assert_eq!(scene.show().await["state"], "awaiting_payment", "nothing was pressed");
+    scene.spent(async || scene.shop.get(&scene.path(""), "not a token").await).await;
     scene.close().await;
 }
 

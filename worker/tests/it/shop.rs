@@ -64,6 +64,7 @@ impl Shop {
             clock: Arc::new(house.clock.clone()),
             random: Arc::clone(&house.random),
             secrets: Secrets::new(&[SECRET]).unwrap(),
+            limits: Arc::clone(&house.limits),
         };
         let simulated = Simulated::new(SimulatedSettings::default(), ports).unwrap();
         let worker = Worker::build(

@@ -31,7 +31,9 @@ impl Hub {
         let mut sweep_every = millis(config.sweep_interval_ms);
         let mut servings = Servings::default();
         for (entry, watched) in &mut shard.entries {
-            let serving = servings.of(&watched.room);
+            let serving = servings.of(&watched.room, |room| {
+                sweep_every = sweep_every.min(self.sweep_every(room));
+            });
             let schedule = &mut watched.schedule;
             if !schedule.passed && watched.claims.seq <= serving {
                 schedule.passed = true;
@@ -43,13 +45,12 @@ impl Hub {
             }
             if sweep {
                 self.sweep(*entry, watched, self.parts.clock.now());
-                sweep_every = sweep_every.min(self.sweep_every(&watched.room));
             }
             self.ask_if_due(*entry, &mut watched.schedule);
         }
-        if sweep {
-            shard.sweep_at = now + sweep_every;
-        }
+        // A policy may have lost patience since this was planned.
+        let next = now + sweep_every;
+        shard.sweep_at = if sweep { next } else { shard.sweep_at.min(next) };
     }
 
     /// As configured, and often enough for a sale that bears little silence.
@@ -101,10 +102,12 @@ fn presence_every(silence_allowed: Option<Duration>) -> Duration {
 struct Servings(Option<(*const Room, Seq)>);
 
 impl Servings {
-    fn of(&mut self, room: &Arc<Room>) -> Seq {
+    /// The cursor of a room; `first` is told of each that is not the last one's.
+    fn of(&mut self, room: &Arc<Room>, first: impl FnOnce(&Room)) -> Seq {
         match self.0 {
             Some((known, serving)) if std::ptr::eq(known, Arc::as_ptr(room)) => serving,
             _ => {
+                first(room);
                 let serving = room.view.read().cursor().serving;
                 self.0 = Some((Arc::as_ptr(room), serving));
                 serving

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sluice_core::{
+    basket::Wants,
     ids::{EntryId, SaleId, Seq},
     random::Random,
     token::Claims,
@@ -25,7 +26,7 @@ fn object(version: u64) -> Arc<EntryObject> {
         entry: EntryId::generate(NOW, &Random::seeded(1)),
         seq: Seq(1),
         holes_below: 0,
-        units: 1,
+        wants: Wants::default(),
         joined_at: NOW,
         expires_at: NOW.plus(TOKEN_LIFE),
     };

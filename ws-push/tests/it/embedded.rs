@@ -14,7 +14,7 @@ use sluice_core::{
         Ports, Restore,
     },
     random::Random,
-    token::{Claims, Keyring, Purpose, TOKEN_LIFE},
+    token::{Claims, Keyring, TOKEN_LIFE},
     view::{
         Directory,
         follow::{Sources, follow, pull},
@@ -22,13 +22,14 @@ use sluice_core::{
         object::PublicUrls,
     },
 };
+use sluice_http::limits::Limits;
 use sluice_ws_push::PushPorts;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::Client,
-    world::{Node, bearer, keyring, quick, sale},
+    world::{Node, bearer, keyring, one_of_the_first, plenty, quick, sale},
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -83,6 +84,7 @@ impl House {
             keyring: Arc::clone(&keyring),
             clock,
             random: Arc::new(Random::seeded(1)),
+            limits: Arc::new(Limits::new(plenty(), 1_000)),
         };
         Self {
             node: Node::start(quick(), push_ports).await,
@@ -120,12 +122,12 @@ impl House {
             entry: entry.entry,
             seq: entry.seq,
             holes_below: entry.holes_below,
-            units: 1,
+            wants: one_of_the_first(),
             joined_at: NOW,
             // Old enough that it is renewed at once.
             expires_at: NOW.plus(TOKEN_LIFE / 4),
         };
-        let token = self.keyring.sign_claims(Purpose::Place, &claims);
+        let token = self.keyring.sign_claims(&claims);
         Client::open(self.node.address, "demo", query, &bearer(&token)).await
     }
 

@@ -47,9 +47,15 @@ async fn who_has_heard_the_last_is_told_to_stay_away() {
     let claims = world.claims(5);
     world.serve(10);
     world.stores.settle(&claims, Outcome::SoldOut, None);
-    let mut behind = open(&world, &claims, &[("last-event-id", "2")]).await;
-    behind.until_end().await;
-    assert_eq!(behind.events("entry")[0]["state"], "sold_out");
+    let heard: [&[(&str, &str)]; 2] = [&[], &[("last-event-id", "2")]];
+    for headers in heard {
+        let mut behind = open(&world, &claims, headers).await;
+        behind.until_end().await;
+        assert_eq!(behind.status(), 200);
+        assert_eq!(behind.events("entry")[0]["state"], "sold_out");
+        assert_eq!(behind.events("entry")[0]["token_expires_at"], claims.expires_at.to_string());
+        assert_eq!(behind.events("line").len(), 1, "how the line stands, once");
+    }
     let mut done = open(&world, &claims, &[("last-event-id", "3")]).await;
     done.until("\r\n\r\n").await;
     assert_eq!(done.status(), 204);
@@ -60,7 +66,7 @@ async fn a_bad_proof_is_a_problem() {
     let world = World::start(quick()).await;
     let claims = world.claims(5);
     let (token, ticket) = (world.token(&claims), world.ticket(&claims));
-    let forged = keyring("y").sign_claims(sluice_core::token::Purpose::Ticket, &claims);
+    let forged = keyring("y").sign_ticket(&claims, claims.expires_at);
     let expired = world.token(&Claims { expires_at: claims.joined_at, ..claims.clone() });
     let expired = format!("Bearer {expired}");
     let (good, bearer) = (format!("?ticket={ticket}"), format!("Bearer {token}"));

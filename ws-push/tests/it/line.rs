@@ -122,18 +122,27 @@ async fn a_change_of_the_sale_is_told() {
     assert_eq!(client.next_of("line").await["notice"]["en"], "back in ten minutes");
 }
 
-/// The sweep by time is ten minutes away.
+/// The sweep by time is ten minutes away, and a patient sale's minutes.
 #[tokio::test]
 async fn a_sale_of_little_patience_hears_sooner_who_is_there() {
-    let config = Config { shards: 1, sweep_interval_ms: 600_000, ..quick() };
-    let world = World::start(config).await;
-    let patience = PolicyPatch { expire_silent_after_seconds: Some(1), ..PolicyPatch::default() };
-    world.change(&SaleChange::Policy(patience));
-    let claims = world.claims(5);
-    let mut client = world.connect(&claims).await;
-    client.next_of("entry").await;
-    world.clock.advance(Duration::from_millis(900));
-    eventually("the line hears who is there", || world.stores.seen().contains(&claims.entry)).await;
+    for is_patient_at_first in [false, true] {
+        let config = Config { shards: 1, sweep_interval_ms: 600_000, ..quick() };
+        let world = World::start(config).await;
+        let patience = |seconds| {
+            SaleChange::Policy(PolicyPatch {
+                expire_silent_after_seconds: Some(seconds),
+                ..PolicyPatch::default()
+            })
+        };
+        world.change(&patience(if is_patient_at_first { 900 } else { 1 }));
+        let claims = world.claims(5);
+        let mut client = world.connect(&claims).await;
+        client.next_of("entry").await;
+        world.change(&patience(1));
+        world.clock.advance(Duration::from_millis(900));
+        eventually("the line hears who is there", || world.stores.seen().contains(&claims.entry))
+            .await;
+    }
 }
 
 #[tokio::test]

@@ -6,9 +6,12 @@ use sluice_core::{
     clock::UnixMillis,
     entry::Outcome,
     ids::Version,
+    policy::{LimitsPatch, PolicyPatch, RateLimit},
     ports::{Ban, BanList, BanRule},
-    token::{Claims, Purpose},
+    sale::SaleChange,
+    token::Claims,
 };
+use sluice_http::limits::DefaultLimits;
 use sluice_ws_push::Config;
 
 use crate::{
@@ -90,11 +93,7 @@ async fn a_bad_proof_is_closed_with_4401() {
     let cases = [
         ("nothing", String::new(), no_headers()),
         ("a changed token", String::new(), bearer(&forged)),
-        (
-            "another's key",
-            String::new(),
-            bearer(&keyring("y").sign_claims(Purpose::Place, &claims)),
-        ),
+        ("another's key", String::new(), bearer(&keyring("y").sign_claims(&claims))),
         ("an expired token", String::new(), bearer(&expired)),
         ("a token of another sale", String::new(), bearer(&world.token(&other_sale))),
         ("a ticket as a token", String::new(), bearer(&world.ticket(&claims))),
@@ -286,6 +285,40 @@ async fn a_flood_of_bad_proofs_shuts_nobody_out() {
     let refused = Client::try_open(world.address, "demo", "", &bearer("forged")).await;
     assert_eq!(refused.err(), Some(401), "beyond the limit they are told in HTTP");
     assert_eq!(world.connect(&world.claims(5)).await.frame().await.0["type"], "entry");
+}
+
+/// WebSockets and streams together, good proofs and bad; what the sale's policy says comes first.
+#[tokio::test]
+async fn an_address_opens_so_many_and_no_more() {
+    let per_ip = RateLimit { per_second: 1, burst: 3 };
+    let limits = DefaultLimits { per_ip, ..DefaultLimits::default() };
+    let world = World::start_with(quick(), limits).await;
+    let claims = world.claims(5);
+    let (good, bad) = (bearer(&world.token(&claims)), bearer("forged"));
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for headers in [&good, &bad].into_iter().cycle().take(20) {
+        match Client::try_open(world.address, "demo", "", headers).await {
+            Ok(client) => open.push(client),
+            Err(status) => {
+                assert_eq!(status, 429);
+                refused += 1;
+            }
+        }
+    }
+    assert!(open.len() >= 3 && refused > 0, "{} open, {refused} refused", open.len());
+    let path = format!("/v1/sales/demo/events?ticket={}", world.ticket(&claims));
+    let mut raw = Raw::get(world.address, &path, &[]).await;
+    raw.until("}").await;
+    assert_eq!(raw.status(), 429, "{}", raw.text);
+    for told in
+        ["retry-after: 1", "ratelimit: \"per_ip\";r=0", "retry_after_ms", "too_many_requests"]
+    {
+        assert!(raw.text.contains(told), "{told}: {}", raw.text);
+    }
+    let wide = RateLimit { per_second: 1_000, burst: 1_000 };
+    let limits = Some(LimitsPatch { per_ip: wide.into(), ..LimitsPatch::default() });
+    world.change(&SaleChange::Policy(PolicyPatch { limits, ..PolicyPatch::default() }));
+    Client::open(world.address, "demo", "", &good).await;
 }
 
 /// With TLS, or behind another server, the socket below is not plain TCP of ours: it is used as it is.

@@ -3,16 +3,21 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use sluice_core::{
+    basket::{Basket, Item, Wants},
     clock::{Clock, ManualClock, UnixMillis},
     ids::{EntryId, Epoch, SaleId, Seq, Version},
     line::Cursor,
+    policy::RateLimit,
     ports::LineReport,
     random::Random,
     sale::{NewSale, Notice, Sale, SaleChange},
-    token::{Claims, Key, Keyring, Purpose, TICKET_LIFE, TOKEN_LIFE},
+    token::{Claims, Key, Keyring, TICKET_LIFE, TOKEN_LIFE},
     view::{Directory, lookup::Lookup, object::PublicUrls},
 };
-use sluice_http::{Router, RouterSettings, Server, ServerConfig};
+use sluice_http::{
+    Router, RouterSettings, Server, ServerConfig,
+    limits::{DefaultLimits, Limits},
+};
 use sluice_ws_push::{Config, Cookies, Push, PushPorts};
 use tokio::{
     task::JoinSet,
@@ -86,8 +91,25 @@ impl Node {
     }
 }
 
+/// One unit of the sale's first SKU.
+pub(crate) fn one_of_the_first() -> Wants {
+    let sale = sale("demo");
+    let items = vec![Item { sku: sale.skus[0].sku.clone(), quantity: 1 }];
+    sale.wants(&Basket::new(items).unwrap())
+}
+
+pub(crate) fn plenty() -> DefaultLimits {
+    let plenty = RateLimit { per_second: 1_000_000, burst: 1_000_000 };
+    DefaultLimits { per_ip: plenty, ..DefaultLimits::default() }
+}
+
 impl World {
+    /// Where addresses may ask as often as they like.
     pub(crate) async fn start(config: Config) -> Self {
+        Self::start_with(config, plenty()).await
+    }
+
+    pub(crate) async fn start_with(config: Config, limits: DefaultLimits) -> Self {
         let stores = Arc::new(Stores::default());
         let board = Arc::new(Board::new());
         let directory = Arc::new(Directory::default());
@@ -110,6 +132,7 @@ impl World {
             keyring: Arc::clone(&keyring),
             clock: Arc::new(clock.clone()),
             random: Arc::new(Random::seeded(1)),
+            limits: Arc::new(Limits::new(limits, 1_000)),
         };
         let node = Node::start(config, ports).await;
         let world = Self {
@@ -135,19 +158,19 @@ impl World {
             entry: EntryId::generate(now, &self.random),
             seq: Seq(seq),
             holes_below: 0,
-            units: 1,
+            wants: one_of_the_first(),
             joined_at: now,
             expires_at: now.plus(TOKEN_LIFE),
         }
     }
 
     pub(crate) fn token(&self, claims: &Claims) -> String {
-        self.keyring.sign_claims(Purpose::Place, claims)
+        self.keyring.sign_claims(claims)
     }
 
     pub(crate) fn ticket(&self, claims: &Claims) -> String {
         let expires_at = self.clock.now().plus(TICKET_LIFE);
-        self.keyring.sign_claims(Purpose::Ticket, &Claims { expires_at, ..claims.clone() })
+        self.keyring.sign_ticket(claims, expires_at)
     }
 
     /// Moves the cursor, as the directory of this node hears it.

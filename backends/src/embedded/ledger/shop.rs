@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sluice_core::{
     clock::UnixMillis,
     entry::Outcome,
     event::Turn,
-    ids::{EntryId, Epoch, HoldId, OrderId, SaleId, ShopOrderId, SkuId},
+    ids::{EntryId, HoldId, OrderId, SaleId, ShopOrderId, SkuId},
     order::{ClosingCause, OrderEvent, ShopOrder},
     ports::{
         GateSaid, HoldReply, HoldRequest, OutcomeReason, PortResult, ShopBook, ShopOutcome,
@@ -21,9 +21,7 @@ use super::{
     SqlLedger, entries, hold, sales,
     steps::{self, Movement, Step},
 };
-use crate::embedded::codec::{
-    Baskets, address_text, basket_text, id, int, line_entry, small, text, time, whole,
-};
+use crate::embedded::codec::{Baskets, address_text, basket_text, id, int, turn};
 
 fn hand_over(connection: &Connection, now: UnixMillis, turns: &[Turn]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(sql!("shop/hand_over"))?;
@@ -60,7 +58,7 @@ fn unheard(
     let mut statement = connection.prepare_cached(sql!("shop/unheard"))?;
     let mut baskets = Baskets::default();
     let asked = params![sale.as_str(), before, int(queued), limit];
-    let turns = statement.query_map(asked, |row| turn(row, &mut baskets))?;
+    let turns = statement.query_map(asked, |row| turn(row, 0, &mut baskets))?;
     let mut turns: Vec<Turn> = turns.collect::<rusqlite::Result<_>>()?;
     let mut release = connection.prepare_cached(sql!("shop/release"))?;
     for turn in &mut turns {
@@ -71,17 +69,6 @@ fn unheard(
     Ok(turns)
 }
 
-/// A turn from the columns that `shop/take` returns.
-fn turn(row: &Row<'_>, baskets: &mut Baskets) -> rusqlite::Result<Turn> {
-    Ok(Turn {
-        sale: text(row, 0)?,
-        line_entry: line_entry(row, 1, baskets)?,
-        epoch: Epoch(whole(row, 8)?),
-        attempt: small(row, 9)?,
-        called_at: time(row, 10)?,
-    })
-}
-
 fn report(
     connection: &Connection,
     now: UnixMillis,
@@ -90,7 +77,7 @@ fn report(
     let mut baskets = Baskets::default();
     let taken = connection
         .prepare_cached(sql!("shop/take"))?
-        .query_row([report.entry.as_bytes().as_slice()], |row| turn(row, &mut baskets))
+        .query_row([report.entry.as_bytes().as_slice()], |row| turn(row, 0, &mut baskets))
         .optional()?;
     if let Some((known, _)) = entries::record(connection, report.entry)? {
         return Ok(ShopReply::Known(known));

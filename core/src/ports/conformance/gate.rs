@@ -1,5 +1,5 @@
-//! Rules of the stock gate: all or nothing, keyed by hold, right again whatever it forgot. What is in flight, which it
-//! shares with the line, is in [`flight`](super::flight).
+//! Rules of the stock gate: all or nothing, keyed by hold. How it comes right again, whatever it forgot, is in
+//! [`rebuilds`](super::rebuilds); what is in flight, which it shares with the line, in [`flight`](super::flight).
 
 #![expect(clippy::unwrap_used, reason = "test code that lives behind a feature")]
 
@@ -39,13 +39,6 @@ macro_rules! gate_conformance {
             an_overdrawn_gate_comes_right_again,
             a_restock_is_added_once,
             an_older_restock_is_ignored,
-            a_rebuild_replaces_what_was_known,
-            a_rebuild_keeps_the_ledgers_holds,
-            a_rebuild_remembers_how_far_the_ledger_had_come,
-            what_the_image_has_seen_is_counted_once,
-            what_the_image_has_not_seen_is_counted,
-            a_word_heard_before_an_older_image_stands_above_it,
-            an_old_epoch_does_not_rebuild,
             a_forgotten_sale_is_cold_again,
             sales_have_their_own_stock,
         );
@@ -76,11 +69,11 @@ fn word(hold: HoldId, movement: u64, phase: HoldPhase, basket: &Basket) -> HoldU
     HoldUpdate { hold, movement, phase, basket: basket.clone() }
 }
 
-fn said(want: &Want, movement: u64, phase: HoldPhase) -> HoldUpdate {
+pub(super) fn said(want: &Want, movement: u64, phase: HoldPhase) -> HoldUpdate {
     word(want.hold, movement, phase, &want.basket)
 }
 
-async fn reserve(gate: &dyn StockGate, sale: &SaleId, want: &Want) -> Reserved {
+pub(super) async fn reserve(gate: &dyn StockGate, sale: &SaleId, want: &Want) -> Reserved {
     let replies = gate.reserve(sale, std::slice::from_ref(want)).await.unwrap();
     assert_eq!(replies.len(), 1, "one reply for each demand");
     replies[0]
@@ -340,118 +333,6 @@ pub async fn an_older_restock_is_ignored(house: impl House<Port = Port>) {
     gate.restock(&sale, &Restock { sku: sku("a"), total: 20 }).await.unwrap();
     gate.restock(&sale, &Restock { sku: sku("a"), total: 15 }).await.unwrap();
     assert_eq!(level(&*gate, &sale, "a").await, (20, 0));
-}
-
-pub async fn a_rebuild_replaces_what_was_known(house: impl House<Port = Port>) {
-    let gate = house.port();
-    let sale = stocked(&*gate, &[("a", 10)]).await;
-    let leak = want(&[("a", 4)]);
-    reserve(&*gate, &sale, &leak).await;
-    gate.rebuild(&sale, Epoch(2), image(&[("a", 8), ("b", 5)])).await.unwrap();
-    assert_eq!(level(&*gate, &sale, "a").await, (8, 0), "a hold the ledger does not know is gone");
-    assert_eq!(level(&*gate, &sale, "b").await, (5, 0));
-    gate.set(&sale, &[said(&leak, 1, HoldPhase::Released)]).await.unwrap();
-    assert_eq!(level(&*gate, &sale, "a").await, (8, 0));
-}
-
-pub async fn a_rebuild_keeps_the_ledgers_holds(house: impl House<Port = Port>) {
-    let gate = house.port();
-    let sale = stocked(&*gate, &[("a", 10)]).await;
-    let one = want(&[("a", 4)]);
-    reserve(&*gate, &sale, &one).await;
-    let kept = HeldStock { hold: one.hold, movement: 1, basket: one.basket.clone() };
-    let with_hold = GateImage { holds: vec![kept], ..image(&[("a", 10)]) };
-    gate.rebuild(&sale, Epoch(2), with_hold.clone()).await.unwrap();
-    gate.rebuild(&sale, Epoch(2), with_hold).await.unwrap();
-    assert_eq!(level(&*gate, &sale, "a").await, (6, 4));
-    assert_eq!(reserve(&*gate, &sale, &one).await, Reserved::Held, "the turn comes again");
-    assert_eq!(level(&*gate, &sale, "a").await, (6, 4));
-    gate.set(&sale, &[said(&one, 2, HoldPhase::Released)]).await.unwrap();
-    assert_eq!(level(&*gate, &sale, "a").await, (10, 0));
-}
-
-pub async fn a_rebuild_remembers_how_far_the_ledger_had_come(house: impl House<Port = Port>) {
-    let (gate, sale, one) = (house.port(), drop_sale(), want(&[("a", 4)]));
-    let held = HeldStock { hold: one.hold, movement: 7, basket: one.basket.clone() };
-    let with_hold = GateImage { holds: vec![held], ..image(&[("a", 10)]) };
-    gate.rebuild(&sale, Epoch(1), with_hold).await.unwrap();
-    gate.set(&sale, &[said(&one, 6, HoldPhase::Released)]).await.unwrap();
-    gate.set(&sale, &[HoldUpdate::unrecorded(one.hold, one.basket)]).await.unwrap();
-    assert_eq!(level(&*gate, &sale, "a").await, (6, 4));
-}
-
-/// A gate that forgot everything hears words late, or again, of holds that were over when the ledger was read.
-pub async fn what_the_image_has_seen_is_counted_once(house: impl House<Port = Port>) {
-    let (gate, sale) = (house.port(), drop_sale());
-    let (sold, released) = (want(&[("a", 4)]), want(&[("a", 3)]));
-    let image = GateImage { moved: 4, skus: vec![(sku("a"), 10, 4)], holds: Vec::new() };
-    gate.rebuild(&sale, Epoch(1), image).await.unwrap();
-    // A turn that comes again finds its hold forgotten; its worker is told by the ledger that it is over.
-    assert_eq!(reserve(&*gate, &sale, &sold).await, Reserved::Held);
-    let given_back = [HoldUpdate::unrecorded(sold.hold, sold.basket.clone())];
-    for word in [
-        said(&sold, 1, HoldPhase::Held),
-        said(&released, 2, HoldPhase::Held),
-        said(&sold, 3, HoldPhase::Sold),
-        said(&released, 4, HoldPhase::Released),
-    ] {
-        for _ in 0..2 {
-            gate.set(&sale, std::slice::from_ref(&word)).await.unwrap();
-            gate.set(&sale, &given_back).await.unwrap();
-            assert_eq!(level(&*gate, &sale, "a").await, (6, 0), "after {word:?}");
-        }
-    }
-    assert_eq!(reserve(&*gate, &sale, &sold).await, Reserved::Over);
-    assert_eq!(reserve(&*gate, &sale, &released).await, Reserved::Over);
-    assert_eq!(level(&*gate, &sale, "a").await, (6, 0));
-}
-
-pub async fn what_the_image_has_not_seen_is_counted(house: impl House<Port = Port>) {
-    let (gate, sale) = (house.port(), drop_sale());
-    let (held, sold, listed) = (want(&[("a", 1)]), want(&[("a", 2)]), want(&[("a", 3)]));
-    let before = HeldStock { hold: listed.hold, movement: 6, basket: listed.basket.clone() };
-    let image = GateImage { moved: 6, holds: vec![before], skus: vec![(sku("a"), 20, 4)] };
-    gate.rebuild(&sale, Epoch(1), image).await.unwrap();
-    let words = [said(&held, 7, HoldPhase::Held), said(&sold, 9, HoldPhase::Sold)];
-    gate.set(&sale, &words).await.unwrap();
-    assert_eq!(level(&*gate, &sale, "a").await, (10, 4));
-    let late = [said(&sold, 8, HoldPhase::Held), said(&listed, 10, HoldPhase::Sold)];
-    gate.set(&sale, &late).await.unwrap();
-    gate.set(&sale, &words).await.unwrap();
-    assert_eq!(level(&*gate, &sale, "a").await, (10, 1));
-}
-
-/// Words are said while the ledger is read.
-pub async fn a_word_heard_before_an_older_image_stands_above_it(house: impl House<Port = Port>) {
-    let gate = house.port();
-    let sale = stocked(&*gate, &[("a", 20)]).await;
-    let (held, sold, over) = (want(&[("a", 1)]), want(&[("a", 2)]), want(&[("a", 3)]));
-    let words = [
-        said(&over, 1, HoldPhase::Held),
-        said(&held, 3, HoldPhase::Held),
-        said(&sold, 4, HoldPhase::Held),
-        said(&sold, 5, HoldPhase::Sold),
-    ];
-    gate.set(&sale, &words).await.unwrap();
-    // By the second movement the first hold was sold.
-    let image = GateImage { moved: 2, skus: vec![(sku("a"), 20, 3)], holds: Vec::new() };
-    for epoch in [2, 3] {
-        gate.rebuild(&sale, Epoch(epoch), image.clone()).await.unwrap();
-        assert_eq!(level(&*gate, &sale, "a").await, (14, 1));
-        assert_eq!(reserve(&*gate, &sale, &held).await, Reserved::Held, "it is this turn's own");
-    }
-    let late = [said(&over, 2, HoldPhase::Sold), said(&held, 6, HoldPhase::Released)];
-    gate.set(&sale, &late).await.unwrap();
-    gate.set(&sale, &words).await.unwrap();
-    assert_eq!(level(&*gate, &sale, "a").await, (15, 0));
-}
-
-pub async fn an_old_epoch_does_not_rebuild(house: impl House<Port = Port>) {
-    let (gate, sale) = (house.port(), drop_sale());
-    gate.rebuild(&sale, Epoch(2), image(&[("a", 10)])).await.unwrap();
-    let old = gate.rebuild(&sale, Epoch(1), image(&[("a", 99)])).await;
-    assert!(matches!(old, Err(PortError::Fenced)));
-    assert_eq!(level(&*gate, &sale, "a").await, (10, 0));
 }
 
 pub async fn a_forgotten_sale_is_cold_again(house: impl House<Port = Port>) {

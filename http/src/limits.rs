@@ -1,7 +1,8 @@
-//! Limits: how often an address, a device and a buyer may ask, decided from this node's memory before any other work.
+//! Limits: how often an address, a device and a buyer may ask, decided from this process's memory before any other work.
+//! The roles of a process share them: an address has one budget, whichever of them it asks.
 //!
-//! One [`Limiter`] (GCRA, by `governor`) per scope and [`RateLimit`]: sales that set the same limit share it, a changed
-//! policy gets another one at once, and one that no sale uses any more is dropped with its keys. Keys are hashed with a
+//! One [`Limiter`] (GCRA, by `governor`) per scope and [`RateLimit`]: policies that set the same limit share it, a changed
+//! one gets another at once, and one that nobody uses and that remembers nobody is dropped. Keys are hashed with a
 //! seed of this process; how many are kept is capped, see [`store`].
 //!
 //! Answers tell limits as in draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy: "per_buyer";q=10;w=4` is a quota of
@@ -12,7 +13,7 @@ use std::{
     hash::{BuildHasher, Hash},
     net::IpAddr,
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -26,30 +27,32 @@ use governor::{
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use sluice_core::policy::{Limits as PolicyLimits, RateLimit};
-use sluice_http::Problem;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
-use crate::{answer::push_decimal, config::DefaultLimits};
+use crate::{Problem, metrics};
 
 mod store;
 
 use store::Cells;
 
+/// How often limiters are swept.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Scope {
+enum Scope {
     Address,
     Device,
     Buyer,
 }
 
 impl Scope {
-    pub(crate) const ALL: [Self; 3] = [Self::Address, Self::Device, Self::Buyer];
+    const ALL: [Self; 3] = [Self::Address, Self::Device, Self::Buyer];
 
-    pub(crate) fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Address => "per_ip",
             Self::Device => "per_device",
@@ -58,28 +61,50 @@ impl Scope {
     }
 }
 
-/// All limiters of this node.
+/// The limits where a policy does not set its own. Both numbers of each are 1 to 1,000,000; a zero counts as one.
+#[derive(Clone, Copy, Debug)]
+pub struct DefaultLimits {
+    /// Joins by buyer, then polls by entry. Default: 3 a second, 10 at once.
+    pub per_buyer: RateLimit,
+    /// By device: what a trusted proxy says in `x-sluice-device`, else our device cookie; without either it is not
+    /// applied. Default: 3 a second, 10 at once.
+    pub per_device: RateLimit,
+    /// By address, IPv6 by /64. Default: 100 a second, 500 at once.
+    pub per_ip: RateLimit,
+}
+
+impl Default for DefaultLimits {
+    fn default() -> Self {
+        Self {
+            per_buyer: RateLimit { per_second: 3, burst: 10 },
+            per_device: RateLimit { per_second: 3, burst: 10 },
+            per_ip: RateLimit { per_second: 100, burst: 500 },
+        }
+    }
+}
+
+/// All limiters of this process.
 #[derive(Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     defaults: DefaultLimits,
     keys_max: usize,
     hasher: RandomState,
     time: Monotonic,
-    known: Mutex<HashMap<(Scope, RateLimit), Weak<Limiter>>>,
+    known: Mutex<HashMap<(Scope, RateLimit), Arc<Limiter>>>,
 }
 
-/// The limiters that apply to one sale, or, with the configuration's own limits, to a sale nobody knows.
+/// The limiters that apply under one policy.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub(crate) address: Arc<Limiter>,
-    pub(crate) device: Arc<Limiter>,
-    pub(crate) buyer: Arc<Limiter>,
+pub struct Rules {
+    pub address: Arc<Limiter>,
+    pub device: Arc<Limiter>,
+    pub buyer: Arc<Limiter>,
     policy: HeaderValue,
 }
 
 /// One limit over many keys.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+pub struct Limiter {
     scope: Scope,
     limit: RateLimit,
     governed: RateLimiter<u64, Cells, Monotonic, StateInformationMiddleware>,
@@ -87,17 +112,19 @@ pub(crate) struct Limiter {
 
 /// One limit without keys.
 #[derive(Debug)]
-pub(crate) struct Tap(RateLimiter<NotKeyed, InMemoryState, Monotonic, NoOpMiddleware<Duration>>);
+pub struct Tap(RateLimiter<NotKeyed, InMemoryState, Monotonic, NoOpMiddleware<Duration>>);
 
 impl Tap {
-    pub(crate) fn take(&self) -> bool {
+    /// Whether there is some left, which is then taken.
+    pub fn take(&self) -> bool {
         self.0.check().is_ok()
     }
 }
 
 /// A request within its limit, and what is left of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Allowed {
+pub struct Allowed {
+    scope: Scope,
     limit: RateLimit,
     remaining: u32,
 }
@@ -117,19 +144,40 @@ impl governor::clock::Clock for Monotonic {
 }
 
 impl Limits {
-    pub(crate) fn new(defaults: DefaultLimits, keys_max: usize) -> Self {
+    /// Each limiter remembers `keys_max` buyers, devices or addresses, about 40 bytes each. Beyond it, newcomers share a
+    /// single allowance until the sweep, every 5 s, has made room.
+    #[must_use]
+    pub fn new(defaults: DefaultLimits, keys_max: usize) -> Self {
         Self {
             defaults,
-            keys_max,
+            keys_max: keys_max.max(1),
             hasher: RandomState::default(),
             time: Monotonic { started: Instant::now() },
             known: Mutex::default(),
         }
     }
 
-    /// The limiters of a sale whose policy says `own`.
-    pub(crate) fn rules(&self, own: &PolicyLimits) -> Rules {
-        let address = self.limiter(Scope::Address, own.per_ip.unwrap_or(self.defaults.per_ip));
+    /// Sweeps until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        while shutdown.run_until_cancelled(sleep(SWEEP_EVERY)).await.is_some() {
+            metrics::limiter_keys(self.sweep().map(|(scope, keys)| (scope.as_str(), keys)));
+        }
+    }
+
+    /// Counts one request of an address under a policy whose `per_ip` is `own`, or refuses it with 429. For roles that
+    /// keep no [`Rules`].
+    pub fn check_address(
+        &self,
+        address: IpAddr,
+        own: Option<RateLimit>,
+    ) -> Result<Allowed, Problem> {
+        self.address(own).check(self.address_key(address))
+    }
+
+    /// The limiters under a policy that says `own`.
+    #[must_use]
+    pub fn rules(&self, own: &PolicyLimits) -> Rules {
+        let address = self.address(own.per_ip);
         let device =
             self.limiter(Scope::Device, own.per_device.unwrap_or(self.defaults.per_device));
         let buyer = self.limiter(Scope::Buyer, own.per_buyer.unwrap_or(self.defaults.per_buyer));
@@ -139,23 +187,24 @@ impl Limits {
     }
 
     /// The key of an address: IPv6 by /64, since whoever has one address of it has them all.
-    pub(crate) fn address_key(&self, address: IpAddr) -> u64 {
+    #[must_use]
+    pub fn address_key(&self, address: IpAddr) -> u64 {
         match address.to_canonical() {
             IpAddr::V4(four) => self.key(&four),
             IpAddr::V6(six) => self.key(&(six.to_bits() >> 64)),
         }
     }
 
-    pub(crate) fn key(&self, of: &(impl Hash + ?Sized)) -> u64 {
+    /// The key of anything else.
+    #[must_use]
+    pub fn key(&self, of: &(impl Hash + ?Sized)) -> u64 {
         self.hasher.hash_one(of)
     }
 
-    /// Forgets keys whose allowance is whole again, and limiters nobody uses. Answers how many keys each scope keeps.
-    pub(crate) fn sweep(&self) -> [(Scope, usize); 3] {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, limiter| limiter.strong_count() > 0);
-        let limiters: Vec<_> = known.values().filter_map(Weak::upgrade).collect();
-        drop(known);
+    /// Forgets keys whose allowance is whole again, and limiters that nobody uses. Answers how many keys each scope keeps.
+    fn sweep(&self) -> [(Scope, usize); 3] {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let limiters: Vec<_> = known().values().cloned().collect();
         let mut sizes = Scope::ALL.map(|scope| (scope, 0));
         for limiter in limiters {
             limiter.governed.retain_recent();
@@ -164,19 +213,25 @@ impl Limits {
                 *keys += limiter.governed.len();
             }
         }
+        known().retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.governed.is_empty());
         sizes
     }
 
     /// A limit over everything together.
-    pub(crate) fn tap(&self, per_second: u32) -> Tap {
+    #[must_use]
+    pub fn tap(&self, per_second: u32) -> Tap {
         let per_second = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
         Tap(RateLimiter::new(Quota::per_second(per_second), InMemoryState::default(), self.time))
     }
 
+    fn address(&self, own: Option<RateLimit>) -> Arc<Limiter> {
+        self.limiter(Scope::Address, own.unwrap_or(self.defaults.per_ip))
+    }
+
     fn limiter(&self, scope: Scope, limit: RateLimit) -> Arc<Limiter> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(limiter) = known.get(&(scope, limit)).and_then(Weak::upgrade) {
-            return limiter;
+        if let Some(limiter) = known.get(&(scope, limit)) {
+            return Arc::clone(limiter);
         }
         // Policies and configuration are checked to be 1 or more.
         let [per_second, burst] =
@@ -184,18 +239,20 @@ impl Limits {
         let quota = Quota::per_second(per_second).allow_burst(burst);
         let governed = RateLimiter::new(quota, Cells::new(self.keys_max), self.time);
         let limiter = Arc::new(Limiter { scope, limit, governed });
-        known.insert((scope, limit), Arc::downgrade(&limiter));
+        known.insert((scope, limit), Arc::clone(&limiter));
         limiter
     }
 }
 
 impl Limiter {
     /// Counts one request of `key`, or refuses it with 429.
-    pub(crate) fn check(&self, key: u64) -> Result<Allowed, Problem> {
+    pub fn check(&self, key: u64) -> Result<Allowed, Problem> {
         match self.governed.check_key(&key) {
-            Ok(state) => {
-                Ok(Allowed { limit: self.limit, remaining: state.remaining_burst_capacity() })
-            }
+            Ok(state) => Ok(Allowed {
+                scope: self.scope,
+                limit: self.limit,
+                remaining: state.remaining_burst_capacity(),
+            }),
             Err(until) => Err(self.refusal(until.wait_time_from(self.governed.clock().now()))),
         }
     }
@@ -214,24 +271,76 @@ impl Limiter {
     }
 
     fn policy(&self) -> String {
-        let RateLimit { per_second, burst } = self.limit;
-        format!("\"{}\";q={burst};w={}", self.scope.as_str(), burst.div_ceil(per_second))
+        quota(self.scope, self.limit)
     }
 }
 
 impl Rules {
-    /// Tells the limits with an answer: all quotas, and what is left of the buyer's.
-    pub(crate) fn tell<B>(&self, response: &mut Response<B>, buyer: Allowed) {
-        let used = buyer.limit.burst.saturating_sub(buyer.remaining);
-        let mut left = Vec::with_capacity(40);
-        left.extend_from_slice(b"\"per_buyer\";r=");
-        push_decimal(&mut left, buyer.remaining.into());
-        left.extend_from_slice(b";t=");
-        push_decimal(&mut left, used.div_ceil(buyer.limit.per_second).into());
+    /// Tells the limits with an answer: all quotas, and what is left of the one that `allowed` it.
+    pub fn tell<B>(&self, response: &mut Response<B>, allowed: Allowed) {
         response.headers_mut().insert(RATE_LIMIT_POLICY, self.policy.clone());
-        if let Ok(left) = HeaderValue::from_maybe_shared(Bytes::from(left)) {
-            response.headers_mut().insert(RATE_LIMIT, left);
+        response.headers_mut().insert(RATE_LIMIT, allowed.left());
+    }
+
+    /// The same with a refusal for another reason.
+    #[must_use]
+    pub fn refuse(&self, problem: Problem, allowed: Allowed) -> Problem {
+        allowed.refuse(problem, self.policy.clone())
+    }
+}
+
+impl Allowed {
+    /// Tells this limit with whatever is answered.
+    pub fn told(
+        self,
+        answered: Result<crate::Response, Problem>,
+    ) -> Result<crate::Response, Problem> {
+        let policy = HeaderValue::from_str(&quota(self.scope, self.limit));
+        let policy = policy.unwrap_or(HeaderValue::from_static(""));
+        match answered {
+            Ok(mut response) => {
+                response.headers_mut().insert(RATE_LIMIT_POLICY, policy);
+                response.headers_mut().insert(RATE_LIMIT, self.left());
+                Ok(response)
+            }
+            Err(problem) => Err(self.refuse(problem, policy)),
         }
+    }
+
+    /// A limit that was passed tells its own state.
+    fn refuse(self, problem: Problem, policy: HeaderValue) -> Problem {
+        if problem.status() == StatusCode::TOO_MANY_REQUESTS {
+            return problem;
+        }
+        problem.header(RATE_LIMIT_POLICY, policy).header(RATE_LIMIT, self.left())
+    }
+
+    /// `"per_buyer";r=9;t=1`.
+    fn left(self) -> HeaderValue {
+        let used = self.limit.burst.saturating_sub(self.remaining);
+        let mut left = Vec::with_capacity(40);
+        left.push(b'"');
+        left.extend_from_slice(self.scope.as_str().as_bytes());
+        left.extend_from_slice(b"\";r=");
+        push_decimal(&mut left, self.remaining);
+        left.extend_from_slice(b";t=");
+        push_decimal(&mut left, used.div_ceil(self.limit.per_second.max(1)));
+        HeaderValue::from_maybe_shared(Bytes::from(left)).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// `"per_buyer";q=10;w=4`.
+fn quota(scope: Scope, limit: RateLimit) -> String {
+    let RateLimit { per_second, burst } = limit;
+    format!("\"{}\";q={burst};w={}", scope.as_str(), burst.div_ceil(per_second.max(1)))
+}
+
+/// Appends a number in digits, without the cost of a formatter: every poll is told its limit.
+fn push_decimal(bytes: &mut Vec<u8>, number: u32) {
+    let divisors =
+        std::iter::successors(Some(1_000_000_000), |ten| Some(ten / 10).filter(|ten| *ten > 0));
+    for divisor in divisors.skip_while(|divisor| *divisor > number.max(1)) {
+        bytes.push(b'0' + u8::try_from(number / divisor % 10).unwrap_or(0));
     }
 }
 
@@ -273,7 +382,7 @@ mod tests {
         };
         let rules = limits.rules(&own);
         assert!(rules.address.check(1).is_ok());
-        let response = sluice_http::Response::from(refused(rules.address.check(1)));
+        let response = crate::Response::from(refused(rules.address.check(1)));
         assert_eq!(response.headers()["retry-after"], "1");
         assert_eq!(response.headers()["ratelimit-policy"], "\"per_ip\";q=1;w=1");
         assert!(response.headers()["ratelimit"].to_str().unwrap().starts_with("\"per_ip\";r=0;t="));
@@ -330,6 +439,43 @@ mod tests {
         drop(rules);
         limits.sweep();
         assert!(limits.known.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_is_remembered_though_nobody_keeps_its_limiter() {
+        let limits = limits(100);
+        let own = Some(RateLimit { per_second: 1, burst: 1 });
+        let check = |limits: &Limits| limits.check_address("192.0.2.1".parse().unwrap(), own);
+        assert!(check(&limits).is_ok());
+        limits.sweep();
+        refused(check(&limits));
+        let rules = limits.rules(&PolicyLimits { per_ip: own, ..PolicyLimits::default() });
+        refused(rules.address.check(limits.address_key("192.0.2.1".parse().unwrap())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_for_another_reason_tells_the_limit_it_passed() {
+        let limits = limits(100);
+        let allowed = limits.check_address("192.0.2.1".parse().unwrap(), None).unwrap();
+        let problem = Problem::forbidden("banned", "no");
+        let told = crate::Response::from(allowed.told(Err(problem.clone())).unwrap_err());
+        assert_eq!(told.headers()["ratelimit"], "\"per_ip\";r=499;t=1");
+        assert_eq!(told.headers()["ratelimit-policy"], "\"per_ip\";q=500;w=5");
+        let rules = limits.rules(&PolicyLimits::default());
+        let told = crate::Response::from(rules.refuse(problem, rules.buyer.check(1).unwrap()));
+        assert_eq!(told.headers()["ratelimit"], "\"per_buyer\";r=9;t=1");
+        let over = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "no");
+        let told = crate::Response::from(allowed.told(Err(over)).unwrap_err());
+        assert!(!told.headers().contains_key("ratelimit"), "the limit that refused tells itself");
+    }
+
+    #[test]
+    fn numbers_are_written_in_digits() {
+        for number in [0, 7, 10, 99, 100, 1_000_000, u32::MAX] {
+            let mut bytes = Vec::new();
+            push_decimal(&mut bytes, number);
+            assert_eq!(bytes, number.to_string().into_bytes());
+        }
     }
 
     #[test]
