@@ -8,6 +8,7 @@
 //! | line | `line_…`, `numbers_…`, `calls_conformance!` | `Arc<dyn Line>` |
 //! | stock gate | `gate_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
 //! | waiting queue, turn queue | `waiting_…`, `drains_…`, `turns_conformance!` | [`Queues`] |
+//! | callback inbox | `callbacks_conformance!` | `Arc<dyn CallbackInbox>` |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
 //! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `orders_…`, `payments_…`, `shop_…`, `simulated_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
@@ -34,6 +35,7 @@ use super::{Line, StockGate, TurnQueue, WaitingQueue};
 
 pub mod audit;
 pub mod bulletin;
+pub mod callbacks;
 pub mod calls;
 pub mod drains;
 pub mod entries;
@@ -208,6 +210,7 @@ mod tests {
         let suites = suites![
             "audit",
             "bulletin",
+            "callbacks",
             "calls",
             "drains",
             "entries",

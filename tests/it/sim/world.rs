@@ -254,6 +254,7 @@ impl World {
             gate: Arc::clone(&ports.gate),
             ledger: Arc::clone(&ports.ledger),
             bulletin: Arc::clone(&ports.bulletin),
+            inbox: ports.inbox.clone(),
             clock,
             random: Arc::clone(&self.random),
             keyring: Arc::clone(&self.keyring),
@@ -278,6 +279,7 @@ impl World {
             bulletin: Arc::new(Faulty { inner: Arc::clone(&ports.bulletin), faults: faults() }),
             gate: Arc::new(Faulty { inner: Arc::clone(&ports.gate), faults: faults() }),
             ledger: Arc::new(Faulty { inner: Arc::clone(&ports.ledger), faults: faults() }),
+            inbox: ports.inbox.clone(),
         }
     }
 }
