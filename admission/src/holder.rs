@@ -5,6 +5,7 @@ use http::header::COOKIE;
 use sluice_core::{
     clock::UnixMillis,
     ids::EntryId,
+    ports::DeviceKey,
     token::{Claims, Purpose, Verified},
 };
 use sluice_http::{Exchange, Problem};
@@ -91,12 +92,13 @@ impl Admission {
         &self,
         exchange: &Exchange,
         rules: &Rules,
-    ) -> Result<(), Problem> {
+    ) -> Result<Option<DeviceKey>, Problem> {
         rules.address.check(self.limits.address_key(exchange.peer.address))?;
-        if let Some(device) = self.device(exchange)? {
-            rules.device.check(device)?;
+        let device = self.device(exchange)?;
+        if let Some(device) = &device {
+            rules.device.check(self.limits.key(device))?;
         }
-        Ok(())
+        Ok(device)
     }
 
     /// The place a join proves: a live token of this sale. Anything else proves nothing, and is no fault: the bearer may
@@ -135,14 +137,14 @@ impl Admission {
         exchange.cookie(&self.config.cookies.place(&edge.sale))
     }
 
-    /// The device as a key of its limiter: what a trusted proxy says, else our own cookie. Never the address.
-    fn device(&self, exchange: &Exchange) -> Result<Option<u64>, Problem> {
+    /// The device as limits know it: what a trusted proxy says, else our own cookie. Never the address.
+    fn device(&self, exchange: &Exchange) -> Result<Option<DeviceKey>, Problem> {
         if exchange.peer.trusted
             && let Some(device) = exchange.only_header("x-sluice-device")?
         {
-            return Ok(Some(self.limits.key(device)));
+            return Ok(Some(device_key(device.as_bytes())));
         }
-        Ok(self.device_cookie(exchange).map(|device| self.limits.key(&device)))
+        Ok(self.device_cookie(exchange).map(|device| device_key(&device)))
     }
 
     /// What our device cookie says, if the request carries an authentic one.
@@ -153,6 +155,13 @@ impl Admission {
         let cookie = exchange.cookie(self.config.cookies.device())?;
         self.ports.keyring.verify(Purpose::Device, cookie).ok()
     }
+}
+
+/// The same on every node.
+fn device_key(device: &[u8]) -> DeviceKey {
+    let mut key = [0; 16];
+    blake3::Hasher::new().update(device).finalize_xof().fill(&mut key);
+    DeviceKey(key)
 }
 
 fn no_such_entry() -> Problem {

@@ -1,4 +1,5 @@
-//! Limits: how often an address, a device and a buyer may ask, decided from this node's memory before any other work.
+//! Limits: how often an address, a device and a buyer may ask, decided from this node's memory before any other work. A line
+//! that several nodes share counts joins of buyers and devices once more, for all nodes together.
 //!
 //! One [`Limiter`] (GCRA, by `governor`) per scope and [`RateLimit`]: sales that set the same limit share it, a changed
 //! policy gets another one at once, and one that no sale uses any more is dropped with its keys. Keys are hashed with a
@@ -24,7 +25,10 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use sluice_core::policy::{Limits as PolicyLimits, RateLimit};
+use sluice_core::{
+    policy::{Limits as PolicyLimits, RateLimit},
+    ports::{DeviceKey, JoinLimits, LimitedBy},
+};
 use sluice_http::Problem;
 use tokio::time::Instant;
 
@@ -219,6 +223,20 @@ impl Limiter {
 }
 
 impl Rules {
+    /// What a join counts in at a line that shares limits.
+    pub(crate) fn shared(&self, device: Option<DeviceKey>) -> JoinLimits {
+        let of_device = |device| (device, self.device.limit);
+        JoinLimits { buyer: self.buyer.limit, device: device.map(of_device) }
+    }
+
+    /// The refusal of a join that such a line limits.
+    pub(crate) fn refused(&self, by: LimitedBy, retry_after: Duration) -> Problem {
+        match by {
+            LimitedBy::Buyer => self.buyer.refusal(retry_after),
+            LimitedBy::Device => self.device.refusal(retry_after),
+        }
+    }
+
     /// Tells the limits with an answer: all quotas, and what is left of the buyer's.
     pub(crate) fn tell<B>(&self, response: &mut Response<B>, buyer: Allowed) {
         let used = buyer.limit.burst.saturating_sub(buyer.remaining);

@@ -32,7 +32,8 @@ pub use ledger::{
     ShopReport, ShopWord, SimulatedPayment, SimulatedState, Speaker, StepReply, StockBalance,
 };
 pub use line::{
-    Block, Join, JoinReply, Line, LineSnapshot, Place, PlaceState, Restore, Settlement, Standing,
+    Block, DeviceKey, Join, JoinLimits, JoinReply, LimitedBy, Line, LineSnapshot, Place,
+    PlaceState, Restore, Settlement, Standing,
 };
 pub use outlet::WorkOutlet;
 pub use payment::{

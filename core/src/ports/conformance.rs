@@ -6,6 +6,7 @@
 //! | suite | macro | the house's port |
 //! |---|---|---|
 //! | line | `line_…`, `numbers_…`, `calls_conformance!` | `Arc<dyn Line>` |
+//! | a line that shares limits | `limits_conformance!` | `Arc<dyn Line>` |
 //! | stock gate | `gate_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
 //! | waiting queue, turn queue | `waiting_…`, `drains_…`, `turns_conformance!` | [`Queues`] |
 //! | callback inbox | `callbacks_conformance!` | `Arc<dyn CallbackInbox>` |
@@ -45,6 +46,7 @@ pub mod gate_walk;
 pub mod holds;
 pub mod journey;
 pub mod ledger_walk;
+pub mod limits;
 pub mod line;
 pub mod numbers;
 pub mod orders;
@@ -218,6 +220,7 @@ mod tests {
             "gate",
             "holds",
             "journey",
+            "limits",
             "line",
             "numbers",
             "orders",
