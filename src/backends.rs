@@ -61,6 +61,7 @@ impl Backend {
                 turns: stores.rabbitmq.turns(),
                 bulletin: stores.rabbitmq.bulletin(),
                 ledger: stores.postgres.ledger(),
+                inbox: Some(stores.rabbitmq.inbox()),
             },
         }
     }

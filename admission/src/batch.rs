@@ -10,7 +10,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use sluice_core::{
     ids::SaleId,
     line::LineEntry,
-    ports::{Join, JoinReply, Line, Place, PlaceState, PortError, WaitingQueue},
+    ports::{Join, JoinReply, LimitedBy, Line, Place, PlaceState, PortError, WaitingQueue},
     view::SaleView,
 };
 use tokio::{
@@ -44,6 +44,8 @@ pub(crate) enum Answer {
     Found(Place),
     /// The line is at its cap; nothing was recorded.
     Full,
+    /// The buyer or the device joins too often, over all nodes together.
+    Limited { by: LimitedBy, retry_after: Duration },
     /// Nothing was recorded, or it is unknown: a retry finds it or makes it.
     Unavailable,
 }
@@ -140,6 +142,9 @@ impl Carrier {
                 }
                 JoinReply::Full => tell(job.reply, Answer::Full),
                 JoinReply::OutOfNumbers => again.push(job),
+                JoinReply::Limited { by, retry_after } => {
+                    tell(job.reply, Answer::Limited { by, retry_after });
+                }
             }
         }
         let offered = self.offer(&placed, deadline).await;

@@ -5,6 +5,7 @@ use http::header::COOKIE;
 use sluice_core::{
     clock::UnixMillis,
     ids::EntryId,
+    ports::DeviceKey,
     token::{Claims, Purpose, Verified},
 };
 use sluice_http::{
@@ -48,7 +49,7 @@ impl Admission {
         age: Age,
         now: UnixMillis,
     ) -> Result<Holder, Problem> {
-        let allowed = self.check_origin_limits(exchange, rules)?;
+        let (allowed, _) = self.check_origin_limits(exchange, rules)?;
         self.prove(exchange, edge, rules, age, now)
             .map_err(|problem| rules.refuse(problem, allowed))
     }
@@ -101,14 +102,14 @@ impl Admission {
         &self,
         exchange: &Exchange,
         rules: &Rules,
-    ) -> Result<Allowed, Problem> {
+    ) -> Result<(Allowed, Option<DeviceKey>), Problem> {
         let address = self.ports.limits.address_key(exchange.peer.address);
         let allowed = rules.address.check(address)?;
         let device = self.device(exchange).map_err(|problem| rules.refuse(problem, allowed))?;
-        if let Some(device) = device {
-            rules.device.check(device)?;
+        if let Some(device) = &device {
+            rules.device.check(self.ports.limits.key(device))?;
         }
-        Ok(allowed)
+        Ok((allowed, device))
     }
 
     /// The place a join proves: a live token of this sale. Anything else proves nothing, and is no fault: the bearer may
@@ -146,14 +147,14 @@ impl Admission {
         exchange.cookie(&self.config.cookies.place(&edge.sale))
     }
 
-    /// The device as a key of its limiter: what a trusted proxy says, else our own cookie. Never the address.
-    fn device(&self, exchange: &Exchange) -> Result<Option<u64>, Problem> {
+    /// The device as limits know it: what a trusted proxy says, else our own cookie. Never the address.
+    fn device(&self, exchange: &Exchange) -> Result<Option<DeviceKey>, Problem> {
         if exchange.peer.trusted
             && let Some(device) = exchange.only_header("x-sluice-device")?
         {
-            return Ok(Some(self.ports.limits.key(device)));
+            return Ok(Some(device_key(device.as_bytes())));
         }
-        Ok(self.device_cookie(exchange).map(|device| self.ports.limits.key(&device)))
+        Ok(self.device_cookie(exchange).map(|device| device_key(&device)))
     }
 
     /// What our device cookie says, if the request carries an authentic one.
@@ -164,6 +165,13 @@ impl Admission {
         let cookie = exchange.cookie(self.config.cookies.device())?;
         self.ports.keyring.verify(Purpose::Device, cookie).ok()
     }
+}
+
+/// The same on every node.
+fn device_key(device: &[u8]) -> DeviceKey {
+    let mut key = [0; 16];
+    blake3::Hasher::new().update(device).finalize_xof().fill(&mut key);
+    DeviceKey(key)
 }
 
 fn no_such_entry() -> Problem {

@@ -14,7 +14,7 @@ use sluice_core::{
     clock::UnixMillis,
     ids::{EntryId, Seq},
     line::LineEntry,
-    ports::{IdempotencyKey, Join, Place, PlaceState, PortError, Replay},
+    ports::{IdempotencyKey, Join, JoinLimits, Place, PlaceState, PortError, Replay},
     sale::SaleState,
     token::{Claims, Purpose},
     view::{Reading, lookup::LineSays, object::EntryObject},
@@ -80,11 +80,12 @@ impl Admission {
         exchange: &mut Exchange,
     ) -> Result<(JoinResult, Response), Problem> {
         let rules = edge.rules(&self.ports.limits);
-        let allowed = self.check_origin_limits(exchange, &rules.1)?;
+        let (allowed, device) = self.check_origin_limits(exchange, &rules.1)?;
         let identified = self.identified(exchange).await;
         let mut identified = identified.map_err(|problem| rules.1.refuse(problem, allowed))?;
         let allowed = rules.1.buyer.check(self.ports.limits.key(identified.buyer.as_str()))?;
-        let placed = self.place(edge, exchange, &mut identified).await;
+        let limits = self.ports.line.shares_limits().then(|| rules.1.shared(device));
+        let placed = self.place(edge, exchange, &mut identified, limits).await;
         let answered = match placed {
             Ok(joined) => self.answer(edge, exchange, joined).await,
             Err(problem) => Err(problem),
@@ -120,6 +121,7 @@ impl Admission {
         edge: &Edge,
         exchange: &mut Exchange,
         identified: &mut Identified,
+        limits: Option<JoinLimits>,
     ) -> Result<Joined, Problem> {
         let address = exchange.peer.address;
         let bans = self.ports.directory.bans();
@@ -152,13 +154,13 @@ impl Admission {
             address: Some(address),
         };
         match proof {
-            Proof::Nothing => self.carry(edge, Join { candidate, proven: None }).await,
+            Proof::Nothing => self.carry(edge, Join { candidate, proven: None, limits }).await,
             Proof::Live(place) => self.found(edge, place).await,
             Proof::Order(claims) => Ok(Joined { result: JoinResult::Found, claims }),
             Proof::Forgotten(Claims { entry, seq, holes_below, joined_at, .. }) => {
                 let proven =
                     Some(LineEntry { entry, seq, holes_below, joined_at, ..candidate.clone() });
-                self.carry(edge, Join { candidate, proven }).await
+                self.carry(edge, Join { candidate, proven, limits }).await
             }
         }
     }
@@ -222,7 +224,9 @@ impl Admission {
     /// A live place, made durable first if the queue is not known to have it.
     async fn found(&self, edge: &Edge, place: Place) -> Result<Joined, Problem> {
         if place.state == PlaceState::Waiting && !place.durable {
-            return self.carry(edge, Join { candidate: place.line_entry, proven: None }).await;
+            return self
+                .carry(edge, Join { candidate: place.line_entry, proven: None, limits: None })
+                .await;
         }
         Ok(Joined { result: JoinResult::Found, claims: claims_of(edge, &place.line_entry) })
     }
@@ -247,6 +251,9 @@ impl Admission {
                 let detail = "The line is full. Come back later: places come free as it moves.";
                 let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "line_full", detail);
                 Err(problem.retry_after(spread(&self.ports.random, TRY_AGAIN)))
+            }
+            Answer::Limited { by, retry_after } => {
+                Err(edge.rules(&self.ports.limits).1.refused(by, retry_after))
             }
             Answer::Unavailable => Err(unavailable()),
         }

@@ -195,6 +195,7 @@ fn ports(
         bulletin: Arc::new(bulletin::Broadcast::new(settings.bulletin_notices_max)),
         gate: Arc::new(gate::MemoryGate::new(memory)),
         ledger: Arc::new(ledger),
+        inbox: None,
     })
 }
 

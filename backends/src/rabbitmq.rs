@@ -1,6 +1,6 @@
-//! The RabbitMQ backend: the waiting queue, the turn queue and the bulletin.
+//! The RabbitMQ backend: the waiting queue, the turn queue, the callback inbox and the bulletin.
 //!
-//! Three connections: one publishes, one consumes turns and listens to the bulletin, one drains; a broker that is short of
+//! Three connections: one publishes, one consumes turns and callbacks and listens to the bulletin, one drains; a broker that is short of
 //! memory holds up publishers, and must not hold up acknowledgements with them. Only a drain publishes where it consumes:
 //! its releases must end with its right to them. Each connection is dialled again by itself; what was under
 //! way when one ended is unknown, and is repeated by whoever asked.
@@ -17,7 +17,7 @@ use std::{
 use lapin::{Channel, tcp::OwnedTLSConfig};
 use sluice_core::{
     clock::Clock,
-    ports::{Bulletin, TurnQueue, WaitingQueue},
+    ports::{Bulletin, CallbackInbox, TurnQueue, WaitingQueue},
 };
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -25,6 +25,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 mod address;
 mod alarm;
 mod bulletin;
+mod callbacks;
+mod consumer;
 mod dial;
 mod fault;
 mod greeting;
@@ -221,6 +223,7 @@ pub struct Rabbitmq {
     shared: Arc<Shared>,
     waiting: Arc<dyn WaitingQueue>,
     turns: Arc<dyn TurnQueue>,
+    inbox: Arc<dyn CallbackInbox>,
     bulletin: Arc<dyn Bulletin>,
 }
 
@@ -254,11 +257,13 @@ pub async fn open(options: RabbitmqOptions, clock: Arc<dyn Clock>) -> Result<Rab
     undo.0 = None;
     let waiting = waiting::Waiting::new(Arc::clone(&shared), press.clone(), drains);
     let turns = turns::Turns::new(Arc::clone(&shared), press.clone(), consumers.clone());
+    let inbox = callbacks::Inbox::new(Arc::clone(&shared), press.clone(), consumers.clone());
     let bulletin = bulletin::Board::new(Arc::clone(&shared), press, consumers);
     Ok(Rabbitmq {
         shared,
         waiting: Arc::new(waiting),
         turns: Arc::new(turns),
+        inbox: Arc::new(inbox),
         bulletin: Arc::new(bulletin),
     })
 }
@@ -288,6 +293,11 @@ impl Rabbitmq {
     #[must_use]
     pub fn turns(&self) -> Arc<dyn TurnQueue> {
         Arc::clone(&self.turns)
+    }
+
+    #[must_use]
+    pub fn inbox(&self) -> Arc<dyn CallbackInbox> {
+        Arc::clone(&self.inbox)
     }
 
     #[must_use]

@@ -15,7 +15,7 @@ use std::{
 };
 
 use sluice_core::ports::{
-    Bulletin,
+    Bulletin, CallbackInbox,
     conformance::{Narrowed, Queues},
 };
 
@@ -37,6 +37,10 @@ async fn bulletin() -> Narrowed<Home, Arc<dyn Bulletin>> {
     Narrowed::new(home().await, |handles| handles.bulletin)
 }
 
+async fn inbox() -> Narrowed<Home, Arc<dyn CallbackInbox>> {
+    Narrowed::new(home().await, |handles| handles.inbox)
+}
+
 mod waiting_queue {
     sluice_core::waiting_conformance!(super::queues);
 }
@@ -45,6 +49,9 @@ mod waiting_drains {
 }
 mod turn_queue {
     sluice_core::turns_conformance!(super::queues);
+}
+mod callback_inbox {
+    sluice_core::callbacks_conformance!(super::inbox);
 }
 mod bulletin_board {
     sluice_core::bulletin_conformance!(super::bulletin);

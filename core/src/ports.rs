@@ -7,9 +7,11 @@
 use std::error::Error as StdError;
 
 mod bulletin;
+mod callbacks;
 mod gate;
 mod ledger;
 mod line;
+mod outlet;
 mod payment;
 mod turns;
 mod waiting;
@@ -18,6 +20,7 @@ mod waiting;
 pub mod conformance;
 
 pub use bulletin::{Bulletin, EntryNotice, Heard, LineReport, Notice, SkuReport, Subscription};
+pub use callbacks::{CallbackDeliveries, CallbackDelivery, CallbackInbox, CallbackIntake};
 pub use gate::{
     GateImage, HeldStock, HoldPhase, HoldUpdate, Reserved, Restock, SkuLevel, StockGate, Want,
 };
@@ -29,12 +32,14 @@ pub use ledger::{
     ShopReport, ShopWord, SimulatedPayment, SimulatedState, Speaker, StepReply, StockBalance,
 };
 pub use line::{
-    Block, Join, JoinReply, Line, LineSnapshot, Place, PlaceState, Restore, Settlement, Standing,
+    Block, DeviceKey, Join, JoinLimits, JoinReply, LimitedBy, Line, LineSnapshot, Place,
+    PlaceState, Restore, Settlement, Standing,
 };
+pub use outlet::WorkOutlet;
 pub use payment::{
     PaymentProvider, PaymentRequest, ProviderError, ProviderPayment, ProviderStatus,
 };
-pub use turns::{QueueDepths, TurnDeliveries, TurnDelivery, TurnIntake, TurnOutlet, TurnQueue};
+pub use turns::{QueueDepths, TurnDeliveries, TurnDelivery, TurnIntake, TurnQueue};
 pub use waiting::{Drain, DrainIntake, DrainOutlet, WaitingMessage, WaitingQueue};
 
 /// Whatever a backend's library said; kept for the log, never shown.
@@ -78,4 +83,6 @@ pub struct Ports {
     pub bulletin: std::sync::Arc<dyn Bulletin>,
     pub gate: std::sync::Arc<dyn StockGate>,
     pub ledger: std::sync::Arc<dyn Ledger>,
+    /// `None` where nothing outlives the ledger: a callback it cannot store is the provider's to repeat.
+    pub inbox: Option<std::sync::Arc<dyn CallbackInbox>>,
 }

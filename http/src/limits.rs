@@ -1,5 +1,6 @@
 //! Limits: how often an address, a device and a buyer may ask, decided from this process's memory before any other work.
-//! The roles of a process share them: an address has one budget, whichever of them it asks.
+//! The roles of a process share them: an address has one budget, whichever of them it asks. A line that several processes
+//! share counts joins of buyers and devices once more, for all of them together.
 //!
 //! One [`Limiter`] (GCRA, by `governor`) per scope and [`RateLimit`]: policies that set the same limit share it, a changed
 //! one gets another at once, and one that nobody uses and that remembers nobody is dropped. Keys are hashed with a
@@ -26,7 +27,10 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use sluice_core::policy::{Limits as PolicyLimits, RateLimit};
+use sluice_core::{
+    policy::{Limits as PolicyLimits, RateLimit},
+    ports::{DeviceKey, JoinLimits, LimitedBy},
+};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -276,6 +280,22 @@ impl Limiter {
 }
 
 impl Rules {
+    /// What a join counts in at a line that shares limits.
+    #[must_use]
+    pub fn shared(&self, device: Option<DeviceKey>) -> JoinLimits {
+        let of_device = |device| (device, self.device.limit);
+        JoinLimits { buyer: self.buyer.limit, device: device.map(of_device) }
+    }
+
+    /// The refusal of a join that such a line limits.
+    #[must_use]
+    pub fn refused(&self, by: LimitedBy, retry_after: Duration) -> Problem {
+        match by {
+            LimitedBy::Buyer => self.buyer.refusal(retry_after),
+            LimitedBy::Device => self.device.refusal(retry_after),
+        }
+    }
+
     /// Tells the limits with an answer: all quotas, and what is left of the one that `allowed` it.
     pub fn tell<B>(&self, response: &mut Response<B>, allowed: Allowed) {
         response.headers_mut().insert(RATE_LIMIT_POLICY, self.policy.clone());

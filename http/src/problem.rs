@@ -53,6 +53,13 @@ impl Problem {
         }))
     }
 
+    /// Says more than the usual `detail`.
+    #[must_use]
+    pub fn explained(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
     /// Tells the client to wait: `retry_after_ms` in the body, `Retry-After` in whole seconds, rounded up.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {

@@ -106,6 +106,7 @@ fn worker_role(
             gate: Arc::clone(&ports.gate),
             ledger: Arc::clone(&ports.ledger),
             bulletin: Arc::clone(&ports.bulletin),
+            inbox: ports.inbox.clone(),
             clock: Arc::clone(&shared.clock),
             random: Arc::clone(&shared.random),
             keyring: Arc::clone(&shared.keyring),

@@ -3,10 +3,10 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Output, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -25,6 +25,7 @@ pub(crate) struct Stores {
     postgres: String,
     child: Child,
     hold: Option<ChildStdin>,
+    told: BufReader<ChildStdout>,
 }
 
 impl Stores {
@@ -37,22 +38,26 @@ impl Stores {
             .spawn()
             .unwrap();
         let hold = child.stdin.take();
-        let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map(|line| line.expect("scripts/services ended"))
-            .take_while(|line| line != "ready")
-            .collect();
-        let told = |name: &str| {
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        let lines = lines_until(&mut told, "ready");
+        let find = |name: &str| {
             let line = lines.iter().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_else(|| panic!("{name} is not in {lines:?}")).to_owned()
         };
         Self {
-            redis: told("REDIS_URL="),
-            rabbitmq: told("RABBITMQ_URL="),
-            postgres: told("POSTGRES_URL="),
+            redis: find("REDIS_URL="),
+            rabbitmq: find("RABBITMQ_URL="),
+            postgres: find("POSTGRES_URL="),
             child,
             hold,
+            told,
         }
+    }
+
+    /// Does something to one of them, such as `kill postgres`, and waits until it is done.
+    pub(crate) fn fault(&mut self, what: &str) {
+        writeln!(self.hold.as_mut().unwrap(), "{what}").unwrap();
+        lines_until(&mut self.told, &format!("done {what}"));
     }
 
     pub(crate) fn config(&self) -> String {
@@ -61,6 +66,21 @@ impl Stores {
             "[backend]\nkind = \"distributed\"\n[redis]\nurls = [{redis:?}]\n[rabbitmq]\nurl = {rabbitmq:?}\n[postgres]\nurl = {postgres:?}\n"
         )
     }
+}
+
+/// What `scripts/services` says before it says `last`.
+fn lines_until(told: &mut BufReader<ChildStdout>, last: &str) -> Vec<String> {
+    let lines = told.lines().map(|line| line.expect("scripts/services talks"));
+    let mut ended = false;
+    let said: Vec<String> = lines
+        .inspect(|line| {
+            ended = line == last;
+            assert!(!line.starts_with("failed"), "{line}");
+        })
+        .take_while(|line| line != last)
+        .collect();
+    assert!(ended, "scripts/services ended before it said {last:?}: {said:?}");
+    said
 }
 
 impl Drop for Stores {

@@ -1,5 +1,8 @@
 //! `POST /v1/payments/{provider}/callback`: the provider's word on a payment. Verified over the raw bytes before anything
 //! is parsed; answered 2xx only after the ledger has committed it. Repeats and older versions are welcome and change nothing.
+//!
+//! One that the ledger cannot store, or about which it does not answer in time, is kept in the inbox where there is one, and
+//! answered 503 in any case: the provider may repeat it, and need not.
 
 use std::sync::Arc;
 
@@ -10,13 +13,19 @@ use sluice_core::{
     clock::UnixMillis,
     ids::{OrderId, PaymentId},
     money::{AmountFen, Currency},
-    order::OrderState,
-    ports::{PaymentState, PaymentStep, PaymentUpdate},
+    ports::{PaymentState, PaymentUpdate, PortError},
     webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
 };
 use sluice_http::{Exchange, Problem, Response, Routes, json, read_json};
 
-use crate::{metrics, orders::with, shared::Shared};
+use tokio::time::timeout;
+
+use crate::{
+    metrics,
+    orders::with,
+    shared::Shared,
+    word::{self, Word},
+};
 
 /// Largest callback, in bytes; a larger one is answered 413.
 const BODY_BYTES_MAX: usize = 16 * 1_024;
@@ -84,13 +93,26 @@ struct Receipt {
     result: &'static str,
 }
 
+/// A refusal, and what it counts as.
+struct Refusal {
+    problem: Problem,
+    result: &'static str,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        let result = problem.code();
+        Self { problem, result }
+    }
+}
+
 async fn called_back(
     shared: Arc<Shared>,
     mut exchange: Exchange,
     provider: &str,
 ) -> Result<Response, Problem> {
-    let applied = match authentic(&shared, &mut exchange, provider).await {
-        Ok(body) => apply(&shared, &body).await,
+    let taken = match authentic(&shared, &mut exchange, provider).await {
+        Ok(body) => take(&shared, &body).await,
         Err(problem) => {
             metrics::callback(problem.code());
             // Only what is not authentic is counted: a provider's word must never be held back.
@@ -98,13 +120,13 @@ async fn called_back(
             return allowed.told(Err(problem));
         }
     };
-    match applied {
+    match taken {
         Ok(result) => {
             metrics::callback(result);
             Ok(json(StatusCode::OK, &Receipt { result }))
         }
-        Err(problem) => {
-            metrics::callback(problem.code());
+        Err(Refusal { problem, result }) => {
+            metrics::callback(result);
             Err(problem)
         }
     }
@@ -134,41 +156,45 @@ async fn authentic(
 }
 
 /// Applies an authentic callback and says what it did.
-async fn apply(shared: &Shared, body: &Bytes) -> Result<&'static str, Problem> {
+async fn take(shared: &Shared, body: &Bytes) -> Result<&'static str, Refusal> {
     let callback: Callback = read_json(body).inspect_err(|problem| {
         let detail = problem.detail();
         tracing::error!(detail, "an authentic payment callback cannot be read");
     })?;
     let update = PaymentUpdate::from(callback);
-    let (payment, order) = (update.payment, update.order);
-    match shared.once(shared.ports.ledger.apply_payment(update)).await? {
-        PaymentStep::Applied { order, gate } => {
-            // Money that moved an order moved its hold too; a word that only repeats in another version moves nothing.
-            if gate.is_some() || order.state == OrderState::Refunded {
-                shared.entered(&order, gate);
-            }
-            if order.state == OrderState::Paid {
-                shared.take_up(order);
-            }
-            Ok("applied")
+    let applied = timeout(shared.config.callback_timeout, word::apply(shared, update.clone()))
+        .await
+        .unwrap_or_else(|elapsed| Err(PortError::unavailable(elapsed)));
+    match applied {
+        Ok(word @ (Word::Applied | Word::Ignored | Word::Surplus)) => Ok(word.as_str()),
+        Ok(word @ Word::WrongAmount) => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            word.as_str(),
+            "`amount_fen` or `currency` is not the payment's. Nothing was changed.",
+        )
+        .into()),
+        Ok(word @ Word::Unknown) => {
+            let detail = "There is no such `payment` of that `order`.";
+            Err(Problem::not_found(word.as_str(), detail).into())
         }
-        PaymentStep::Ignored(_) => Ok("ignored"),
-        PaymentStep::Surplus(order) => {
-            tracing::error!(sale = %order.sale, order = %order.id, %payment, state = order.state.as_str(),
-                "money came for an order that cannot take it: it waits for its refund");
-            Ok("surplus")
+        Err(error) => Err(keep(shared, &update, error).await),
+    }
+}
+
+/// Keeps a callback of which nobody knows whether the ledger has stored it.
+async fn keep(shared: &Shared, update: &PaymentUpdate, error: PortError) -> Refusal {
+    let Some(inbox) = &shared.ports.inbox else { return Problem::from(error).into() };
+    match shared.once(inbox.keep(update)).await {
+        Ok(()) => {
+            let problem = Problem::from(error).explained(
+                "The ledger does not answer. The callback is kept and will be applied; repeating it is harmless.",
+            );
+            Refusal { problem, result: "kept" }
         }
-        PaymentStep::WrongAmount => {
-            tracing::error!(%order, %payment, "a payment callback names another amount or currency than the payment has");
-            Err(Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "wrong_amount",
-                "`amount_fen` or `currency` is not the payment's. Nothing was changed.",
-            ))
+        Err(lost) => {
+            tracing::error!(order = %update.order, payment = %update.payment, error = &lost as &dyn std::error::Error,
+                "neither the ledger nor the inbox takes a payment callback: it is left to the provider to repeat");
+            Problem::from(error).into()
         }
-        PaymentStep::Unknown => Err(Problem::not_found(
-            "no_such_payment",
-            "There is no such `payment` of that `order`.",
-        )),
     }
 }

@@ -26,6 +26,11 @@ pub struct Config {
     pub port_timeout: Duration,
     /// How often a call of a store is repeated in a row before the store counts as away.
     pub port_tries_max: u32,
+    /// Longest wait for the ledger while a provider waits for the answer to its callback. Beyond it the callback is kept for
+    /// later, and answered 503.
+    pub callback_timeout: Duration,
+    /// How often a kept callback is tried for faults of its own before the provider is asked, and it is buried for an operator.
+    pub callback_tries_max: u32,
     /// Longest wait for one call of the payment provider.
     pub provider_timeout: Duration,
     /// Longest wait for one call of the fulfilment.
@@ -74,6 +79,8 @@ impl Default for Config {
             retry_delay_max: Duration::from_secs(128),
             port_timeout: Duration::from_secs(5),
             port_tries_max: 3,
+            callback_timeout: Duration::from_secs(2),
+            callback_tries_max: 8,
             provider_timeout: Duration::from_secs(3),
             fulfilment_timeout: Duration::from_secs(3),
             sweep_interval: Duration::from_secs(1),

@@ -6,10 +6,7 @@ use std::time::Duration;
 use sluice_core::{
     ids::PaymentId,
     order::{Order, OrderState},
-    ports::{
-        PaymentState, PaymentStep, PaymentUpdate, PortResult, ProviderError, ProviderStatus,
-        StepReply,
-    },
+    ports::{PaymentState, PaymentStep, PortResult, ProviderError, ProviderStatus, StepReply},
 };
 use tokio::time::{Instant, timeout};
 
@@ -123,14 +120,7 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
         tracing::error!(sale = %order.sale, order = %order.id, "the payment of an order is not in the ledger");
         return Ok(Step::Later);
     };
-    let update = PaymentUpdate {
-        payment: id,
-        order: order.id,
-        version: payment.version.saturating_add(1),
-        state: PaymentState::Succeeded,
-        amount: payment.amount,
-        currency: payment.currency,
-    };
+    let update = payment.found(PaymentState::Succeeded);
     match shared.ask(|| ledger.apply_payment(update.clone())).await? {
         PaymentStep::Applied { order, gate } => {
             shared.entered(&order, gate);

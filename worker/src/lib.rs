@@ -1,7 +1,7 @@
 //! The order worker: turns become outcomes, holds and orders; orders are paid, cancelled, closed or fulfilled.
 //!
 //! [`Worker`] is the role: it consumes turns in micro-batches, answers the order routes and the payment callback, sweeps
-//! payment deadlines, and announces again what a crash kept from the bulletin. [`Simulated`] is a payment provider of our
+//! payment deadlines, applies callbacks that were kept while the ledger was away, and announces again what a crash kept from the bulletin. [`Simulated`] is a payment provider of our
 //! own, in its orderly form, for demonstrations, rehearsals and tests.
 //!
 //! It decides nothing that two workers could decide differently: outcomes and states are the ledger's, each effect is keyed
@@ -15,6 +15,7 @@ mod callback;
 mod config;
 mod finish;
 mod fulfilment;
+mod inbox;
 mod metrics;
 mod orders;
 mod relay;
@@ -23,6 +24,7 @@ mod silence;
 mod simulated;
 mod sweeper;
 mod turns;
+mod word;
 mod worker;
 
 pub use config::Config;

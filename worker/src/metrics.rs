@@ -29,7 +29,9 @@ pub(crate) fn describe() {
         "Turns released once more because the shop's order backend said nothing about them."
     );
     dead_turns(0);
-    counter!(CALLBACKS, "result" => "applied").increment(0);
+    for result in ["applied", "kept", "buried", "wrong_amount"] {
+        counter!(CALLBACKS, "result" => result).increment(0);
+    }
 }
 
 pub(crate) fn orders_entered(sale: &SaleId, state: OrderState, count: u64) {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use sluice_core::{
+    ids::OrderId,
     order::Order,
-    ports::{HoldUpdate, PaymentProvider, PortResult},
+    ports::{HoldUpdate, IdempotencyKey, PaymentProvider, PortResult},
 };
 use tokio::sync::mpsc;
 
@@ -36,6 +37,17 @@ impl Shared {
         F: Future<Output = PortResult<T>>,
     {
         self.asking().repeat(&self.ports.random, call).await
+    }
+
+    /// Whether the ledger commits anything at all: writes one small record that nobody needs.
+    pub(crate) async fn ledger_writes(&self) -> bool {
+        let ports = &self.ports;
+        let key = IdempotencyKey {
+            scope: "worker/probe".to_owned(),
+            key: OrderId::generate(ports.clock.now(), &ports.random).to_string(),
+            body: [0; 32],
+        };
+        self.once(ports.ledger.replay(&key)).await.is_ok()
     }
 
     /// Takes note of a step the ledger has committed that brought the order into another state.

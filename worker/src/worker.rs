@@ -6,7 +6,7 @@ use sluice_core::{
     clock::Clock,
     event::SettledBy,
     order::Order,
-    ports::{Bulletin, Ledger, Line, PaymentProvider, StockGate, TurnQueue},
+    ports::{Bulletin, CallbackInbox, Ledger, Line, PaymentProvider, StockGate, TurnQueue},
     random::Random,
     token::Keyring,
     view::{Directory, object::PublicUrls},
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, Fulfilment,
     aftermath::{self, Aftermath},
-    callback, metrics, orders, relay,
+    callback, inbox, metrics, orders, relay,
     shared::Shared,
     silence, sweeper, turns,
 };
@@ -35,6 +35,8 @@ pub struct WorkerPorts {
     pub gate: Arc<dyn StockGate>,
     pub ledger: Arc<dyn Ledger>,
     pub bulletin: Arc<dyn Bulletin>,
+    /// Keeps callbacks while the ledger is away. Without one they are the provider's to repeat.
+    pub inbox: Option<Arc<dyn CallbackInbox>>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<Random>,
     /// Verifies the queue tokens that order requests carry.
@@ -106,6 +108,9 @@ impl Worker {
             SettledBy::Shop => {
                 tasks.spawn(silence::run(Arc::clone(&shared), stop.clone()));
             }
+        }
+        if let Some(kept) = shared.ports.inbox.clone() {
+            tasks.spawn(inbox::run(Arc::clone(&shared), kept, stop.clone()));
         }
         tasks.spawn(relay::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(sweeper::run(Arc::clone(&shared), orders, stop.clone()));

@@ -208,7 +208,9 @@ impl Stage {
             address: None,
         };
         let (reply, answer) = oneshot::channel();
-        self.jobs.try_send(Job { join: Join { candidate, proven: None }, reply }).unwrap();
+        self.jobs
+            .try_send(Job { join: Join { candidate, proven: None, limits: None }, reply })
+            .unwrap();
         answer
     }
 

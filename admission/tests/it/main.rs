@@ -13,4 +13,5 @@ mod leaving;
 mod limits;
 mod polling;
 mod selling;
+mod shared_limits;
 mod stage;

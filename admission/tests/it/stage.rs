@@ -85,6 +85,8 @@ pub(crate) struct Stage {
     pub(crate) sale: SaleId,
     pub(crate) shutdown: CancellationToken,
     pub(crate) tasks: JoinSet<()>,
+    config: Config,
+    limits: DefaultLimits,
     epoch: Epoch,
     random: Random,
     report: Version,
@@ -111,54 +113,58 @@ impl Stage {
         let directory = Arc::new(Directory::default());
         let secret = "a secret for tests, long enough to be a key".to_owned();
         let keyring = Arc::new(Keyring::new(&[Key { id: "k1".into(), secret }]).unwrap());
-        let config = Config { allowed_origins: script.allowed_origins.clone(), ..script.config };
-        let admission = Admission::build(
-            config,
-            AdmissionPorts {
-                line: Arc::clone(&ports.line),
-                waiting: Arc::clone(&ports.waiting),
-                ledger: Arc::clone(&ports.ledger),
-                bulletin: Arc::clone(&ports.bulletin),
-                clock: Arc::new(clock.clone()),
-                random: Arc::new(Random::seeded(7)),
-                directory: Arc::clone(&directory),
-                keyring: Arc::clone(&keyring),
-                urls: Arc::new(PublicUrls::default()),
-                limits: Arc::new(Limits::new(script.limits, 1_000_000)),
-            },
-        )
-        .unwrap();
-        let settings = RouterSettings {
-            trusted_proxies: vec![format!("{PROXY}/32").parse().unwrap()],
-            allowed_origins: script.allowed_origins,
-            allowed_hosts: None,
-            any_host_paths: Vec::new(),
-        };
-        let router = Arc::new(Router::new(vec![admission.routes()], settings).unwrap());
-        let server = Server::bind(server_config(), router).await.unwrap();
-        let address = server.local_addr();
-        let (shutdown, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        let stop = shutdown.clone();
-        tasks.spawn(async move { server.run(stop).await });
-        let stop = shutdown.clone();
-        tasks.spawn(async move { admission.run(stop).await });
+        let config = Config { allowed_origins: script.allowed_origins, ..script.config };
         let mut stage = Self {
-            address,
+            address: SocketAddr::from(([0; 4], 0)),
+            config,
             ports,
             directory,
             clock,
             keyring,
+            limits: script.limits,
             sale: SaleId::new(script.sale["id"].as_str().unwrap()).unwrap(),
-            shutdown,
-            tasks,
+            shutdown: CancellationToken::new(),
+            tasks: JoinSet::new(),
             epoch: Epoch(0),
             random: Random::seeded(9),
             report: Version(0),
             _embedded: embedded,
             _data: data,
         };
+        stage.address = stage.open_door(7).await;
         stage.raise_curtain(script.sale).await;
         stage
+    }
+
+    /// An admission behind a server of its own, over the stores of the stage: the first, or one more, as on another machine.
+    pub(crate) async fn open_door(&mut self, seed: u64) -> SocketAddr {
+        let ports = AdmissionPorts {
+            line: Arc::clone(&self.ports.line),
+            waiting: Arc::clone(&self.ports.waiting),
+            ledger: Arc::clone(&self.ports.ledger),
+            bulletin: Arc::clone(&self.ports.bulletin),
+            clock: Arc::new(self.clock.clone()),
+            random: Arc::new(Random::seeded(seed)),
+            directory: Arc::clone(&self.directory),
+            keyring: Arc::clone(&self.keyring),
+            urls: Arc::new(PublicUrls::default()),
+            limits: Arc::new(Limits::new(self.limits, 1_000_000)),
+        };
+        let admission = Admission::build(self.config.clone(), ports).unwrap();
+        let settings = RouterSettings {
+            trusted_proxies: vec![format!("{PROXY}/32").parse().unwrap()],
+            allowed_origins: self.config.allowed_origins.clone(),
+            allowed_hosts: None,
+            any_host_paths: Vec::new(),
+        };
+        let router = Arc::new(Router::new(vec![admission.routes()], settings).unwrap());
+        let server = Server::bind(server_config(), router).await.unwrap();
+        let address = server.local_addr();
+        let stop = self.shutdown.clone();
+        self.tasks.spawn(async move { server.run(stop).await });
+        let stop = self.shutdown.clone();
+        self.tasks.spawn(async move { admission.run(stop).await });
+        address
     }
 
     /// Creates the sale and warms its line, as an operator and a dispatcher would.
@@ -190,7 +196,12 @@ impl Stage {
 
     /// A join of `buyer`, one unit of the standard SKU, through the trusted proxy.
     pub(crate) fn joining(&self, buyer: &str) -> Ask {
-        self.ask(Method::POST, format!("/v1/sales/{}/entries", self.sale))
+        self.joining_at(self.address, buyer)
+    }
+
+    /// The same at another door.
+    pub(crate) fn joining_at(&self, door: SocketAddr, buyer: &str) -> Ask {
+        Ask::new(door, Method::POST, format!("/v1/sales/{}/entries", self.sale))
             .header("x-sluice-buyer", buyer)
             .json(&json!({ "items": [{ "sku": "standard", "quantity": 1 }] }))
     }

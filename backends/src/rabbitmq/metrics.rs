@@ -57,7 +57,11 @@ pub(super) fn unrouted(count: u64) {
 
 /// A queue's name has the sale in it; the label does not.
 pub(super) fn foreign(queue: &str) {
-    let kind = if queue == super::topology::TURNS { "turns" } else { "waiting" };
+    let kind = match queue {
+        super::topology::TURNS => "turns",
+        super::topology::CALLBACKS => "callbacks",
+        _ => "waiting",
+    };
     metrics::counter!(FOREIGN, "queue" => kind).increment(1);
 }
 

@@ -42,6 +42,11 @@ impl Parcel {
         u32::try_from(tries).unwrap_or(0)
     }
 
+    /// What its sender says it is.
+    pub(super) fn kind(&self) -> Option<&str> {
+        self.properties.kind().as_ref().map(ShortString::as_str)
+    }
+
     /// The message as it goes to a delay, one try more counted; it comes back to the queue `source`.
     pub(super) fn retried(&self, source: &str, delay_seconds: u32, now: UnixMillis) -> Outgoing {
         let mut headers = self.headers();

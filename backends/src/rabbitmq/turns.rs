@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use lapin::{BasicProperties, types::ShortString};
 use sluice_core::{
     event::{CONTENT_TYPE, Turn},
-    ports::{PortResult, QueueDepths, TurnIntake, TurnQueue},
+    ports::{PortResult, QueueDepths, TurnDeliveries, TurnDelivery, TurnIntake, TurnQueue},
 };
 
 use super::{
     Shared,
+    consumer::{self, Deliveries, Held, Queue, Work},
     fault::Fault,
     link::{Bare, Link},
     metrics::watch,
@@ -24,9 +25,25 @@ use super::{
     writer::Outgoing,
 };
 
-mod consumer;
+impl Work for TurnDelivery {
+    const QUEUE: Queue =
+        Queue { name: topology::TURNS, ack: "turns.ack", retry: "turns.retry", bury: "turns.bury" };
 
-use consumer::Held;
+    fn read(tag: u64, parcel: &Parcel) -> Result<Self, String> {
+        let turn = Turn::from_json(&parcel.body).map_err(|error| {
+            let source = std::error::Error::source(&error);
+            source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+        })?;
+        Ok(Self { tag, turn, tries: parcel.tries() })
+    }
+}
+
+#[async_trait]
+impl TurnDeliveries for Deliveries<TurnDelivery> {
+    async fn next(&mut self, most: usize) -> PortResult<Vec<TurnDelivery>> {
+        self.some(most).await
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -63,11 +80,12 @@ impl TurnQueue for Turns {
         let live = self.consumers.soon(limit).await?;
         let held = Arc::new(Held::default());
         let (press, hands) = (self.press.clone(), Arc::clone(&held));
-        let intake = consumer::begin(&self.shared, &live.wire, press, hands, prefetch).await?;
+        let (deliveries, outlet) =
+            consumer::begin(&self.shared, &live.wire, press, hands, prefetch).await?;
         let mut all = locked(&self.held);
         all.retain(|one| one.strong_count() > 0);
         all.push(Arc::downgrade(&held));
-        Ok(intake)
+        Ok(TurnIntake { deliveries: Box::new(deliveries), outlet })
     }
 
     async fn depths(&self) -> PortResult<QueueDepths> {
@@ -79,7 +97,7 @@ impl TurnQueue for Turns {
         let counts = topology::ready(&live.wire, &queues, limit).await?;
         let mut counts = counts.into_iter().map(Option::unwrap_or_default);
         let dead = counts.next().unwrap_or_default();
-        // The broker tells what lies ready; what is in hand it tells nobody.
+        // The broker tells what lies ready; what is in hand it tells nobody. The few callbacks that wait out a delay count too.
         Ok(QueueDepths { turns: counts.sum::<u64>() + self.in_hand(), dead })
     }
 

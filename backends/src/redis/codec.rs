@@ -11,7 +11,8 @@ use sluice_core::{
     entry::Outcome,
     ids::{BuyerId, EntryId, Seq, SkuId},
     line::{Cursor, Hole, Holes, LineEntry},
-    ports::{Place, PlaceState, PortResult, Settlement},
+    policy::RateLimit,
+    ports::{JoinLimits, Place, PlaceState, PortResult, Settlement},
 };
 
 use super::fault::CallFault;
@@ -43,6 +44,17 @@ pub(super) fn numbered(entry: &LineEntry) -> Vec<u8> {
     let mut bytes = entry.seq.0.to_be_bytes().to_vec();
     bytes.extend(entry.holes_below.to_be_bytes());
     bytes.extend(body(entry));
+    bytes
+}
+
+/// The buyer's rate and burst, and perhaps a device and its own.
+pub(super) fn limits(limits: &JoinLimits) -> Vec<u8> {
+    let both = |limit: RateLimit| [limit.per_second, limit.burst].map(u64::from);
+    let mut bytes: Vec<u8> = both(limits.buyer).into_iter().flat_map(u64::to_be_bytes).collect();
+    if let Some((device, limit)) = limits.device {
+        bytes.extend(device.0);
+        bytes.extend(both(limit).into_iter().flat_map(u64::to_be_bytes));
+    }
     bytes
 }
 

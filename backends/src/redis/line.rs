@@ -1,7 +1,7 @@
 //! The line, one script to a call. What the scripts decide is what the port promises; here their arguments are packed and
 //! their answers read.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use redis::Value;
@@ -10,8 +10,8 @@ use sluice_core::{
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     line::{Cursor, LineEntry},
     ports::{
-        Join, JoinReply, Line, LineSnapshot, Place, PlaceState, PortResult, Restore, Settlement,
-        Standing,
+        Join, JoinReply, LimitedBy, Line, LineSnapshot, Place, PlaceState, PortResult, Restore,
+        Settlement, Standing,
     },
 };
 
@@ -59,10 +59,12 @@ impl RedisLine {
         cap: u64,
         joins: &[Join],
     ) -> PortResult<Vec<JoinReply>> {
-        let mut call = self.settling(&script::LINE_JOIN, sale);
+        let Keys { line, over, strangers, limits, limits_before, .. } = self.names.of(sale);
+        let keys = [&*line, &over, &strangers, &limits, &limits_before];
+        let mut call = script::LINE_JOIN.on(&keys);
         call.arg(cap);
         call.arg(self.settled_places_max);
-        for Join { candidate, proven } in joins {
+        for Join { candidate, proven, limits } in joins {
             call.arg(candidate.entry.as_bytes());
             call.arg(codec::body(candidate));
             call.arg(proven.as_ref().map_or_else(Vec::new, |proven| {
@@ -70,6 +72,7 @@ impl RedisLine {
                 bytes.extend(codec::numbered(proven));
                 bytes
             }));
+            call.arg(limits.as_ref().map_or_else(Vec::new, codec::limits));
         }
         let replies = list(self.link.run(call).await?)?;
         if replies.len() != joins.len() {
@@ -101,6 +104,10 @@ impl RedisLine {
 
 #[async_trait]
 impl Line for RedisLine {
+    fn shares_limits(&self) -> bool {
+        true
+    }
+
     async fn warm(&self, sale: &SaleId, epoch: Epoch, restore: Option<Restore>) -> PortResult<()> {
         let mut call = self.settling(&script::LINE_WARM, sale);
         call.arg(epoch.0);
@@ -231,8 +238,10 @@ impl Line for RedisLine {
     }
 
     async fn forget(&self, sale: &SaleId) -> PortResult<()> {
-        let Keys { line, over, strangers, worked, worked_order, gate, .. } = self.names.of(sale);
-        let keys = [&*line, &gate, &over, &strangers, &worked, &worked_order];
+        let keys = self.names.of(sale);
+        let Keys { line, over, strangers, worked, worked_order, gate, .. } = &keys;
+        let Keys { limits, limits_before, .. } = &keys;
+        let keys = [&**line, gate, over, strangers, limits, limits_before, worked, worked_order];
         let mut call = script::LINE_FORGET.on(&keys);
         call.arg(2); // The last two are shared with the gate.
         self.link.run(call).await.map(|_| ())
@@ -269,6 +278,14 @@ fn read_join(reply: &[u8], candidate: &LineEntry) -> Option<JoinReply> {
         }
         b"L" => Some(JoinReply::Full),
         b"O" => Some(JoinReply::OutOfNumbers),
+        b"R" => {
+            let by = match reader.take(1)? {
+                b"b" => LimitedBy::Buyer,
+                b"d" => LimitedBy::Device,
+                _ => return None,
+            };
+            Some(JoinReply::Limited { by, retry_after: Duration::from_millis(reader.number()?) })
+        }
         _ => None,
     }
 }

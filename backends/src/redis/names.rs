@@ -15,6 +15,9 @@ pub(super) struct Keys {
     pub(super) over: String,
     /// Settlements of entries whose place is not known, oldest first.
     pub(super) strangers: String,
+    /// How often buyers and devices joined, in two turns.
+    pub(super) limits: String,
+    pub(super) limits_before: String,
     /// Entries a worker reserved for before the line knew them.
     pub(super) worked: String,
     pub(super) worked_order: String,
@@ -36,6 +39,8 @@ impl Names {
             line: key("line"),
             over: key("line:over"),
             strangers: key("line:strangers"),
+            limits: key("line:limits"),
+            limits_before: key("line:limits:before"),
             worked: key("worked"),
             worked_order: key("worked:order"),
             gate: key("gate"),

@@ -67,7 +67,7 @@ scripts! {
     PROBE: "probe" = ["shared", "probe"];
     LINE_WARM: "line.warm" = ["shared", "line_warm"];
     LINE_EXTEND: "line.extend" = ["shared", "flight", "places", "line_extend"];
-    LINE_JOIN: "line.join" = ["shared", "flight", "places", "line_join"];
+    LINE_JOIN: "line.join" = ["shared", "flight", "places", "limits", "line_join"];
     LINE_CONFIRM: "line.confirm" = ["shared", "flight", "places", "line_confirm"];
     LINE_FIND: "line.find" = ["shared", "flight", "places", "line_find"];
     LINE_FIND_BUYER: "line.find_buyer" = ["shared", "flight", "places", "line_find_buyer"];

@@ -13,7 +13,7 @@ use sluice_backends::{
     clock::SystemClock,
     rabbitmq::{OpenError, Rabbitmq, RabbitmqOptions, open},
 };
-use sluice_core::ports::{Bulletin, TurnQueue, WaitingQueue, conformance::House};
+use sluice_core::ports::{Bulletin, CallbackInbox, TurnQueue, WaitingQueue, conformance::House};
 
 use crate::server::Server;
 
@@ -83,6 +83,7 @@ impl Home {
 pub(crate) struct Handles {
     pub(crate) waiting: Arc<dyn WaitingQueue>,
     pub(crate) turns: Arc<dyn TurnQueue>,
+    pub(crate) inbox: Arc<dyn CallbackInbox>,
     pub(crate) bulletin: Arc<dyn Bulletin>,
 }
 
@@ -92,7 +93,12 @@ impl House for Home {
 
     fn port(&self) -> Handles {
         let backend = self.backend();
-        Handles { waiting: backend.waiting(), turns: backend.turns(), bulletin: backend.bulletin() }
+        Handles {
+            waiting: backend.waiting(),
+            turns: backend.turns(),
+            inbox: backend.inbox(),
+            bulletin: backend.bulletin(),
+        }
     }
 
     async fn crash(&mut self) {

@@ -5,7 +5,14 @@ use lapin::{
     options::{BasicGetOptions, BasicRejectOptions},
     types::{AMQPValue, FieldTable},
 };
-use sluice_core::{event::Turn, ports::conformance::House as _};
+use sluice_core::{
+    clock::UnixMillis,
+    event::Turn,
+    ids::{OrderId, PaymentId},
+    money::{AmountFen, Currency},
+    ports::{PaymentState, PaymentUpdate, conformance::House as _},
+    random::Random,
+};
 
 use crate::{alone, drop_sale, entry, home, raw::Raw, soon, turn, until};
 
@@ -69,6 +76,61 @@ async fn foreign_messages_are_buried_with_a_reason_and_stall_nobody() {
     let mut junk: Vec<Vec<u8>> = JUNK.iter().chain(&JUNK).map(|body| body.to_vec()).collect();
     junk.sort();
     assert_eq!(bodies, junk, "as they were");
+    raw.close().await;
+}
+
+/// A kept callback, and what a careless reader might take for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_in_the_callback_inbox_are_buried_and_stall_no_callback() {
+    let _alone = alone().await;
+    let home = home().await;
+    let inbox = home.port().inbox;
+    let (random, now) = (Random::system(), UnixMillis(1_767_225_600_000));
+    let update = PaymentUpdate {
+        payment: PaymentId::generate(now, &random),
+        order: OrderId::generate(now, &random),
+        version: 1,
+        state: PaymentState::Succeeded,
+        amount: AmountFen(100),
+        currency: Currency::CNY,
+    };
+    let raw = Raw::connect(&home.url()).await;
+    let ours = |kind: &str| BasicProperties::default().with_type(kind.into());
+    let body = format!(
+        r#"{{"payment":"{}","order":"{}","version":1,"state":"given","amount_fen":1,"currency":"CNY"}}"#,
+        update.payment, update.order
+    );
+    for body in JUNK {
+        raw.publish("", "sluice.callbacks", body, strange()).await;
+        raw.publish("", "sluice.callbacks", body, ours("sluice.callback.v1")).await;
+    }
+    raw.publish("", "sluice.callbacks", body.as_bytes(), ours("sluice.callback.v1")).await;
+    raw.publish("", "sluice.callbacks", body.as_bytes(), ours("sluice.callback.v9")).await;
+    inbox.keep(&update).await.unwrap();
+
+    let mut intake = soon("an intake", inbox.consume(2)).await.unwrap();
+    let came = soon("our own callback", intake.deliveries.next(10)).await.unwrap();
+    assert_eq!((came.len(), &came[0].update), (1, &update));
+    let all = 2 * u32::try_from(JUNK.len()).unwrap() + 2;
+    until("the burials", async || (raw.ready("sluice.dead").await == all).then_some(())).await;
+    intake.outlet.bury(came[0].tag, "as the test wants it").await.unwrap();
+    until("our own burial", async || (raw.ready("sluice.dead").await == all + 1).then_some(()))
+        .await;
+    drop(intake);
+    let mut told = Vec::new();
+    for buried in raw.all("sluice.dead").await {
+        let headers = buried.properties.headers().clone().unwrap();
+        let text = |key: &str| match headers.inner().get(key) {
+            Some(AMQPValue::LongString(text)) => text.to_string(),
+            other => panic!("{key}: {other:?}"),
+        };
+        assert_eq!(text("x-sluice-source"), "sluice.callbacks");
+        told.push(text("x-sluice-reason"));
+    }
+    for words in ["newer version", "not a kept callback", "not the state", "as the test wants it"] {
+        assert!(told.iter().any(|reason| reason.contains(words)), "{words}: {told:?}");
+    }
+    assert_eq!(raw.ready("sluice.callbacks").await, 0);
     raw.close().await;
 }
 

@@ -5,9 +5,10 @@ use sluice_backends::redis::{Redis, RedisOptions};
 use sluice_core::{
     entry::Outcome,
     ids::{EntryId, Epoch},
+    policy::RateLimit,
     ports::{
-        GateImage, HeldStock, HoldPhase, JoinReply, Place, Reserved, Settlement, Standing,
-        StockGate, Want,
+        GateImage, HeldStock, HoldPhase, Join, JoinLimits, JoinReply, Place, Reserved, Settlement,
+        Standing, StockGate, Want,
     },
 };
 
@@ -69,6 +70,34 @@ async fn settled_places_and_strangers_are_forgotten_oldest_first() {
     }
     line.forget(&sale).await.unwrap();
     assert_eq!(raw.tell::<i64>("DBSIZE"), 0, "nothing of a forgotten sale is left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn allowances_are_forgotten_once_they_are_whole() {
+    const BUYERS: i64 = 200;
+    let servers = Servers::redis();
+    let redis = remembering(&servers, 100).await;
+    let (line, sale) = (&*redis.line, sale());
+    warm(line, 1, 1).await;
+    let limits = JoinLimits { buyer: RateLimit { per_second: 100, burst: 10 }, device: None };
+    let limited = |name: &str| Join { limits: Some(limits), ..join(name) };
+    let crowd = (0..BUYERS).map(|n| limited(&format!("buyer-{n}"))).collect();
+    line.join(&sale, 100_000, crowd).await.unwrap();
+    let mut raw = Raw::to(servers.url());
+    let mut cells = move || -> i64 {
+        ["limits", "limits:before"].map(|key| raw.tell(&format!("HLEN {LINE}:{key}"))).iter().sum()
+    };
+    assert!(cells() >= BUYERS);
+    until("a busy line's turn", async || {
+        line.join(&sale, 100_000, vec![limited("ada")]).await.unwrap();
+        (cells() < BUYERS).then_some(())
+    })
+    .await;
+    until("a quiet line's expiry", async || (cells() == 0).then_some(())).await;
+    line.join(&sale, 100_000, vec![limited("ada")]).await.unwrap();
+    line.forget(&sale).await.unwrap();
+    let left = Raw::to(servers.url()).tell::<i64>("DBSIZE");
+    assert_eq!(left, 0, "nothing of a forgotten sale is left");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -53,7 +53,7 @@ pub(crate) fn entry(seq: u64, buyer: &str) -> LineEntry {
 }
 
 pub(crate) fn join(buyer: &str) -> Join {
-    Join { candidate: entry(0, buyer), proven: None }
+    Join { candidate: entry(0, buyer), proven: None, limits: None }
 }
 
 pub(crate) fn want(quantity: u32) -> Want {

@@ -40,6 +40,7 @@ macro_rules! every_suite {
             suites! {
                 line_places: line_conformance over line,
                 line_numbers: numbers_conformance over line,
+                line_limits: limits_conformance over line,
                 line_calls: calls_conformance over line,
                 gate_stock: gate_conformance over gate,
                 gate_rebuilds: rebuilds_conformance over gate,

@@ -6,8 +6,10 @@
 //! | suite | macro | the house's port |
 //! |---|---|---|
 //! | line | `line_…`, `numbers_…`, `calls_conformance!` | `Arc<dyn Line>` |
+//! | a line that shares limits | `limits_conformance!` | `Arc<dyn Line>` |
 //! | stock gate | `gate_…`, `rebuilds_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
 //! | waiting queue, turn queue | `waiting_…`, `drains_…`, `turns_conformance!` | [`Queues`] |
+//! | callback inbox | `callbacks_conformance!` | `Arc<dyn CallbackInbox>` |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
 //! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `orders_…`, `payments_…`, `shop_…`, `simulated_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
@@ -34,6 +36,7 @@ use super::{Line, StockGate, TurnQueue, WaitingQueue};
 
 pub mod audit;
 pub mod bulletin;
+pub mod callbacks;
 pub mod calls;
 pub mod drains;
 pub mod entries;
@@ -44,6 +47,7 @@ pub mod holds;
 pub mod images;
 pub mod journey;
 pub mod ledger_walk;
+pub mod limits;
 pub mod line;
 pub mod numbers;
 pub mod orders;
@@ -210,6 +214,7 @@ mod tests {
         let suites = suites![
             "audit",
             "bulletin",
+            "callbacks",
             "calls",
             "drains",
             "entries",
@@ -218,6 +223,7 @@ mod tests {
             "holds",
             "images",
             "journey",
+            "limits",
             "line",
             "numbers",
             "orders",

@@ -3,7 +3,7 @@
 //! It may forget everything, or its last second, at any moment; the ledger and the waiting queue do not. It is *cold*
 //! for a sale until [`Line::warm`]; every other call on a cold sale answers `Cold` and does nothing.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
 
@@ -13,6 +13,7 @@ use crate::{
     entry::Outcome,
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     line::{Cursor, LineEntry},
+    policy::RateLimit,
 };
 
 /// One buyer asking for a place.
@@ -22,6 +23,27 @@ pub struct Join {
     pub candidate: LineEntry,
     /// A place the buyer proved with a queue token: if the line has forgotten it, it is registered again with its number.
     pub proven: Option<LineEntry>,
+    /// How often the buyer and the device may join, over all nodes; for a line that [shares](Line::shares_limits) limits.
+    /// `None` counts nothing.
+    pub limits: Option<JoinLimits>,
+}
+
+/// The limits one join counts in, as the sale's policy has them now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct JoinLimits {
+    pub buyer: RateLimit,
+    pub device: Option<(DeviceKey, RateLimit)>,
+}
+
+/// A device as limits know it: a hash, the same on every node.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct DeviceKey(pub [u8; 16]);
+
+/// Whose limit a join met.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LimitedBy {
+    Buyer,
+    Device,
 }
 
 /// The answer to one join.
@@ -35,6 +57,9 @@ pub enum JoinReply {
     Full,
     /// The block of numbers is used up; the sale's speaker will extend it. Nothing was recorded.
     OutOfNumbers,
+    /// The buyer or the device joins too often; `retry_after` from now it may again. A place the buyer has stays as it is,
+    /// seen just now.
+    Limited { by: LimitedBy, retry_after: Duration },
 }
 
 /// A place in the line.
@@ -109,6 +134,12 @@ pub struct LineSnapshot {
 /// See the module.
 #[async_trait]
 pub trait Line: Debug + Send + Sync {
+    /// Whether it counts joins against limits for all nodes together. One that lives in its only node's memory does not: there
+    /// the node's own limits are all there are, and [`Join::limits`] is ignored.
+    fn shares_limits(&self) -> bool {
+        false
+    }
+
     /// Makes `epoch` the one that speaks. A line that remembers the sale keeps what it knows and ignores `restore`; one
     /// that does not answers `Cold` without it, and with it starts from there: numbers begin at `block.from`, or just above
     /// the highest number the backend can prove was given out, and what was skipped above `last`, and above what is
@@ -120,6 +151,9 @@ pub trait Line: Debug + Send + Sync {
 
     /// Gives each buyer a place or finds theirs; replies are in the order of `joins`, numbers ascend in that order. Two
     /// joins of one buyer in one call find each other. `Full` when the cursor leaves `cap` or more waiting.
+    ///
+    /// A line that shares limits counts first: a join over one of them is `Limited`, counts nowhere, and gets nothing. A
+    /// repeat of the very same join (its candidate has its place), and one that is `Cold` or `OutOfNumbers`, cost nothing.
     async fn join(&self, sale: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>>;
 
     /// Notes that the waiting queue has confirmed these entries. Unknown ones are ignored.

@@ -1,10 +1,10 @@
 //! Port: the turn queue. Called entries on their way to order workers, which compete for them.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::PortResult;
+use super::{PortResult, WorkOutlet};
 use crate::event::Turn;
 
 /// A turn in the hands of one worker. Not settled (acknowledged, retried, buried) before its intake is dropped, it comes
@@ -48,7 +48,7 @@ pub trait TurnQueue: Debug + Send + Sync {
 #[derive(Debug)]
 pub struct TurnIntake {
     pub deliveries: Box<dyn TurnDeliveries>,
-    pub outlet: Arc<dyn TurnOutlet>,
+    pub outlet: Arc<dyn WorkOutlet>,
 }
 
 #[async_trait]
@@ -56,17 +56,4 @@ pub trait TurnDeliveries: Debug + Send {
     /// Waits for a turn, then takes what else is ready, up to `most`. In order of release, except for retries and
     /// redeliveries. Cancel-safe. `Unavailable` ends the consumer: consume again.
     async fn next(&mut self, most: usize) -> PortResult<Vec<TurnDelivery>>;
-}
-
-#[async_trait]
-pub trait TurnOutlet: Debug + Send + Sync {
-    /// Forgets these turns: their outcomes are in the ledger. A repeat is harmless.
-    async fn ack(&self, tags: &[u64]) -> PortResult<()>;
-
-    /// Puts a turn back, to be delivered again after about `delay` (rounded up to a delay the backend has), with one
-    /// more try counted. Durable when it returns.
-    async fn retry(&self, tag: u64, delay: Duration) -> PortResult<()>;
-
-    /// Sets a turn aside for an operator, with a reason. Durable when it returns.
-    async fn bury(&self, tag: u64, reason: &str) -> PortResult<()>;
 }

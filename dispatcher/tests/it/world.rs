@@ -168,7 +168,7 @@ impl World {
     }
 
     pub(crate) fn dispatcher_with(&mut self, config: Config, ports: Ports) -> Running {
-        let Ports { line, waiting, turns, bulletin, gate, ledger } = ports;
+        let Ports { line, waiting, turns, bulletin, gate, ledger, inbox: _ } = ports;
         let ports = DispatcherPorts {
             line,
             waiting,
@@ -221,12 +221,19 @@ impl World {
     pub(crate) async fn number(&mut self, baskets: &[Basket]) -> Vec<LineEntry> {
         let joins = baskets
             .iter()
-            .map(|basket| Join { candidate: self.candidate(basket.clone()), proven: None })
+            .map(|basket| Join {
+                candidate: self.candidate(basket.clone()),
+                proven: None,
+                limits: None,
+            })
             .collect();
         let replies = self.ports.line.join(&self.sale, 1_000_000, joins).await.unwrap();
         let place = |reply| match reply {
             JoinReply::New(place) => place.line_entry,
-            JoinReply::Found(_) | JoinReply::Full | JoinReply::OutOfNumbers => panic!("{reply:?}"),
+            JoinReply::Found(_)
+            | JoinReply::Full
+            | JoinReply::OutOfNumbers
+            | JoinReply::Limited { .. } => panic!("{reply:?}"),
         };
         replies.into_iter().map(place).collect()
     }

@@ -45,8 +45,12 @@ async fn joined(house: &House, sale: &SaleId) -> (Epoch, LineEntry) {
         joined_at: now,
         address: None,
     };
-    let replies =
-        house.ports.line.join(sale, 100, vec![Join { candidate, proven: None }]).await.unwrap();
+    let replies = house
+        .ports
+        .line
+        .join(sale, 100, vec![Join { candidate, proven: None, limits: None }])
+        .await
+        .unwrap();
     let [JoinReply::New(place)] = replies.as_slice() else { panic!("{replies:?}") };
     (lease.epoch, place.line_entry.clone())
 }

@@ -134,7 +134,7 @@ impl TurnQueue for Faulty<dyn TurnQueue> {
     async fn consume(&self, prefetch: usize) -> PortResult<TurnIntake> {
         let intake = self.faults.read("consume", self.inner.consume(prefetch)).await?;
         let outlet =
-            Arc::new(FaultyTurnOutlet { inner: intake.outlet, faults: Arc::clone(&self.faults) });
+            Arc::new(FaultyWorkOutlet { inner: intake.outlet, faults: Arc::clone(&self.faults) });
         Ok(TurnIntake { deliveries: intake.deliveries, outlet })
     }
 
@@ -152,13 +152,13 @@ impl TurnQueue for Faulty<dyn TurnQueue> {
 }
 
 #[derive(Debug)]
-struct FaultyTurnOutlet {
-    inner: Arc<dyn TurnOutlet>,
+struct FaultyWorkOutlet {
+    inner: Arc<dyn WorkOutlet>,
     faults: Arc<Faults>,
 }
 
 #[async_trait]
-impl TurnOutlet for FaultyTurnOutlet {
+impl WorkOutlet for FaultyWorkOutlet {
     async fn ack(&self, tags: &[u64]) -> PortResult<()> {
         self.faults.effect("ack", self.inner.ack(tags)).await
     }

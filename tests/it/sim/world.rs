@@ -262,6 +262,7 @@ impl World {
             gate: Arc::clone(&ports.gate),
             ledger: Arc::clone(&ports.ledger),
             bulletin: Arc::clone(&ports.bulletin),
+            inbox: ports.inbox.clone(),
             clock,
             random: Arc::clone(&self.random),
             keyring: Arc::clone(&self.keyring),
@@ -288,6 +289,7 @@ impl World {
             bulletin: Arc::new(Faulty { inner: Arc::clone(&ports.bulletin), faults: faults() }),
             gate: Arc::new(Faulty { inner: Arc::clone(&ports.gate), faults: faults() }),
             ledger: Arc::new(Faulty { inner: Arc::clone(&ports.ledger), faults: faults() }),
+            inbox: ports.inbox.clone(),
         }
     }
 }

@@ -9,10 +9,7 @@ use sluice_core::{
     ids::PaymentId,
     money::{AmountFen, Currency},
     order::{Order, OrderState},
-    ports::{
-        NewPayment, Payment, PaymentRequest, PaymentState, PaymentUpdate, ProviderError,
-        ProviderPayment,
-    },
+    ports::{NewPayment, Payment, PaymentRequest, PaymentState, ProviderError, ProviderPayment},
 };
 use sluice_http::{Exchange, Problem, Response, json};
 
@@ -84,14 +81,7 @@ async fn open(
         .retry_after(Duration::from_secs(2))),
         ProviderError::Refused(_) => {
             // Its word is final: the payment is over, so that the next request can open another.
-            let over = PaymentUpdate {
-                payment: payment.id,
-                order: order.id,
-                version: payment.version.saturating_add(1),
-                state: PaymentState::Failed,
-                amount: payment.amount,
-                currency: payment.currency,
-            };
+            let over = payment.found(PaymentState::Failed);
             shared.once(shared.ports.ledger.apply_payment(over)).await?;
             Err(Problem::new(
                 StatusCode::BAD_GATEWAY,

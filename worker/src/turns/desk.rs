@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sluice_core::{
     ids::SaleId,
-    ports::{HoldUpdate, Notice, PortResult, TurnDelivery, TurnOutlet},
+    ports::{HoldUpdate, Notice, PortResult, TurnDelivery, WorkOutlet},
 };
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Desk<'a> {
     shared: &'a Shared,
-    outlet: Arc<dyn TurnOutlet>,
+    outlet: Arc<dyn WorkOutlet>,
     lots: Vec<Lot>,
     goods: Goods,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Lot {
 }
 
 impl<'a> Desk<'a> {
-    pub(crate) fn new(shared: &'a Shared, outlet: Arc<dyn TurnOutlet>) -> Self {
+    pub(crate) fn new(shared: &'a Shared, outlet: Arc<dyn WorkOutlet>) -> Self {
         Self { shared, outlet, lots: Vec::new(), goods: Goods::default() }
     }
 

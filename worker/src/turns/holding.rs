@@ -1,8 +1,8 @@
 //! Asking the ledger for holds, and finding the one turn it cannot store among many it could.
 
 use sluice_core::{
-    ids::{OrderId, SaleId},
-    ports::{HoldReply, HoldRequest, IdempotencyKey, PortError, PortResult},
+    ids::SaleId,
+    ports::{HoldReply, HoldRequest, PortError, PortResult},
 };
 
 use crate::shared::Shared;
@@ -28,7 +28,7 @@ pub(crate) async fn hold(
                 }
             }
             Ok(_) => return Err(PortError::unavailable("the ledger's replies were miscounted")),
-            Err(PortError::Unavailable(cause)) if can_write(shared).await => {
+            Err(PortError::Unavailable(cause)) if shared.ledger_writes().await => {
                 if part.len() > 1 {
                     let middle = part.start + part.len() / 2;
                     parts.push(middle..part.end);
@@ -41,15 +41,4 @@ pub(crate) async fn hold(
         }
     }
     Ok(replies)
-}
-
-/// Whether the ledger commits anything at all: writes one small record that nobody needs.
-async fn can_write(shared: &Shared) -> bool {
-    let ports = &shared.ports;
-    let key = IdempotencyKey {
-        scope: "worker/probe".to_owned(),
-        key: OrderId::generate(ports.clock.now(), &ports.random).to_string(),
-        body: [0; 32],
-    };
-    shared.once(ports.ledger.replay(&key)).await.is_ok()
 }

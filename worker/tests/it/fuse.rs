@@ -15,7 +15,7 @@ use sluice_core::{
     ports::{
         Bulletin, GateImage, HoldUpdate, Join, JoinReply, Line, LineSnapshot, Notice, Place,
         PortResult, QueueDepths, Reserved, Restock, Restore, Settlement, SkuLevel, Standing,
-        StockGate, Subscription, TurnIntake, TurnOutlet, TurnQueue, Want,
+        StockGate, Subscription, TurnIntake, TurnQueue, Want, WorkOutlet,
     },
 };
 use sluice_worker::WorkerPorts;
@@ -187,7 +187,7 @@ impl TurnQueue for Fused<dyn TurnQueue> {
 }
 
 #[async_trait]
-impl TurnOutlet for Fused<dyn TurnOutlet> {
+impl WorkOutlet for Fused<dyn WorkOutlet> {
     async fn ack(&self, tags: &[u64]) -> PortResult<()> {
         self.fuse.around(self.port.ack(tags)).await
     }

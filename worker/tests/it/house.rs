@@ -123,6 +123,7 @@ impl House {
             gate: Arc::clone(&self.ports.gate),
             ledger: Arc::clone(&self.ports.ledger),
             bulletin: Arc::clone(&self.ports.bulletin),
+            inbox: None,
             clock: Arc::new(self.clock.clone()),
             random: Arc::clone(&self.random),
             keyring: Arc::clone(&self.keyring),

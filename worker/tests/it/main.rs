@@ -5,6 +5,7 @@
 mod crashes;
 mod fuse;
 mod house;
+mod inbox;
 mod lies;
 mod money;
 mod provider;

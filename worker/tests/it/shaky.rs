@@ -23,16 +23,28 @@ use sluice_worker::{Config, WorkerPorts};
 use crate::house::{House, Running, until};
 
 #[derive(Debug)]
-struct Shaky {
+pub(crate) struct Shaky {
     ledger: Arc<dyn Ledger>,
     /// A batch with this entry fails.
     poison: Option<EntryId>,
-    /// Every write of a turn's outcome fails, and so does every probe.
-    down: AtomicBool,
-    refused: AtomicU64,
+    /// Every write of a turn's outcome or of a payment fails, and so does every probe.
+    pub(crate) down: AtomicBool,
+    /// So many words on payments are not taken, though all else is.
+    pub(crate) words_rejected: AtomicU64,
+    pub(crate) refused: AtomicU64,
 }
 
 impl Shaky {
+    fn takes(&self, call: &str) -> bool {
+        if call != "apply_payment" {
+            return true;
+        }
+        let rejected = self
+            .words_rejected
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        rejected.is_err() && !self.down.load(Ordering::SeqCst)
+    }
+
     fn refusal(&self) -> PortError {
         self.refused.fetch_add(1, Ordering::SeqCst);
         PortError::unavailable("as the test wants it")
@@ -45,6 +57,9 @@ macro_rules! book {
         #[async_trait]
         impl $book for Shaky {
             $(async fn $name(&self, $($argument: $kind),*) -> PortResult<$answer> {
+                if !self.takes(stringify!($name)) {
+                    return Err(self.refusal());
+                }
                 self.ledger.$name($($argument),*).await
             })*
         }
@@ -142,11 +157,20 @@ impl EntryBook for Shaky {
     }
 }
 
-fn shaky(house: &House, poison: Option<EntryId>, down: bool) -> (WorkerPorts, Arc<Shaky>) {
+pub(crate) fn shaky(
+    house: &House,
+    poison: Option<EntryId>,
+    down: bool,
+) -> (WorkerPorts, Arc<Shaky>) {
     let ports = house.worker_ports();
     let ledger = Arc::clone(&ports.ledger);
-    let ledger =
-        Arc::new(Shaky { ledger, poison, down: AtomicBool::new(down), refused: AtomicU64::new(0) });
+    let ledger = Arc::new(Shaky {
+        ledger,
+        poison,
+        down: AtomicBool::new(down),
+        words_rejected: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+    });
     (WorkerPorts { ledger: Arc::clone(&ledger) as Arc<dyn Ledger>, ..ports }, ledger)
 }
 

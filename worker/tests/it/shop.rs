@@ -11,7 +11,9 @@ use http::{Method, Request, Response};
 use serde_json::Value;
 use sluice_core::webhook::Secrets;
 use sluice_http::{Router, RouterSettings, Server, ServerConfig, client::Client};
-use sluice_worker::{Config, Immediate, Simulated, SimulatedPorts, SimulatedSettings, Worker};
+use sluice_worker::{
+    Config, Immediate, Simulated, SimulatedPorts, SimulatedSettings, Worker, WorkerPorts,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +61,16 @@ impl Shop {
 
     /// With `callbacks`, the simulated provider tells what was pressed.
     pub(crate) async fn open_with(house: &House, callbacks: bool) -> Self {
+        Self::open_over(house, house.worker_ports(), Config::default(), callbacks).await
+    }
+
+    /// With a worker of one's own.
+    pub(crate) async fn open_over(
+        house: &House,
+        worker_ports: WorkerPorts,
+        config: Config,
+        callbacks: bool,
+    ) -> Self {
         let ports = SimulatedPorts {
             ledger: Arc::clone(&house.ports.ledger),
             clock: Arc::new(house.clock.clone()),
@@ -67,12 +79,8 @@ impl Shop {
             limits: Arc::clone(&house.limits),
         };
         let simulated = Simulated::new(SimulatedSettings::default(), ports).unwrap();
-        let worker = Worker::build(
-            Config::default(),
-            house.worker_ports(),
-            Arc::new(simulated.clone()),
-            Arc::new(Immediate),
-        );
+        let worker =
+            Worker::build(config, worker_ports, Arc::new(simulated.clone()), Arc::new(Immediate));
         let settings = RouterSettings {
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),

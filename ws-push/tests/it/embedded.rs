@@ -110,7 +110,7 @@ impl House {
             joined_at: NOW,
             address: None,
         };
-        let joins = vec![Join { candidate, proven: None }];
+        let joins = vec![Join { candidate, proven: None, limits: None }];
         let replies = self.ports.line.join(&self.sale, 1_000, joins).await.unwrap();
         let [JoinReply::New(place)] = &replies[..] else { panic!("not a new place: {replies:?}") };
         place.line_entry.clone()

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use sluice_core::{
     clock::UnixMillis,
-    ports::{PortError, PortResult, TurnDeliveries, TurnDelivery, TurnIntake, TurnOutlet},
+    ports::{PortError, PortResult, TurnDeliveries, TurnDelivery, TurnIntake, WorkOutlet},
 };
 use tokio::time::sleep;
 
@@ -148,7 +148,7 @@ impl TurnDeliveries for Deliveries {
 struct Outlet(Arc<Consumer>);
 
 #[async_trait]
-impl TurnOutlet for Outlet {
+impl WorkOutlet for Outlet {
     async fn ack(&self, tags: &[u64]) -> PortResult<()> {
         let held = self.0.held(tags)?;
         if held.is_empty() {

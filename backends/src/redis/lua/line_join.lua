@@ -1,18 +1,20 @@
--- Gives each buyer a place or finds theirs. KEYS: line, settled places, strangers.
--- ARGV: cap, most settled places; then three for each join: the entry, its body, and what its token proves or nothing:
--- an entry, its number, the holes below it and its body.
--- Limits that buyers and devices share across nodes would be checked here, before anything is given.
+-- Gives each buyer a place or finds theirs. KEYS: line, settled places, strangers, limits, limits before.
+-- ARGV: cap, most settled places; then four for each join: the entry, its body, what its token proves or nothing (an entry,
+-- its number, the holes below it and its body), and its limits or nothing.
 if not is_warm() then
   return cold()
 end
 local cap, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local over, strangers = order(KEYS[2]), order(KEYS[3])
 
-local buyers, places = {}, {}
-for at = 3, #ARGV, 3 do
-  buyers[#buyers + 1] = buyer_in(ARGV[at + 1])
+local buyers, places, cells = {}, {}, {}
+for at = 3, #ARGV, 4 do
+  local buyer = buyer_in(ARGV[at + 1])
+  buyers[#buyers + 1] = buyer
+  cells[#cells + 1] = cells_of(ARGV[at + 3], buyer)
 end
 fetch(line, buyers)
+read_cells(cells)
 for _, buyer in ipairs(buyers) do
   if line.known[buyer] then
     places[#places + 1] = 'p' .. line.known[buyer]
@@ -61,11 +63,32 @@ local function join(entry, buyer, body)
   return 'N' .. numbers
 end
 
+-- A join that counts, unless the line has no number for it: then it is asked again at once, and must not pay for that.
+local function counted_join(entry, buyer, body, proven, its_cells)
+  local at = (struct.unpack('>i8', body))
+  local refused = refusal(its_cells)
+  if refused then
+    local known = look(line, buyer)
+    if known then
+      see(known, at)
+    end
+    return refused
+  end
+  local reply = proven ~= '' and prove(proven, at) or join(entry, buyer, body)
+  if reply ~= 'O' then
+    count(its_cells)
+  end
+  return reply
+end
+
 local replies, last = {}, about.last
 for n, buyer in ipairs(buyers) do
-  local entry, body, proven = ARGV[3 * n], ARGV[3 * n + 1], ARGV[3 * n + 2]
-  local reply = proven ~= '' and prove(proven, (struct.unpack('>i8', body)))
-  replies[n] = reply or join(entry, buyer, body)
+  local entry, body, proven = ARGV[4 * n - 1], ARGV[4 * n], ARGV[4 * n + 1]
+  if look(line, buyer) == entry then
+    replies[n] = join(entry, buyer, body) -- The very same join once more.
+  else
+    replies[n] = counted_join(entry, buyer, body, proven, cells[n])
+  end
 end
 if about.last ~= last then
   put(line, '.last', about.last)
@@ -73,4 +96,5 @@ end
 write(line)
 forget_oldest(over, strangers, most)
 write(line)
+write_cells()
 return replies

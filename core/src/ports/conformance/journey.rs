@@ -70,7 +70,10 @@ async fn admit(ports: &Ports, sale: &SaleId, name: &str) -> LineEntry {
     let reply = ports.line.join(sale, 100_000, vec![join(name)]).await.unwrap().remove(0);
     let place = match &reply {
         JoinReply::New(_) => new_place(&reply),
-        JoinReply::Found(_) | JoinReply::Full | JoinReply::OutOfNumbers => found_place(&reply),
+        JoinReply::Found(_)
+        | JoinReply::Full
+        | JoinReply::OutOfNumbers
+        | JoinReply::Limited { .. } => found_place(&reply),
     };
     ports.waiting.offer(sale, vec![place.line_entry.clone()]).await.unwrap();
     ports.line.confirm(sale, &[place.line_entry.entry]).await.unwrap();

@@ -145,7 +145,9 @@ pub async fn a_buyer_has_one_place_whoever_asks_at_once(house: impl House<Port =
         let entries: BTreeSet<EntryId> = of_buyer
             .map(|reply| match reply {
                 JoinReply::New(place) | JoinReply::Found(place) => place.line_entry.entry,
-                JoinReply::Full | JoinReply::OutOfNumbers => panic!("{reply:?}"),
+                JoinReply::Full | JoinReply::OutOfNumbers | JoinReply::Limited { .. } => {
+                    panic!("{reply:?}")
+                }
             })
             .collect();
         assert_eq!(entries.len(), 1, "all of a buyer's joins come to one entry");

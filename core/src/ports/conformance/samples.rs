@@ -91,14 +91,17 @@ pub(super) fn cursor_with_hole(serving: u64, from: u64, to: u64) -> Cursor {
 }
 
 pub(super) fn join(name: &str) -> Join {
-    Join { candidate: entry(0, name), proven: None }
+    Join { candidate: entry(0, name), proven: None, limits: None }
 }
 
 /// The place of a join that must have been new.
 pub(super) fn new_place(reply: &JoinReply) -> Place {
     match reply {
         JoinReply::New(place) => place.clone(),
-        JoinReply::Found(_) | JoinReply::Full | JoinReply::OutOfNumbers => {
+        JoinReply::Found(_)
+        | JoinReply::Full
+        | JoinReply::OutOfNumbers
+        | JoinReply::Limited { .. } => {
             panic!("a new place was due: {reply:?}")
         }
     }
@@ -108,7 +111,10 @@ pub(super) fn new_place(reply: &JoinReply) -> Place {
 pub(super) fn found_place(reply: &JoinReply) -> Place {
     match reply {
         JoinReply::Found(place) => place.clone(),
-        JoinReply::New(_) | JoinReply::Full | JoinReply::OutOfNumbers => {
+        JoinReply::New(_)
+        | JoinReply::Full
+        | JoinReply::OutOfNumbers
+        | JoinReply::Limited { .. } => {
             panic!("the buyer's place was to be found: {reply:?}")
         }
     }

@@ -93,6 +93,21 @@ pub struct Payment {
     pub currency: Currency,
 }
 
+impl Payment {
+    /// The provider's word, given when it was asked: newer than any before, and of this payment's own amount.
+    #[must_use]
+    pub fn found(&self, state: PaymentState) -> PaymentUpdate {
+        PaymentUpdate {
+            payment: self.id,
+            order: self.order,
+            version: self.version.saturating_add(1),
+            state,
+            amount: self.amount,
+            currency: self.currency,
+        }
+    }
+}
+
 /// The live payment of an order.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum NewPayment {

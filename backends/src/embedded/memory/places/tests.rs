@@ -33,13 +33,15 @@ fn places(proven: u64, serving: u64, over_max: usize) -> Places {
 }
 
 fn join(places: &mut Places, buyer: &str) -> JoinReply {
-    places.join(1_000, Join { candidate: entry(0, buyer), proven: None })
+    places.join(1_000, Join { candidate: entry(0, buyer), proven: None, limits: None })
 }
 
 fn number(reply: &JoinReply) -> Seq {
     match reply {
         JoinReply::New(place) | JoinReply::Found(place) => place.line_entry.seq,
-        JoinReply::Full | JoinReply::OutOfNumbers => panic!("{reply:?}"),
+        JoinReply::Full | JoinReply::OutOfNumbers | JoinReply::Limited { .. } => {
+            panic!("{reply:?}")
+        }
     }
 }
 
@@ -136,6 +138,7 @@ fn a_stranger_that_was_settled_is_not_revived() {
     let proven = |line_entry: &LineEntry, name| Join {
         candidate: entry(0, name),
         proven: Some(line_entry.clone()),
+        limits: None,
     };
     assert_eq!(number(&places.join(10, proven(&gone, "ada"))), Seq(101), "a new place");
     let again = places.join(10, proven(&served, "bob"));

@@ -1,5 +1,6 @@
-//! One consumer of the turn queue, in two halves. Its acknowledgements go over the channel that delivers; what is retried
-//! or buried is published and confirmed first, then acknowledged: a crash between the two repeats a turn and loses none.
+//! One consumer of a queue that workers compete for, in two halves. Its acknowledgements go over the channel that delivers;
+//! what is retried or buried is published and confirmed first, then acknowledged: a crash between the two repeats a message
+//! and loses none.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,14 +13,11 @@ use lapin::{
     options::{BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
-use sluice_core::{
-    event::Turn,
-    ports::{PortError, PortResult, TurnDeliveries, TurnDelivery, TurnIntake, TurnOutlet},
-};
+use sluice_core::ports::{PortError, PortResult, WorkOutlet};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::rabbitmq::{
+use super::{
     Shared,
     fault::{Fault, answered},
     hands::Hands,
@@ -29,16 +27,34 @@ use crate::rabbitmq::{
     press::{self, Press},
     reader::Reader,
     sync::locked,
-    topology::{self, TURNS},
+    topology,
     writer::{Confirms, Outgoing, Settle, Writer},
 };
 
 /// What one consumer has in hand, as it was delivered.
 pub(super) type Held = Mutex<Hands<Arc<Parcel>>>;
 
+/// A delivery out of one of these queues.
+pub(super) trait Work: Sized + Send + 'static {
+    const QUEUE: Queue;
+
+    /// Reads a message, or says why it is none of ours.
+    fn read(tag: u64, parcel: &Parcel) -> Result<Self, String>;
+}
+
+/// A queue, and what its calls are measured as.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queue {
+    pub(super) name: &'static str,
+    pub(super) ack: &'static str,
+    pub(super) retry: &'static str,
+    pub(super) bury: &'static str,
+}
+
 /// What both halves know.
 #[derive(Debug)]
 struct Counter {
+    queue: Queue,
     shared: Arc<Shared>,
     press: Link<Press>,
     writer: Writer,
@@ -46,13 +62,14 @@ struct Counter {
     held: Arc<Held>,
 }
 
-pub(super) async fn begin(
+/// Begins to consume; the second half settles what the first one gives.
+pub(super) async fn begin<W: Work>(
     shared: &Arc<Shared>,
     wire: &Arc<Wire>,
     press: Link<Press>,
     held: Arc<Held>,
     prefetch: usize,
-) -> PortResult<TurnIntake> {
+) -> PortResult<(Deliveries<W>, Arc<dyn WorkOutlet>)> {
     let limit = shared.options.answer_timeout;
     let channel = wire.channel(limit).await?;
     let over = wire.over().child_token();
@@ -62,27 +79,28 @@ pub(super) async fn begin(
     let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
     answered(limit, "a prefetch", qos).await?;
     let (plain, none) = (BasicConsumeOptions::default(), FieldTable::default());
-    let consume = channel.basic_consume(TURNS.into(), "".into(), plain, none);
+    let consume = channel.basic_consume(W::QUEUE.name.into(), "".into(), plain, none);
     let consumer = answered(limit, "a consumer", consume).await?;
     let reader = Reader::new(consumer, writer.hatch(), over.clone());
-    let counter = Arc::new(Counter { shared: Arc::clone(shared), press, writer, over, held });
+    let (queue, shared) = (W::QUEUE, Arc::clone(shared));
+    let counter = Arc::new(Counter { queue, shared, press, writer, over, held });
     let (give, ready) = mpsc::channel(prefetch.into());
-    shared.tasks.spawn(take_in(reader, Arc::clone(&counter), give));
+    counter.shared.tasks.spawn(take_in(reader, Arc::clone(&counter), give));
     let deliveries = Deliveries { ready, counter: Arc::clone(&counter), _ends: ends };
-    Ok(TurnIntake { deliveries: Box::new(deliveries), outlet: Arc::new(Outlet(counter)) })
+    Ok((deliveries, Arc::new(Outlet(counter))))
 }
 
 /// Takes in what the broker delivers, as it comes, so that it is known to be in hand. There is room for all of it: the
 /// broker delivers no more than the prefetch.
-async fn take_in(
+async fn take_in<W: Work>(
     mut reader: Reader,
     counter: Arc<Counter>,
-    give: mpsc::Sender<PortResult<TurnDelivery>>,
+    give: mpsc::Sender<PortResult<W>>,
 ) {
     loop {
         let taken = match reader.next().await {
             Ok(delivery) => match counter.sort(delivery) {
-                Some(turn) => Ok(turn),
+                Some(work) => Ok(work),
                 None => continue,
             },
             Err(fault) => Err(fault.into()),
@@ -95,22 +113,17 @@ async fn take_in(
 }
 
 impl Counter {
-    /// A turn out of a delivery; what is none is buried.
-    fn sort(self: &Arc<Self>, delivery: Delivery) -> Option<TurnDelivery> {
+    /// Work out of a delivery; what is none is buried.
+    fn sort<W: Work>(self: &Arc<Self>, delivery: Delivery) -> Option<W> {
         let tag = delivery.delivery_tag;
         let parcel = Parcel::new(delivery.data, delivery.properties);
-        match Turn::from_json(&parcel.body) {
-            Ok(turn) => {
-                let tries = parcel.tries();
+        match W::read(tag, &parcel) {
+            Ok(work) => {
                 locked(&self.held).hand(tag, Arc::new(parcel));
-                Some(TurnDelivery { tag, turn, tries })
+                Some(work)
             }
-            Err(error) => {
+            Err(reason) => {
                 locked(&self.held).keep(tag);
-                let reason = match std::error::Error::source(&error) {
-                    Some(source) => format!("{error}: {source}"),
-                    None => error.to_string(),
-                };
                 let (counter, over) = (Arc::clone(self), self.over.clone());
                 let then = move || {
                     let writer = &counter.writer;
@@ -118,8 +131,8 @@ impl Counter {
                     let _ = locked(&counter.held)
                         .let_go(Settle::Ack(tag), |settle| writer.settle_later(settle));
                 };
-                let press = self.press.clone();
-                press::bury_foreign(&self.shared, press, parcel, TURNS.into(), reason, over, then);
+                let (press, source) = (self.press.clone(), self.queue.name.into());
+                press::bury_foreign(&self.shared, press, parcel, source, reason, over, then);
                 None
             }
         }
@@ -129,7 +142,7 @@ impl Counter {
         if locked(&self.held).is_closed() { Err(PortError::Fenced) } else { Ok(()) }
     }
 
-    /// Sends a turn elsewhere, and acknowledges it once it is stored there.
+    /// Sends a message elsewhere, and acknowledges it once it is stored there.
     async fn send_away(
         &self,
         tag: u64,
@@ -146,7 +159,8 @@ impl Counter {
             let error = &error as &dyn std::error::Error;
             tracing::info!(
                 error,
-                "a turn that was sent away is not acknowledged; it will be repeated"
+                queue = self.queue.name,
+                "a message that was sent away is not acknowledged; it will be repeated"
             );
         }
         Ok(())
@@ -162,33 +176,34 @@ impl Counter {
     }
 }
 
+/// The first half. Dropping it returns what is unsettled.
 #[derive(Debug)]
-struct Deliveries {
-    ready: mpsc::Receiver<PortResult<TurnDelivery>>,
+pub(super) struct Deliveries<W> {
+    ready: mpsc::Receiver<PortResult<W>>,
     counter: Arc<Counter>,
     /// Ends the channel.
     _ends: DropGuard,
 }
 
-impl Drop for Deliveries {
+impl<W> Drop for Deliveries<W> {
     fn drop(&mut self) {
         locked(&self.counter.held).close();
     }
 }
 
-#[async_trait]
-impl TurnDeliveries for Deliveries {
-    async fn next(&mut self, most: usize) -> PortResult<Vec<TurnDelivery>> {
+impl<W> Deliveries<W> {
+    /// Waits for one, then takes what else is ready, up to `most`. Cancel-safe.
+    pub(super) async fn some(&mut self, most: usize) -> PortResult<Vec<W>> {
         let ended = || PortError::from(Fault::Ended);
         let first = self.ready.recv().await.ok_or_else(ended)??;
-        let mut turns = vec![first];
-        while turns.len() < most
+        let mut some = vec![first];
+        while some.len() < most
             // What went wrong is told by the next call.
-            && let Ok(Ok(turn)) = self.ready.try_recv()
+            && let Ok(Ok(work)) = self.ready.try_recv()
         {
-            turns.push(turn);
+            some.push(work);
         }
-        Ok(turns)
+        Ok(some)
     }
 }
 
@@ -196,27 +211,27 @@ impl TurnDeliveries for Deliveries {
 struct Outlet(Arc<Counter>);
 
 #[async_trait]
-impl TurnOutlet for Outlet {
+impl WorkOutlet for Outlet {
     async fn ack(&self, tags: &[u64]) -> PortResult<()> {
         let Self(counter) = self;
         counter.check()?;
-        let _watch = watch("turns.ack");
+        let _watch = watch(counter.queue.ack);
         counter.settle(tags).await
     }
 
     async fn retry(&self, tag: u64, delay: Duration) -> PortResult<()> {
         let Self(counter) = self;
-        let _watch = watch("turns.retry");
-        let now = counter.shared.clock.now();
-        let message = |parcel: &Parcel| parcel.retried(TURNS, topology::delay_for(delay), now);
+        let _watch = watch(counter.queue.retry);
+        let (queue, now) = (counter.queue.name, counter.shared.clock.now());
+        let message = |parcel: &Parcel| parcel.retried(queue, topology::delay_for(delay), now);
         counter.send_away(tag, message).await
     }
 
     async fn bury(&self, tag: u64, reason: &str) -> PortResult<()> {
         let Self(counter) = self;
-        let _watch = watch("turns.bury");
-        let now = counter.shared.clock.now();
-        let message = |parcel: &Parcel| parcel.buried(TURNS, reason, now);
+        let _watch = watch(counter.queue.bury);
+        let (queue, now) = (counter.queue.name, counter.shared.clock.now());
+        let message = |parcel: &Parcel| parcel.buried(queue, reason, now);
         counter.send_away(tag, message).await
     }
 }

@@ -1,0 +1,169 @@
+//! Callbacks that the ledger could not store when they came: taken from the inbox once it can, and applied as they would have
+//! been then.
+//!
+//! A ledger that is away costs no callback a try: the intake is dropped and taken up again after a pause. One that the ledger
+//! does not take although it takes others is retried with growing delays; in the end the provider is asked itself, and the
+//! callback is set aside for an operator.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use sluice_core::ports::{
+    CallbackDelivery, CallbackInbox, PaymentState, PaymentUpdate, PortError, PortResult,
+    ProviderStatus, WorkOutlet,
+};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    backoff::Backoff,
+    finish::in_time,
+    metrics,
+    shared::Shared,
+    word::{self, Word},
+};
+
+/// Most callbacks in hand, all of which are applied at the same time; the rest stays in the inbox.
+const IN_HAND_MAX: usize = 16;
+/// Between two intakes, while a store is away.
+const AWAY: Backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(5) };
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// Why a callback is not applied, although the ledger is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+enum Fault {
+    #[error("the ledger has no such payment of that order")]
+    Unknown,
+    #[error("the ledger stores other things but not this callback")]
+    LedgerRejects,
+}
+
+/// Consumes until `shutdown`.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    inbox: Arc<dyn CallbackInbox>,
+    shutdown: CancellationToken,
+) {
+    let mut tries = 0;
+    while let Err(error) = consume(&shared, &*inbox, &shutdown, &mut tries).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            tries,
+            "a store is away: kept callbacks are left in the inbox for now"
+        );
+        let pause = AWAY.after(tries, &shared.ports.random);
+        tries = tries.saturating_add(1);
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+/// One intake, until `shutdown` (`Ok`) or until a store is away. Callbacks in hand are finished.
+async fn consume(
+    shared: &Shared,
+    inbox: &dyn CallbackInbox,
+    shutdown: &CancellationToken,
+    tries: &mut u32,
+) -> PortResult<()> {
+    let intake = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(()),
+        intake = shared.once(inbox.consume(IN_HAND_MAX)) => intake?,
+    };
+    let mut deliveries = intake.deliveries;
+    loop {
+        let some = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            some = deliveries.next(IN_HAND_MAX) => some?,
+        };
+        let settled = some.into_iter().map(|kept| settle(shared, &*intake.outlet, kept));
+        join_all(settled).await.into_iter().collect::<PortResult<()>>()?;
+        *tries = 0;
+    }
+}
+
+/// Applies one and settles its delivery. An error means that a store is away: it goes back with the intake.
+async fn settle(
+    shared: &Shared,
+    outlet: &dyn WorkOutlet,
+    kept: CallbackDelivery,
+) -> PortResult<()> {
+    let fault = match word::apply(shared, kept.update.clone()).await {
+        Ok(Word::Unknown) => Fault::Unknown,
+        // Of a wrong amount the log and the metric tell; another try would find it no better.
+        Ok(word @ (Word::Applied | Word::Ignored | Word::Surplus | Word::WrongAmount)) => {
+            metrics::callback(word.as_str());
+            let tags = [kept.tag];
+            return shared.ask(|| outlet.ack(&tags)).await;
+        }
+        Err(PortError::Unavailable(cause)) if shared.ledger_writes().await => {
+            tracing::warn!(order = %kept.update.order, payment = %kept.update.payment, error = &*cause,
+                "the ledger rejects a kept callback");
+            Fault::LedgerRejects
+        }
+        Err(error) => return Err(error),
+    };
+    mend(shared, outlet, kept, fault).await
+}
+
+/// Puts it back with a try counted, or asks the provider and sets it aside.
+async fn mend(
+    shared: &Shared,
+    outlet: &dyn WorkOutlet,
+    kept: CallbackDelivery,
+    fault: Fault,
+) -> PortResult<()> {
+    let CallbackDelivery { tag, update, tries } = kept;
+    let config = &shared.config;
+    if tries.saturating_add(1) < config.callback_tries_max {
+        let backoff = Backoff { first: RETRY_FIRST, most: config.retry_delay_max };
+        let delay = backoff.after(tries, &shared.ports.random);
+        tracing::warn!(order = %update.order, payment = %update.payment, tries = tries + 1, %fault,
+            "a kept callback is retried");
+        return shared.ask(|| outlet.retry(tag, delay)).await;
+    }
+    let asked = ask_provider(shared, &update).await?;
+    tracing::error!(order = %update.order, payment = %update.payment, tries = tries + 1, %fault, asked,
+        "a kept callback is buried");
+    let reason = format!("{fault}; the provider was asked: {asked}");
+    shared.ask(|| outlet.bury(tag, &reason)).await?;
+    metrics::callback("buried");
+    Ok(())
+}
+
+/// Asks the provider where the payment stands, and applies what it says. Answers what came of it, for whoever reads the
+/// buried callback.
+async fn ask_provider(shared: &Shared, update: &PaymentUpdate) -> PortResult<String> {
+    let asked = shared.provider.query(update.payment);
+    let status = match in_time(shared.config.provider_timeout, asked).await {
+        Ok(status) => status,
+        Err(error) => {
+            tracing::warn!(order = %update.order, payment = %update.payment, error = &error as &dyn std::error::Error,
+                "the payment provider cannot be asked about a payment");
+            return Ok("no answer".into());
+        }
+    };
+    let state = match status {
+        ProviderStatus::Pending => return Ok("the payment is open".into()),
+        ProviderStatus::Succeeded => PaymentState::Succeeded,
+        ProviderStatus::Failed => PaymentState::Failed,
+        ProviderStatus::Closed => PaymentState::Closed,
+        ProviderStatus::Refunded => PaymentState::Refunded,
+    };
+    let said = state.as_str();
+    let known = shared.ask(|| shared.ports.ledger.payment(update.payment)).await?;
+    let Some(payment) = known.filter(|payment| payment.order == update.order) else {
+        return Ok(format!("{said}, of a payment the ledger does not have"));
+    };
+    match word::apply(shared, payment.found(state)).await {
+        Ok(word) => Ok(format!("{said}, which was {}", word.as_str())),
+        Err(PortError::Unavailable(_)) if shared.ledger_writes().await => {
+            Ok(format!("{said}, which the ledger rejects too"))
+        }
+        Err(error) => Err(error),
+    }
+}

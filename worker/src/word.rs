@@ -1,0 +1,64 @@
+//! The provider's authentic word on a payment, applied: the one way it takes, whether it was called back, kept for later, or
+//! asked for.
+
+use sluice_core::{
+    order::OrderState,
+    ports::{PaymentStep, PaymentUpdate, PortResult},
+};
+
+use crate::shared::Shared;
+
+/// What a word did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Word {
+    Applied,
+    /// A repeat, or older than what is known.
+    Ignored,
+    /// Money that no order can take: recorded, for its refund.
+    Surplus,
+    /// Not the amount or currency of the payment: nothing changed, and somebody must look.
+    WrongAmount,
+    /// The ledger has no such payment of that order.
+    Unknown,
+}
+
+impl Word {
+    /// As metrics tell it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Ignored => "ignored",
+            Self::Surplus => "surplus",
+            Self::WrongAmount => "wrong_amount",
+            Self::Unknown => "no_such_payment",
+        }
+    }
+}
+
+/// Applies it. Committed when it returns; an error means that nobody knows.
+pub(crate) async fn apply(shared: &Shared, update: PaymentUpdate) -> PortResult<Word> {
+    let (payment, order) = (update.payment, update.order);
+    Ok(match shared.once(shared.ports.ledger.apply_payment(update)).await? {
+        PaymentStep::Applied { order, gate } => {
+            // Money that moved an order moved its hold too; a word that only repeats in another version moves nothing.
+            if gate.is_some() || order.state == OrderState::Refunded {
+                shared.entered(&order, gate);
+            }
+            if order.state == OrderState::Paid {
+                shared.take_up(order);
+            }
+            Word::Applied
+        }
+        PaymentStep::Ignored(_) => Word::Ignored,
+        PaymentStep::Surplus(order) => {
+            tracing::error!(sale = %order.sale, order = %order.id, %payment, state = order.state.as_str(),
+                "money came for an order that cannot take it: it waits for its refund");
+            Word::Surplus
+        }
+        PaymentStep::WrongAmount => {
+            tracing::error!(%order, %payment, "the provider names another amount or currency than the payment has");
+            Word::WrongAmount
+        }
+        PaymentStep::Unknown => Word::Unknown,
+    })
+}
