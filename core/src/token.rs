@@ -25,7 +25,10 @@ pub const KEY_ID_BYTES_MAX: usize = 32;
 /// Longest token we print or read, in characters.
 pub const TOKEN_CHARS_MAX: usize = 511;
 
-const FORMAT: u8 = 1;
+/// What they are in bytes, rounded up to what the decoder asks for.
+const TOKEN_BYTES_MAX: usize = TOKEN_CHARS_MAX.div_ceil(4) * 3;
+/// Says how the rest is laid out; a change of it gets the next number.
+const FORMAT: u8 = 2;
 const MAC_BYTES: usize = 32;
 
 /// What a signature is for. Each has a key of its own.
@@ -170,7 +173,7 @@ impl Keyring {
 
     /// Verifies a queue token at `now`.
     pub fn verify_claims(&self, token: &str, now: UnixMillis) -> Result<Verified, BadToken> {
-        let claims = read_claims(&self.verify(Purpose::Place, token)?).ok_or(BadToken)?;
+        let claims = self.open(Purpose::Place, token, read_claims)?.ok_or(BadToken)?;
         let end = claims.expires_at;
         Ok(Verified::at(claims, end, now))
     }
@@ -211,10 +214,22 @@ impl Keyring {
 
     /// The payload of an authentic signature for `purpose`.
     pub fn verify(&self, purpose: Purpose, text: &str) -> Result<Vec<u8>, BadToken> {
+        self.open(purpose, text, <[u8]>::to_vec)
+    }
+
+    /// Reads an authentic payload where it was decoded: every poll brings one.
+    fn open<T>(
+        &self,
+        purpose: Purpose,
+        text: &str,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, BadToken> {
         if text.len() > TOKEN_CHARS_MAX {
             return Err(BadToken);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken)?;
+        let mut room = [0; TOKEN_BYTES_MAX];
+        let len = URL_SAFE_NO_PAD.decode_slice(text, &mut room).map_err(|_| BadToken)?;
+        let bytes = room.get(..len).ok_or(BadToken)?;
         let (signed, mac) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(BadToken)?;
         let [FORMAT, kind, id_len, rest @ ..] = signed else { return Err(BadToken) };
         let (id, payload) = rest.split_at_checked(usize::from(*id_len)).ok_or(BadToken)?;
@@ -222,11 +237,7 @@ impl Keyring {
             self.keys.iter().find(|(known, _)| known.as_bytes() == id).ok_or(BadToken)?;
         let expected = blake3::keyed_hash(&keys[usize::from(purpose.index())], signed);
         // `blake3::Hash` compares in constant time.
-        if *kind == purpose.index() && expected == *mac {
-            Ok(payload.to_vec())
-        } else {
-            Err(BadToken)
-        }
+        if *kind == purpose.index() && expected == *mac { Ok(read(payload)) } else { Err(BadToken) }
     }
 }
 

@@ -55,8 +55,9 @@ pub(super) fn entry(object: &EntryObject) -> Option<Vec<u8>> {
     Some(json.0)
 }
 
+/// Looks at every byte whatever it finds: that is many at a time.
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
 }
 
 fn is_plain_name(order: &OrderName) -> bool {
@@ -64,22 +65,6 @@ fn is_plain_name(order: &OrderName) -> bool {
         OrderName::Own(_) => true,
         OrderName::Shop(name) => is_plain(name.as_str()),
     }
-}
-
-/// Appends a number in digits, without the cost of a formatter.
-fn push_decimal(bytes: &mut Vec<u8>, number: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    bytes.extend_from_slice(&digits[at..]);
 }
 
 struct Json(Vec<u8>);
@@ -110,8 +95,7 @@ impl Json {
     }
 
     fn whole(&mut self, number: u64) -> &mut Self {
-        push_decimal(&mut self.0, number);
-        self
+        self.raw(itoa::Buffer::new().format(number))
     }
 
     fn optional<T>(
