@@ -24,7 +24,8 @@ use subject::Subject;
 
 const PAIRS: usize = 5;
 const RUN: Duration = Duration::from_secs(3);
-const CONNECTIONS: usize = 64;
+/// Open at once: a crowd's first second, not a trickle. Durable joins share commits, so fewer would measure the disk.
+const CONNECTIONS: usize = 256;
 const PUSH_CONNECTIONS: usize = 15_000;
 
 #[tokio::main]

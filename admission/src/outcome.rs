@@ -4,7 +4,7 @@
 use std::error::Error as StdError;
 
 use sluice_core::{
-    basket::Basket,
+    basket::{Basket, Item},
     entry::Outcome,
     ids::BuyerId,
     line::LineEntry,
@@ -84,7 +84,12 @@ fn stand_in(claims: &Claims, sale: &Sale) -> Result<LineEntry, Problem> {
         |cause: &dyn StdError| Problem::from(PortError::unavailable(cause.to_string()));
     let buyer =
         BuyerId::new(&format!("unknown-{}", claims.entry)).map_err(|error| impossible(&error))?;
-    let basket = Basket::new(sale.items(&claims.wants)).map_err(|error| impossible(&error))?;
+    let mut items = sale.items(&claims.wants);
+    if items.is_empty() {
+        // The sale was made again, with other goods.
+        items.extend(sale.skus.first().map(|sku| Item { sku: sku.sku.clone(), quantity: 1 }));
+    }
+    let basket = Basket::new(items).map_err(|error| impossible(&error))?;
     Ok(LineEntry {
         entry: claims.entry,
         buyer,

@@ -146,4 +146,13 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-11T12:00:00.500Z");
         assert_eq!(UnixMillis::parse("2026-11-11 20:00"), Err(BadTime));
     }
+
+    #[test]
+    fn a_time_is_written_as_it_is_printed() {
+        for millis in [0, -1, 1_794_355_200_500, 253_402_300_799_999, i64::MAX, i64::MIN] {
+            let mut written = Vec::new();
+            UnixMillis(millis).write_to(&mut written);
+            assert_eq!(String::from_utf8(written).unwrap(), UnixMillis(millis).to_string());
+        }
+    }
 }

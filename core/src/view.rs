@@ -92,12 +92,13 @@ impl Directory {
 
     /// Forgets a deleted sale.
     pub fn forget(&self, sale: &SaleId) {
-        if let Some(view) = self.sale(sale) {
-            self.sales.rcu(|known| {
-                let mut next = HashMap::clone(known);
-                next.remove(sale);
-                next
-            });
+        // Whatever view is taken out is ended: it may be of a sale that was made again meanwhile.
+        let before = self.sales.rcu(|known| {
+            let mut next = HashMap::clone(known);
+            next.remove(sale);
+            next
+        });
+        if let Some(view) = before.get(sale) {
             view.end();
         }
     }
