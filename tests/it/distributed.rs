@@ -3,10 +3,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -16,62 +15,10 @@ use serde_json::Value;
 use sluice_http::client::Client;
 use tempfile::TempDir;
 
-use super::house::{ADMIN_TOKEN, BINARY, LONG, free_address};
-
-/// The three stores; they end when this is dropped, or with this process.
-pub(crate) struct Stores {
-    redis: String,
-    pub(crate) rabbitmq: String,
-    postgres: String,
-    child: Child,
-    hold: Option<ChildStdin>,
-}
-
-impl Stores {
-    pub(crate) fn start() -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
-        let mut child = Command::new(script)
-            .args(["run", "redis", "rabbitmq", "postgres"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let hold = child.stdin.take();
-        let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map(|line| line.expect("scripts/services ended"))
-            .take_while(|line| line != "ready")
-            .collect();
-        let told = |name: &str| {
-            let line = lines.iter().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_else(|| panic!("{name} is not in {lines:?}")).to_owned()
-        };
-        Self {
-            redis: told("REDIS_URL="),
-            rabbitmq: told("RABBITMQ_URL="),
-            postgres: told("POSTGRES_URL="),
-            child,
-            hold,
-        }
-    }
-
-    pub(crate) fn config(&self) -> String {
-        let Self { redis, rabbitmq, postgres, .. } = self;
-        format!(
-            "[backend]\nkind = \"distributed\"\n[redis]\nurls = [{redis:?}]\n[rabbitmq]\nurl = {rabbitmq:?}\n[postgres]\nurl = {postgres:?}\n"
-        )
-    }
-}
-
-impl Drop for Stores {
-    fn drop(&mut self) {
-        drop(self.hold.take());
-        let _ = self.child.wait();
-    }
-}
-
-pub(crate) const SECRETS: &str = "[secrets]\nqueue_token_keys = [{ id = \"k1\", secret = \"0123456789abcdef0123456789abcdef\" }]\n\
-    payment_webhook = [\"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"]\n";
+use super::{
+    house::{ADMIN_TOKEN, BINARY, LONG, free_address},
+    stores::{SECRETS, Stores},
+};
 
 /// One role, running; killed when dropped.
 pub(crate) struct RoleProcess {

@@ -11,3 +11,4 @@ mod external;
 mod house;
 mod layering;
 mod sim;
+mod stores;
