@@ -41,6 +41,7 @@ use bare_queue::BareQueue;
 use deployment::Deployment;
 use load::Load;
 use pairs::CONNECTIONS;
+use shop::Shop;
 
 /// Joins open at a time: as many as lapin alone has publishes.
 const JOINS_OPEN: usize = bare_queue::OPEN_MAX;
@@ -89,10 +90,10 @@ async fn join() {
     pairs::compare(name, 0.8, "bare lapin", ours, async || queue.publish(pairs::RUN).await).await;
 }
 
-/// With a worker, so that no turns pile up and hold the line back.
+/// Somebody takes the turns as they come, at next to no cost, so that none pile up and hold the line back.
 async fn rate() {
-    let roles = ["admission", "dispatcher", "worker"];
-    let deployment = Deployment::start(sale::CEILING, &roles).await;
+    let deployment = Deployment::start(sale::CEILING, &["admission", "dispatcher"]).await;
+    let _shop = Shop::open(&deployment.stores.rabbitmq).await;
     let (operator, dispatcher) = (deployment.role("operator"), deployment.role("dispatcher"));
     rate::measure("distributed-rate", deployment.door, operator, dispatcher).await;
 }
