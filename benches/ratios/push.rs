@@ -10,17 +10,21 @@ use tokio_tungstenite::{
     tungstenite::{client::IntoClientRequest, protocol::WebSocketConfig},
 };
 
-use super::subject::{self, Subject};
+use super::{
+    buyer,
+    sale::{SALE, STANDING},
+    subject::Subject,
+};
 
 const DIALS_AT_ONCE: usize = 64;
 
 pub(crate) async fn measure(wanted: usize) {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let connections = wanted.min(usize::try_from(files).unwrap().saturating_sub(1_000));
-    let subject = Subject::start(subject::STANDING_SALE).await;
+    let subject = Subject::start(STANDING).await;
     let mut joined = Vec::with_capacity(connections);
     for _ in 0..connections {
-        joined.push(subject.join().await);
+        joined.push(buyer::join(subject.public).await);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = subject.resident_bytes();
@@ -37,9 +41,8 @@ pub(crate) async fn measure(wanted: usize) {
             let source = [127, 2, 0, u8::try_from(n % 200).unwrap() + 1];
             socket.bind((source, 0).into()).unwrap();
             let stream = socket.connect(address).await.unwrap();
-            let mut request = format!("ws://{address}/v1/sales/{}/push", subject::SALE)
-                .into_client_request()
-                .unwrap();
+            let mut request =
+                format!("ws://{address}/v1/sales/{SALE}/push").into_client_request().unwrap();
             let protocols =
                 HeaderValue::from_str(&format!("sluice.v1, bearer.{}", place.token)).unwrap();
             request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocols);

@@ -17,8 +17,9 @@ use sluice_core::{
 use sluice_http::client::Client;
 
 use super::{
-    distributed::{RoleProcess, SECRETS, Stores},
+    distributed::RoleProcess,
     house::{ADMIN_TOKEN, LONG, free_address, text},
+    stores::{SECRETS, Stores},
 };
 
 /// Signs as the provider does; also in [`SECRETS`].

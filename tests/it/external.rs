@@ -18,8 +18,9 @@ use sluice_http::client::Client;
 use tempfile::TempDir;
 
 use super::{
-    distributed::{RoleProcess, SECRETS, Stores},
+    distributed::RoleProcess,
     house::{ADMIN_TOKEN, LONG, free_address},
+    stores::{SECRETS, Stores},
 };
 
 const BACKEND_TOKEN: &str = "a-backend-token-for-tests-only-0123456789";

@@ -12,3 +12,4 @@ mod external;
 mod house;
 mod layering;
 mod sim;
+mod stores;

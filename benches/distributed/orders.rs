@@ -1,0 +1,133 @@
+//! Turns that lie in the queue become orders in PostgreSQL, with every row the ledger needs; and beside it, how many bare rows
+//! of one table the same server commits.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use sluice_backends::clock::SystemClock;
+use sluice_core::{
+    basket::{Basket, Item},
+    clock::Clock,
+    event::Turn,
+    ids::{BuyerId, EntryId, Epoch, Seq},
+    line::LineEntry,
+    random::Random,
+};
+use sqlx::{Connection, PgConnection, types::Uuid};
+
+use super::{
+    deployment::Deployment,
+    pairs,
+    process::until,
+    sale::{SALE, STANDING},
+    shop,
+};
+
+const TURNS: u32 = 60_000;
+/// Turns handed to the broker in one call.
+const HANDED_MAX: u32 = 250;
+/// Rows of one bare transaction: as many as a worker's batch has turns.
+const BATCH: usize = 256;
+
+/// What identities are drawn from.
+struct Names {
+    clock: SystemClock,
+    random: Random,
+}
+
+pub(crate) async fn measure() {
+    let mut deployment = Deployment::start(STANDING, &["dispatcher"]).await;
+    let postgres = deployment.stores.postgres.clone();
+    let names = Names { clock: SystemClock, random: Random::system() };
+    hand_over(&deployment.stores.rabbitmq, &names).await;
+    let mut ledger = PgConnection::connect(&postgres).await.unwrap();
+    deployment.begin("worker");
+    let (from, began) = when(&mut ledger, TURNS / 10).await;
+    let (to, ended) = when(&mut ledger, TURNS / 10 * 9).await;
+    let pace = f64::from(to - from) / (ended - began).as_secs_f64();
+    when(&mut ledger, TURNS).await;
+    let bare = bare_inserts(&postgres, &names).await;
+    println!(
+        "orders  {pace:.0}/s committed by one worker, from 10 % to 90 % of {TURNS} turns (target >= 20000)"
+    );
+    println!(
+        "orders  {:.2} of the {bare:.0}/s that two connections insert into one bare table, {BATCH} at a time",
+        pace / bare
+    );
+}
+
+/// Lays the turns into their queue.
+async fn hand_over(url: &str, names: &Names) {
+    let rabbitmq = shop::connect(url).await;
+    let turns = rabbitmq.turns();
+    let mut from = 0;
+    while from < TURNS {
+        let to = TURNS.min(from + HANDED_MAX);
+        let batch: Vec<Turn> = (from..to).map(|n| turn(n + 1, names)).collect();
+        turns.release_again(&batch).await.unwrap();
+        from = to;
+    }
+    rabbitmq.close().await;
+}
+
+fn turn(n: u32, names: &Names) -> Turn {
+    let now = names.clock.now();
+    let item = Item { sku: "a".parse().unwrap(), quantity: 1 };
+    let line_entry = LineEntry {
+        entry: EntryId::generate(now, &names.random),
+        buyer: BuyerId::new(&format!("buyer-{n}")).unwrap(),
+        seq: Seq(n.into()),
+        holes_below: 0,
+        basket: Basket::new(vec![item]).unwrap(),
+        joined_at: now,
+        address: None,
+    };
+    Turn { sale: SALE.parse().unwrap(), line_entry, epoch: Epoch(1), attempt: 1, called_at: now }
+}
+
+/// Waits until so many orders are committed; how many there are then, and when that was.
+async fn when(ledger: &mut PgConnection, orders: u32) -> (u32, Instant) {
+    let mut seen = (0, Instant::now());
+    until("orders are committed", async || {
+        seen = (committed(ledger).await, Instant::now());
+        seen.0 >= orders
+    })
+    .await;
+    seen
+}
+
+/// The ledger counts the movements of a sale's stock; as long as nobody pays, each is the hold of an order.
+async fn committed(ledger: &mut PgConnection) -> u32 {
+    let count = sqlx::query_scalar::<_, i64>(include_str!("sql/orders.sql")).bind(SALE);
+    let count = count.fetch_optional(ledger).await.unwrap();
+    u32::try_from(count.unwrap_or_default()).unwrap()
+}
+
+/// Rows that two connections commit per second.
+async fn bare_inserts(url: &str, names: &Names) -> f64 {
+    let mut one = PgConnection::connect(url).await.unwrap();
+    let mut other = PgConnection::connect(url).await.unwrap();
+    sqlx::query(include_str!("sql/bare_table.sql")).execute(&mut one).await.unwrap();
+    let (rows, over) = (AtomicU32::new(0), AtomicBool::new(false));
+    let insert = async |connection: &mut PgConnection| {
+        while !over.load(Relaxed) {
+            let ids =
+                (0..BATCH).map(|_| *EntryId::generate(names.clock.now(), &names.random).as_bytes());
+            let ids: Vec<Uuid> = ids.map(Uuid::from_bytes).collect();
+            let buyers: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+            let insert = sqlx::query(include_str!("sql/bare_insert.sql")).bind(ids).bind(buyers);
+            let inserted = insert.execute(&mut *connection).await.unwrap().rows_affected();
+            rows.fetch_add(u32::try_from(inserted).unwrap(), Relaxed);
+        }
+    };
+    let began = Instant::now();
+    let end = async {
+        tokio::time::sleep(pairs::RUN).await;
+        over.store(true, Relaxed);
+    };
+    tokio::join!(insert(&mut one), insert(&mut other), end);
+    let time: Duration = began.elapsed();
+    f64::from(rows.load(Relaxed)) / time.as_secs_f64()
+}

@@ -1,0 +1,1 @@
+SELECT number FROM movement_count WHERE sale = $1
