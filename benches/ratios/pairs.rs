@@ -12,7 +12,7 @@ const PAIRS: usize = 5;
 pub(crate) const RUN: Duration = Duration::from_secs(3);
 /// Connections of a load, each with one request open: a crowd's first second, not a trickle. Durable joins share commits, so
 /// fewer would measure the disk.
-pub(crate) const CONNECTIONS: usize = 256;
+pub(crate) const CONNECTIONS: usize = 512;
 
 /// Prints how our pace, in events per second, compares with the rival's.
 pub(crate) async fn compare(

@@ -1,3 +1,5 @@
+//! What limits allow, refuse and tell.
+
 use tokio::time::advance;
 
 use super::*;
