@@ -69,7 +69,23 @@ impl PortError {
     pub fn unavailable(cause: impl Into<Cause>) -> Self {
         Self::Unavailable(cause.into())
     }
+
+    /// Wraps a library's error where the store itself said nothing: a deadline passed, or it was not to be reached.
+    pub fn silent(cause: impl Into<Cause>) -> Self {
+        Self::Unavailable(Silence(cause.into()).into())
+    }
+
+    /// Whether the store said nothing, as against an error that it answered.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if cause.is::<Silence>())
+    }
 }
+
+/// Marks the cause of a [`PortError::Unavailable`] as one that the store did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Silence(Cause);
 
 /// The result of a port's call.
 pub type PortResult<T> = Result<T, PortError>;

@@ -273,7 +273,7 @@ async fn metrics_are_there_from_the_start_and_say_what_they_are() {
     let wanted = [
         "sluice_standby{sale=\"drop\"} 0",
         "sluice_push_connections{sale=\"drop\"} 0",
-        "sluice_dead_letters{queue=\"turns\"} 0",
+        "sluice_dead_letters{queue=\"dead\"} 0",
         "# HELP sluice_payment_callbacks_total",
         "# HELP sluice_standby",
         "# HELP sluice_dead_letters",

@@ -24,9 +24,7 @@ pub(crate) struct Asking {
 impl Asking {
     /// Asks once.
     pub(crate) async fn once<T>(self, call: impl Future<Output = PortResult<T>>) -> PortResult<T> {
-        timeout(self.timeout, call)
-            .await
-            .unwrap_or_else(|elapsed| Err(PortError::unavailable(elapsed)))
+        timeout(self.timeout, call).await.unwrap_or_else(|elapsed| Err(PortError::silent(elapsed)))
     }
 
     /// Asks until there is an answer, at most `tries_max` times.

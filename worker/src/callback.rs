@@ -3,8 +3,11 @@
 //!
 //! One that the ledger cannot store, or about which it does not answer in time, is kept in the inbox where there is one, and
 //! answered 503 in any case: the provider may repeat it, and need not.
+//!
+//! It is applied by a task of the worker's own, and the request only waits for the answer. A ledger commits whether or not
+//! somebody listens, and what it says then must reach the gate: neither a provider that hangs up nor a slow ledger loses it.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,12 +16,15 @@ use sluice_core::{
     clock::UnixMillis,
     ids::{OrderId, PaymentId},
     money::{AmountFen, Currency},
-    ports::{PaymentState, PaymentUpdate, PortError},
+    ports::{PaymentState, PaymentUpdate, PortError, PortResult},
     webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
 };
 use sluice_http::{Exchange, Problem, Response, Routes, json, read_json};
-
-use tokio::time::timeout;
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     metrics,
@@ -93,16 +99,39 @@ struct Receipt {
     result: &'static str,
 }
 
-/// A refusal, and what it counts as.
-struct Refusal {
-    problem: Problem,
-    result: &'static str,
+/// What the provider hears.
+type Answer = Result<&'static str, Problem>;
+
+/// The tasks that apply callbacks, a bounded number of them.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    room: Arc<Semaphore>,
+    most: u32,
 }
 
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Self {
-        let result = problem.code();
-        Self { problem, result }
+impl Tasks {
+    pub(crate) fn new(most: u32) -> Self {
+        let most = most.max(1);
+        Self { tracker: TaskTracker::new(), room: Arc::new(Semaphore::new(most as usize)), most }
+    }
+
+    /// Begins a task; `Full` without room, and once the worker ends.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> PortResult<()> {
+        let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| PortError::Full)?;
+        self.tracker.spawn(async move {
+            work.await;
+            drop(permit);
+        });
+        Ok(())
+    }
+
+    /// Waits for those under way, and begins no more. Each ends by itself: all that it waits for has a deadline.
+    pub(crate) async fn finish(&self) {
+        // The semaphore is fair: whoever comes after this finds no room.
+        if let Ok(all) = self.room.acquire_many(self.most).await {
+            all.forget();
+        }
     }
 }
 
@@ -111,8 +140,8 @@ async fn called_back(
     mut exchange: Exchange,
     provider: &str,
 ) -> Result<Response, Problem> {
-    let taken = match authentic(&shared, &mut exchange, provider).await {
-        Ok(body) => take(&shared, &body).await,
+    let body = match authentic(&shared, &mut exchange, provider).await {
+        Ok(body) => body,
         Err(problem) => {
             metrics::callback(problem.code());
             // Only what is not authentic is counted: a provider's word must never be held back.
@@ -120,16 +149,9 @@ async fn called_back(
             return allowed.told(Err(problem));
         }
     };
-    match taken {
-        Ok(result) => {
-            metrics::callback(result);
-            Ok(json(StatusCode::OK, &Receipt { result }))
-        }
-        Err(Refusal { problem, result }) => {
-            metrics::callback(result);
-            Err(problem)
-        }
-    }
+    let begun = begin(&shared, &body).inspect_err(|problem| metrics::callback(problem.code()));
+    let result = begun?.await.unwrap_or_else(|died| Err(PortError::unavailable(died).into()))?;
+    Ok(json(StatusCode::OK, &Receipt { result }))
 }
 
 /// The body, once it is known that the provider wrote it.
@@ -155,46 +177,76 @@ async fn authentic(
     Ok(body)
 }
 
-/// Applies an authentic callback and says what it did.
-async fn take(shared: &Shared, body: &Bytes) -> Result<&'static str, Refusal> {
+/// Begins to apply an authentic callback; the answer comes when it comes.
+fn begin(shared: &Arc<Shared>, body: &Bytes) -> Result<oneshot::Receiver<Answer>, Problem> {
     let callback: Callback = read_json(body).inspect_err(|problem| {
         let detail = problem.detail();
         tracing::error!(detail, "an authentic payment callback cannot be read");
     })?;
-    let update = PaymentUpdate::from(callback);
-    let applied = timeout(shared.config.callback_timeout, word::apply(shared, update.clone()))
-        .await
-        .unwrap_or_else(|elapsed| Err(PortError::unavailable(elapsed)));
-    match applied {
-        Ok(word @ (Word::Applied | Word::Ignored | Word::Surplus)) => Ok(word.as_str()),
-        Ok(word @ Word::WrongAmount) => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            word.as_str(),
-            "`amount_fen` or `currency` is not the payment's. Nothing was changed.",
-        )
-        .into()),
-        Ok(word @ Word::Unknown) => {
-            let detail = "There is no such `payment` of that `order`.";
-            Err(Problem::not_found(word.as_str(), detail).into())
+    let (sender, answer) = oneshot::channel();
+    shared.callbacks.spawn(take(Arc::clone(shared), callback.into(), sender))?;
+    Ok(answer)
+}
+
+/// Applies a callback, answers what it did, and counts it. When the ledger does not say so within the time a provider
+/// waits, the callback is kept, and the ledger's word is still followed when it comes.
+async fn take(shared: Arc<Shared>, update: PaymentUpdate, sender: oneshot::Sender<Answer>) {
+    let mut applying = pin!(word::apply(&shared, update.clone()));
+    let answer = |(answer, result)| {
+        metrics::callback(result);
+        if sender.send(answer).is_err() {
+            tracing::debug!(order = %update.order, payment = %update.payment, result,
+                "a provider did not wait for the answer to its callback");
         }
-        Err(error) => Err(keep(shared, &update, error).await),
+    };
+    match timeout(shared.config.callback_timeout, &mut applying).await {
+        Ok(Ok(word)) => answer(told(word)),
+        Ok(Err(error)) => answer(keep(&shared, &update, error).await),
+        Err(elapsed) => {
+            let keeping =
+                async { answer(keep(&shared, &update, PortError::silent(elapsed)).await) };
+            if let ((), Err(error)) = tokio::join!(keeping, applying) {
+                tracing::debug!(order = %update.order, payment = %update.payment,
+                    error = &error as &dyn std::error::Error, "the ledger never said what a callback did");
+            }
+        }
     }
 }
 
-/// Keeps a callback of which nobody knows whether the ledger has stored it.
-async fn keep(shared: &Shared, update: &PaymentUpdate, error: PortError) -> Refusal {
-    let Some(inbox) = &shared.ports.inbox else { return Problem::from(error).into() };
-    match shared.once(inbox.keep(update)).await {
-        Ok(()) => {
-            let problem = Problem::from(error).explained(
-                "The ledger does not answer. The callback is kept and will be applied; repeating it is harmless.",
-            );
-            Refusal { problem, result: "kept" }
+/// The answer to a callback of which the ledger has said what it did, and what it counts as.
+fn told(word: Word) -> (Answer, &'static str) {
+    let answer = match word {
+        Word::Applied | Word::Ignored | Word::Surplus => Ok(word.as_str()),
+        Word::WrongAmount => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            word.as_str(),
+            "`amount_fen` or `currency` is not the payment's. Nothing was changed.",
+        )),
+        Word::Unknown => {
+            let detail = "There is no such `payment` of that `order`.";
+            Err(Problem::not_found(word.as_str(), detail))
         }
-        Err(lost) => {
-            tracing::error!(order = %update.order, payment = %update.payment, error = &lost as &dyn std::error::Error,
-                "neither the ledger nor the inbox takes a payment callback: it is left to the provider to repeat");
-            Problem::from(error).into()
+    };
+    (answer, word.as_str())
+}
+
+/// Keeps a callback of which nobody knows whether the ledger has stored it.
+async fn keep(shared: &Shared, update: &PaymentUpdate, error: PortError) -> (Answer, &'static str) {
+    let mut problem = Problem::from(error);
+    let mut result = problem.code();
+    if let Some(inbox) = &shared.ports.inbox {
+        match shared.once(inbox.keep(update)).await {
+            Ok(()) => {
+                problem = problem.explained(
+                    "The ledger does not answer. The callback is kept and will be applied; repeating it is harmless.",
+                );
+                result = "kept";
+            }
+            Err(lost) => {
+                tracing::error!(order = %update.order, payment = %update.payment, error = &lost as &dyn std::error::Error,
+                    "neither the ledger nor the inbox takes a payment callback: it is left to the provider to repeat");
+            }
         }
     }
+    (Err(problem), result)
 }

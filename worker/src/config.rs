@@ -27,8 +27,10 @@ pub struct Config {
     /// How often a call of a store is repeated in a row before the store counts as away.
     pub port_tries_max: u32,
     /// Longest wait for the ledger while a provider waits for the answer to its callback. Beyond it the callback is kept for
-    /// later, and answered 503.
+    /// later, and answered 503; the ledger's word is followed all the same if it comes within `port_timeout`.
     pub callback_timeout: Duration,
+    /// Most callbacks being applied or kept at a time, those included whose provider has hung up; more are answered 503.
+    pub callbacks_max: u32,
     /// How often a kept callback is tried for faults of its own before the provider is asked, and it is buried for an operator.
     pub callback_tries_max: u32,
     /// Longest wait for one call of the payment provider.
@@ -80,6 +82,7 @@ impl Default for Config {
             port_timeout: Duration::from_secs(5),
             port_tries_max: 3,
             callback_timeout: Duration::from_secs(2),
+            callbacks_max: 1_024,
             callback_tries_max: 8,
             provider_timeout: Duration::from_secs(3),
             fulfilment_timeout: Duration::from_secs(3),

@@ -127,14 +127,16 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
             Ok(Step::Now(Box::new(order)))
         }
         // The callback came in between, or the money is another's: the order says how to go on.
-        PaymentStep::Ignored(now) if now.state != OrderState::Closing => {
+        PaymentStep::Ignored { order: now, gate } if now.state != OrderState::Closing => {
+            // An answer of ours that was lost is told by the repeat.
+            shared.follow(&now, gate);
             Ok(Step::Now(Box::new(now)))
         }
         PaymentStep::Surplus(now) if now.state != OrderState::Closing => {
             tracing::error!(sale = %now.sale, order = %now.id, "surplus money waits for its refund");
             Ok(Step::Now(Box::new(now)))
         }
-        step @ (PaymentStep::Ignored(_)
+        step @ (PaymentStep::Ignored { .. }
         | PaymentStep::Surplus(_)
         | PaymentStep::WrongAmount
         | PaymentStep::Unknown) => {

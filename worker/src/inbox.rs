@@ -1,9 +1,10 @@
 //! Callbacks that the ledger could not store when they came: taken from the inbox once it can, and applied as they would have
 //! been then.
 //!
-//! A ledger that is away costs no callback a try: the intake is dropped and taken up again after a pause. One that the ledger
-//! does not take although it takes others is retried with growing delays; in the end the provider is asked itself, and the
-//! callback is set aside for an operator.
+//! A ledger that is away or says nothing costs no callback a try: the intake is dropped and taken up again after a pause. One
+//! that the ledger refuses although it takes others is retried with growing delays; in the end the provider is asked itself,
+//! and the callback is set aside for an operator. One of a wrong amount is set aside at once: it is money that somebody must
+//! look at, and neither another try nor the provider's word on its payment would find it right.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,6 +37,8 @@ enum Fault {
     Unknown,
     #[error("the ledger stores other things but not this callback")]
     LedgerRejects,
+    #[error("it names another amount or currency than the payment has")]
+    WrongAmount,
 }
 
 /// Consumes until `shutdown`.
@@ -94,12 +97,15 @@ async fn settle(
 ) -> PortResult<()> {
     let fault = match word::apply(shared, kept.update.clone()).await {
         Ok(Word::Unknown) => Fault::Unknown,
-        // Of a wrong amount the log and the metric tell; another try would find it no better.
-        Ok(word @ (Word::Applied | Word::Ignored | Word::Surplus | Word::WrongAmount)) => {
+        Ok(Word::WrongAmount) => {
+            return bury(shared, outlet, &kept, &Fault::WrongAmount.to_string()).await;
+        }
+        Ok(word @ (Word::Applied | Word::Ignored | Word::Surplus)) => {
             metrics::callback(word.as_str());
             let tags = [kept.tag];
             return shared.ask(|| outlet.ack(&tags)).await;
         }
+        Err(silence) if silence.is_silence() => return Err(silence),
         Err(PortError::Unavailable(cause)) if shared.ledger_writes().await => {
             tracing::warn!(order = %kept.update.order, payment = %kept.update.payment, error = &*cause,
                 "the ledger rejects a kept callback");
@@ -117,7 +123,7 @@ async fn mend(
     kept: CallbackDelivery,
     fault: Fault,
 ) -> PortResult<()> {
-    let CallbackDelivery { tag, update, tries } = kept;
+    let CallbackDelivery { tag, ref update, tries } = kept;
     let config = &shared.config;
     if tries.saturating_add(1) < config.callback_tries_max {
         let backoff = Backoff { first: RETRY_FIRST, most: config.retry_delay_max };
@@ -126,11 +132,21 @@ async fn mend(
             "a kept callback is retried");
         return shared.ask(|| outlet.retry(tag, delay)).await;
     }
-    let asked = ask_provider(shared, &update).await?;
-    tracing::error!(order = %update.order, payment = %update.payment, tries = tries + 1, %fault, asked,
+    let asked = ask_provider(shared, update).await?;
+    bury(shared, outlet, &kept, &format!("{fault}; the provider was asked: {asked}")).await
+}
+
+/// Sets it aside for an operator.
+async fn bury(
+    shared: &Shared,
+    outlet: &dyn WorkOutlet,
+    kept: &CallbackDelivery,
+    reason: &str,
+) -> PortResult<()> {
+    let CallbackDelivery { tag, update, tries } = kept;
+    tracing::error!(order = %update.order, payment = %update.payment, tries = tries + 1, reason,
         "a kept callback is buried");
-    let reason = format!("{fault}; the provider was asked: {asked}");
-    shared.ask(|| outlet.bury(tag, &reason)).await?;
+    shared.ask(|| outlet.bury(*tag, reason)).await?;
     metrics::callback("buried");
     Ok(())
 }
@@ -161,6 +177,7 @@ async fn ask_provider(shared: &Shared, update: &PaymentUpdate) -> PortResult<Str
     };
     match word::apply(shared, payment.found(state)).await {
         Ok(word) => Ok(format!("{said}, which was {}", word.as_str())),
+        Err(silence) if silence.is_silence() => Err(silence),
         Err(PortError::Unavailable(_)) if shared.ledger_writes().await => {
             Ok(format!("{said}, which the ledger rejects too"))
         }

@@ -11,7 +11,7 @@ pub(crate) const ORDERS: &str = "sluice_orders_total";
 pub(crate) const CALLBACKS: &str = "sluice_payment_callbacks_total";
 /// Turns settled in one transaction of the ledger.
 pub(crate) const BATCH: &str = "sluice_hold_batch_turns";
-/// Turns set aside for an operator.
+/// Messages set aside for an operator, turns and callbacks alike.
 pub(crate) const DEAD: &str = "sluice_dead_letters";
 
 /// Turns released once more because the shop's order backend said nothing about them.
@@ -22,13 +22,17 @@ pub(crate) fn describe() {
     describe_counter!(ORDERS, Unit::Count, "Orders that entered a state, by sale and state.");
     describe_counter!(CALLBACKS, Unit::Count, "Payment callbacks, by what became of them.");
     describe_histogram!(BATCH, Unit::Count, "Turns settled in one transaction of the ledger.");
-    describe_gauge!(DEAD, Unit::Count, "Messages set aside for an operator, by queue.");
+    describe_gauge!(
+        DEAD,
+        Unit::Count,
+        "Messages set aside for an operator, turns and callbacks alike."
+    );
     describe_counter!(
         RELEASED_AGAIN,
         Unit::Count,
         "Turns released once more because the shop's order backend said nothing about them."
     );
-    dead_turns(0);
+    dead(0);
     for result in ["applied", "kept", "buried", "wrong_amount"] {
         counter!(CALLBACKS, "result" => result).increment(0);
     }
@@ -53,8 +57,8 @@ pub(crate) fn released_again(sale: &SaleId, turns: usize) {
     counter!(RELEASED_AGAIN, "sale" => sale.to_string()).increment(turns as u64);
 }
 
-pub(crate) fn dead_turns(count: u64) {
-    gauge!(DEAD, "queue" => "turns").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+pub(crate) fn dead(count: u64) {
+    gauge!(DEAD, "queue" => "dead").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             }
         }
         if let Ok(depths) = shared.once(shared.ports.turns.depths()).await {
-            metrics::dead_turns(depths.dead);
+            metrics::dead(depths.dead);
         }
     }
 }

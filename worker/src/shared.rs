@@ -9,7 +9,9 @@ use sluice_core::{
 };
 use tokio::sync::mpsc;
 
-use crate::{Config, Fulfilment, WorkerPorts, aftermath::Aftermath, asking::Asking, metrics};
+use crate::{
+    Config, Fulfilment, WorkerPorts, aftermath::Aftermath, asking::Asking, callback, metrics,
+};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -19,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) fulfilment: Arc<dyn Fulfilment>,
     pub(crate) steps: mpsc::Sender<Aftermath>,
     pub(crate) orders: mpsc::Sender<Order>,
+    /// Outlive the requests that began them.
+    pub(crate) callbacks: callback::Tasks,
 }
 
 impl Shared {

@@ -49,7 +49,13 @@ pub(crate) async fn apply(shared: &Shared, update: PaymentUpdate) -> PortResult<
             }
             Word::Applied
         }
-        PaymentStep::Ignored(_) => Word::Ignored,
+        PaymentStep::Ignored { order, gate } => {
+            // Whoever applied it may have lost the ledger's answer: the gate hears the same word once more.
+            if gate.is_some() {
+                shared.follow(&order, gate);
+            }
+            Word::Ignored
+        }
         PaymentStep::Surplus(order) => {
             tracing::error!(sale = %order.sale, order = %order.id, %payment, state = order.state.as_str(),
                 "money came for an order that cannot take it: it waits for its refund");

@@ -71,6 +71,7 @@ impl Worker {
         metrics::describe();
         let (steps_sender, steps) = mpsc::channel(config.aftermath_max.max(1));
         let (orders_sender, orders) = mpsc::channel(ORDERS_MAX);
+        let callbacks = callback::Tasks::new(config.callbacks_max);
         let shared = Arc::new(Shared {
             config,
             ports,
@@ -78,6 +79,7 @@ impl Worker {
             fulfilment,
             steps: steps_sender,
             orders: orders_sender,
+            callbacks,
         });
         Self { shared, steps, orders }
     }
@@ -133,6 +135,7 @@ impl Worker {
                 }
             }
         }
+        shared.callbacks.finish().await;
         followed.cancel();
         if let Some(Err(error)) = follower.join_next().await {
             tracing::error!(%error, "a task of the worker died at its end");

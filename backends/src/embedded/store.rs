@@ -296,9 +296,9 @@ impl Store {
     async fn answer<T>(&self, answer: oneshot::Receiver<T>) -> PortResult<T> {
         let answer = match &self.engine {
             Engine::Inline(_) => answer.await,
-            Engine::Threads { .. } => timeout(self.answer_timeout, answer)
-                .await
-                .map_err(|_| PortError::unavailable(Late))?,
+            Engine::Threads { .. } => {
+                timeout(self.answer_timeout, answer).await.map_err(|_| PortError::silent(Late))?
+            }
         };
         answer.map_err(|_| PortError::unavailable(Stopped))
     }

@@ -42,6 +42,8 @@ pub(super) enum Remedy {
 /// Serialization failure, deadlock, and what a server says that ends a connection in a shutdown or a failover.
 const AGAIN: [&str; 2] = ["40001", "40P01"];
 const GONE: [&str; 4] = ["57P01", "57P02", "57P03", "57P05"];
+/// A statement was cancelled, and a lock was waited for, longer than it may take.
+const TOO_LATE: [&str; 2] = ["57014", "55P03"];
 /// The statement was prepared before the schema changed under it; a new connection prepares it anew.
 const STALE_PLAN: [&str; 2] = ["0A000", "26000"];
 /// An idle transaction was ended by the server.
@@ -165,11 +167,27 @@ impl StoreError {
             | Self::Panicked => false,
         }
     }
+
+    /// The server said nothing about the work itself: it was out of reach, or something was waited for too long.
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => TOO_LATE.contains(&code.as_str()),
+            Self::Broken(error) => is_broken(error),
+            Self::Connect(_) | Self::Busy(_) | Self::Late(_) | Self::Closed => true,
+            Self::Raced | Self::Misuse(_) | Self::Panicked => false,
+        }
+    }
 }
 
 impl From<StoreError> for PortError {
     fn from(error: StoreError) -> Self {
-        if error.is_full() { Self::Full } else { Self::unavailable(error) }
+        if error.is_full() {
+            Self::Full
+        } else if error.is_silence() {
+            Self::silent(error)
+        } else {
+            Self::unavailable(error)
+        }
     }
 }
 
@@ -190,6 +208,32 @@ mod tests {
         }
         for code in ["25006", "57014", "55P03", "42501"] {
             assert!(matches!(PortError::from(refused(code)), PortError::Unavailable(_)), "{code}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_server_says_of_the_work_is_an_answer() {
+        let broken = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        let silences = [
+            StoreError::Broken(broken),
+            StoreError::Connect(Box::new(refused("28P01"))),
+            StoreError::Busy(Duration::ZERO),
+            StoreError::Late(Duration::ZERO),
+            StoreError::Closed,
+            refused("57014"),
+            refused("55P03"),
+        ];
+        for silence in silences {
+            let told = silence.to_string();
+            let error = PortError::from(silence);
+            assert!(error.is_silence(), "{told}");
+            assert!(matches!(error, PortError::Unavailable(cause) if cause.to_string() == told));
+        }
+        for answer in
+            [refused("23514"), refused("P0001"), StoreError::Broken(sqlx::Error::RowNotFound)]
+        {
+            let told = answer.to_string();
+            assert!(!PortError::from(answer).is_silence(), "{told}");
         }
     }
 

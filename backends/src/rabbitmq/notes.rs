@@ -10,7 +10,7 @@ use sluice_core::clock::UnixMillis;
 
 use super::{topology, writer::Outgoing};
 
-/// How often a turn was retried for faults of its own.
+/// How often a message was retried for faults of its own.
 const TRIES: &str = "x-sluice-tries";
 /// Since when it has been failing: the moment of its first retry, or of its burial.
 const SINCE: &str = "x-sluice-failing-since";

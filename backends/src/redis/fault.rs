@@ -28,8 +28,8 @@ pub enum OpenError {
     #[error("Redis at {address} does not accept the user and password of redis.urls")]
     WrongPassword { address: String, source: RedisError },
     #[error(
-        "the user of redis.urls may not do what is needed on Redis at {address}; allow EVALSHA, SCRIPT LOAD, INFO, ROLE, and the \
-         hash, list and key commands on its keys"
+        "the user of redis.urls may not do what is needed on Redis at {address}; allow EVALSHA, SCRIPT LOAD, INFO, ROLE, TIME, \
+         and the hash, list, sorted set and key commands on its keys"
     )]
     NotAllowed { address: String, source: RedisError },
     #[error("Redis at {address} is version {found}; 6.2 or later is needed")]

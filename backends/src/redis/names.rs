@@ -15,7 +15,7 @@ pub(super) struct Keys {
     pub(super) over: String,
     /// Settlements of entries whose place is not known, oldest first.
     pub(super) strangers: String,
-    /// How often buyers and devices joined, in two turns.
+    /// How often buyers and devices joined: lately, and in the time before that.
     pub(super) limits: String,
     pub(super) limits_before: String,
     /// Entries a worker reserved for before the line knew them.

@@ -88,7 +88,7 @@ async fn allowances_are_forgotten_once_they_are_whole() {
         ["limits", "limits:before"].map(|key| raw.tell(&format!("HLEN {LINE}:{key}"))).iter().sum()
     };
     assert!(cells() >= BUYERS);
-    until("a busy line's turn", async || {
+    until("a busy line's rotation", async || {
         line.join(&sale, 100_000, vec![limited("ada")]).await.unwrap();
         (cells() < BUYERS).then_some(())
     })
@@ -98,6 +98,50 @@ async fn allowances_are_forgotten_once_they_are_whole() {
     line.forget(&sale).await.unwrap();
     let left = Raw::to(servers.url()).tell::<i64>("DBSIZE");
     assert_eq!(left, 0, "nothing of a forgotten sale is left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_long_allowance_does_not_keep_the_short_ones_that_come_after_it() {
+    let servers = Servers::redis();
+    let redis = remembering(&servers, 100).await;
+    let (line, sale) = (&*redis.line, sale());
+    warm(line, 1, 1).await;
+    let limited = |name: &str, per_second, burst| {
+        let limits = JoinLimits { buyer: RateLimit { per_second, burst }, device: None };
+        Join { limits: Some(limits), ..join(name) }
+    };
+    line.join(&sale, 100_000, vec![limited("bob", 1, 3)]).await.unwrap();
+    let mut raw = Raw::to(servers.url());
+    let mut longest = move || raw.tell::<u64>(&format!("HGET {LINE}:limits .span"));
+    assert_eq!(longest(), 3_000_000);
+    until("a time of short allowances", async || {
+        line.join(&sale, 100_000, vec![limited("ada", 100, 10)]).await.unwrap();
+        (longest() < 3_000_000).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn beyond_the_most_cells_the_oldest_are_forgotten_early() {
+    const MOST: u32 = 1_000_000;
+    let servers = Servers::redis();
+    let redis = remembering(&servers, 100).await;
+    let (line, sale) = (&*redis.line, sale());
+    warm(line, 1, 1).await;
+    let hour = JoinLimits { buyer: RateLimit { per_second: 1, burst: 3_600 }, device: None };
+    let ask = async |name: &str| {
+        let limited = Join { limits: Some(hour), ..join(name) };
+        line.join(&sale, 100_000, vec![limited]).await.unwrap();
+    };
+    ask("ada").await;
+    let mut raw = Raw::to(servers.url());
+    for _ in 0..2 {
+        raw.fill(&format!("{LINE}:limits"), MOST);
+        ask("bob").await;
+        assert!(raw.tell::<u32>(&format!("HLEN {LINE}:limits")) < 10, "a new time began");
+        let before: u32 = raw.tell(&format!("HLEN {LINE}:limits:before"));
+        assert!((MOST..MOST + 10).contains(&before), "only one time is remembered: {before}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

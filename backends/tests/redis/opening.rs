@@ -11,6 +11,10 @@ use tokio::{
 
 use crate::{raw::Raw, samples::PATIENCE, servers::Servers};
 
+/// What scripts do, that nobody finds out before it is needed.
+const COMMANDS: [&str; 8] =
+    ["time", "rename", "pexpire", "hlen", "hset", "rpush", "zadd", "unlink"];
+
 /// Tries for a moment; the error.
 async fn fault(options: RedisOptions) -> OpenError {
     let options = RedisOptions { start_timeout: Duration::from_millis(1_500), ..options };
@@ -92,6 +96,13 @@ async fn a_server_that_cannot_keep_the_promises() {
     let _: String = raw.tell("ACL SETUSER ada on >s3cret ~* +info +role");
     let error = fault_at(&format!("redis://ada:s3cret@{}", address(servers.url()))).await;
     assert!(matches!(error, OpenError::NotAllowed { .. }), "{error:?}");
+
+    for command in COMMANDS {
+        let all_but = format!("ACL SETUSER eve reset on >s3cret ~* +@all -{command}");
+        let _: String = raw.tell(&all_but);
+        let error = fault_at(&format!("redis://eve:s3cret@{}", address(servers.url()))).await;
+        assert!(matches!(error, OpenError::NotAllowed { .. }), "without {command}: {error:?}");
+    }
 
     let as_cluster = RedisOptions {
         topology: Some(Topology::Cluster),

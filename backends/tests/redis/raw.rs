@@ -25,6 +25,17 @@ impl Raw {
         self.try_tell(command).unwrap()
     }
 
+    /// Puts so many fields into a hash.
+    pub(crate) fn fill(&mut self, key: &str, fields: u32) {
+        const FILL: &str =
+            "for n = ARGV[1], ARGV[2] do redis.call('HSET', KEYS[1], 'filler' .. n, '1') end";
+        for first in (1..=fields).step_by(100_000) {
+            let mut fill = redis::cmd("EVAL");
+            fill.arg(FILL).arg(1).arg(key).arg(first).arg(fields.min(first + 99_999));
+            let () = fill.query(&mut self.connection).unwrap();
+        }
+    }
+
     /// One word of what the server tells of itself.
     pub(crate) fn info(&mut self, name: &str) -> String {
         let info: String = self.tell("INFO");

@@ -22,9 +22,10 @@ pub struct TurnDelivery {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct QueueDepths {
     /// Released and not yet acknowledged, waiting out a delay included. A broker does not tell what is in the hands of
-    /// consumers in other processes; a backend that cannot see that leaves it out: at most their prefetch.
+    /// consumers in other processes; a backend that cannot see that leaves it out: at most their prefetch. Where kept
+    /// callbacks wait out their delays in the same place, those few are counted in.
     pub turns: u64,
-    /// Buried.
+    /// Buried messages of every kind: turns, and callbacks where there is an inbox.
     pub dead: u64,
 }
 

@@ -172,19 +172,19 @@ impl Scene {
     async fn open(callback_tries_max: u32) -> Self {
         let inbox = Inbox::default();
         let kept = Arc::clone(&inbox.0);
-        Self::open_with(Some(Arc::new(inbox)), kept, callback_tries_max).await
+        let config = Config { callback_tries_max, ..Config::default() };
+        Self::open_with(Some(Arc::new(inbox)), kept, config).await
     }
 
     async fn open_with(
         inbox: Option<Arc<dyn CallbackInbox>>,
         kept: Arc<Shelf>,
-        callback_tries_max: u32,
+        config: Config,
     ) -> Self {
         let house = House::open(10).await;
         let entry = house.entry(1, "ada", 2);
         let order = house.order(std::slice::from_ref(&entry)).await[0];
         let (ports, ledger) = shaky(&house, None, false);
-        let config = Config { callback_tries_max, ..Config::default() };
         let ports = WorkerPorts { inbox, ..ports };
         let shop = Shop::open_over(&house, ports, config, false).await;
         let opened = shop.post(&format!("/v1/orders/{order}/payment"), &house.token(&entry)).await;
@@ -268,7 +268,7 @@ async fn a_callback_that_nobody_keeps_is_left_to_the_provider() {
         inbox.0.away.store(true, Ordering::SeqCst);
         let kept = Arc::clone(&inbox.0);
         let inbox = inbox_there.then(|| Arc::new(inbox) as Arc<dyn CallbackInbox>);
-        let scene = Scene::open_with(inbox, kept, 8).await;
+        let scene = Scene::open_with(inbox, kept, Config::default()).await;
         scene.away(true);
         let answer = scene.call_back().await;
         answer.assert_problem(503, "unavailable");
@@ -280,6 +280,59 @@ async fn a_callback_that_nobody_keeps_is_left_to_the_provider() {
     }
 }
 
+/// A ledger commits whether or not somebody waits for its answer. `Scene::close` looks whether the gate has heard it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_ledger_says_after_the_provider_was_answered_is_followed() {
+    let config = Config { callback_timeout: Duration::from_millis(50), ..Config::default() };
+    let scene = Scene::open_with(None, Arc::default(), config).await;
+    scene.ledger.words_held.store(true, Ordering::SeqCst);
+    scene.call_back().await.assert_problem(503, "unavailable");
+    assert_eq!(scene.house.balance().await.sold, 2, "it was committed");
+    scene.ledger.words_held.store(false, Ordering::SeqCst);
+    scene.close().await;
+}
+
+/// The provider has hung up, and the worker is told to end: it follows what is under way before it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_ends_follows_what_nobody_waits_for() {
+    let config = Config { callback_timeout: Duration::from_millis(50), ..Config::default() };
+    let scene = Scene::open_with(None, Arc::default(), config).await;
+    scene.ledger.words_held.store(true, Ordering::SeqCst);
+    scene.call_back().await.assert_problem(503, "unavailable");
+    let Scene { house, shop, ledger, .. } = scene;
+    let address = shop.address;
+    let answered = async {
+        until("the server has ended", async || {
+            tokio::net::TcpStream::connect(address).await.is_err()
+        })
+        .await;
+        ledger.words_held.store(false, Ordering::SeqCst);
+    };
+    tokio::join!(shop.close(), answered);
+    house.assert_balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_was_lost_is_told_by_the_repeat() {
+    let scene = Scene::open(8).await;
+    scene.ledger.words_lost.store(1, Ordering::SeqCst);
+    scene.call_back().await.assert_problem(503, "unavailable");
+    until("the inbox is empty", async || scene.inbox.is_empty()).await;
+    assert_eq!((scene.inbox.acked(), scene.inbox.buried()), (1, vec![]));
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_says_nothing_costs_no_try() {
+    let scene = Scene::open(1).await;
+    scene.ledger.words_lost.store(3, Ordering::SeqCst);
+    scene.inbox.put(scene.word(), 0);
+    until("the inbox is empty", async || scene.inbox.is_empty()).await;
+    assert_eq!((scene.inbox.acked(), scene.inbox.buried()), (1, vec![]));
+    assert_eq!(scene.ledger.words_lost.load(Ordering::SeqCst), 0);
+    scene.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn words_that_are_final_leave_the_inbox_and_change_nothing() {
     let scene = Scene::open(8).await;
@@ -287,11 +340,14 @@ async fn words_that_are_final_leave_the_inbox_and_change_nothing() {
     scene.house.order_in(scene.order, OrderState::Fulfilled).await;
     let older = PaymentUpdate { version: 0, state: PaymentState::Failed, ..scene.word() };
     let other_amount = PaymentUpdate { version: 5, amount: AmountFen(1), ..scene.word() };
-    for word in [scene.word(), older, other_amount] {
+    for word in [scene.word(), older, other_amount.clone()] {
         scene.inbox.put(word, 0);
     }
-    until("all left the inbox", async || scene.inbox.acked() == 3).await;
-    assert_eq!(scene.inbox.buried(), []);
+    until("all left the inbox", async || scene.inbox.is_empty()).await;
+    assert_eq!(scene.inbox.acked(), 2);
+    let (buried, reason) = scene.inbox.buried().remove(0);
+    assert_eq!((buried.update, buried.tries), (other_amount, 0), "money needs somebody to look");
+    assert!(reason.contains("amount or currency"), "{reason}");
     assert_eq!(scene.house.find(scene.order).await.state, OrderState::Fulfilled);
     scene.close().await;
 }

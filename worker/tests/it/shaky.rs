@@ -31,7 +31,16 @@ pub(crate) struct Shaky {
     pub(crate) down: AtomicBool,
     /// So many words on payments are not taken, though all else is.
     pub(crate) words_rejected: AtomicU64,
+    /// So many words on payments are taken, and the answers are lost.
+    pub(crate) words_lost: AtomicU64,
+    /// Words on payments are taken, and the answers held back.
+    pub(crate) words_held: AtomicBool,
     pub(crate) refused: AtomicU64,
+}
+
+/// Takes one, if there is one.
+fn take_one(of: &AtomicU64) -> bool {
+    of.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
 }
 
 impl Shaky {
@@ -39,10 +48,22 @@ impl Shaky {
         if call != "apply_payment" {
             return true;
         }
-        let rejected = self
-            .words_rejected
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-        rejected.is_err() && !self.down.load(Ordering::SeqCst)
+        !take_one(&self.words_rejected) && !self.down.load(Ordering::SeqCst)
+    }
+
+    /// On the way back from the ledger, which has done it.
+    async fn answers(&self, call: &str) -> PortResult<()> {
+        if call != "apply_payment" {
+            return Ok(());
+        }
+        while self.words_held.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if take_one(&self.words_lost) {
+            Err(PortError::silent("as the test wants it"))
+        } else {
+            Ok(())
+        }
     }
 
     fn refusal(&self) -> PortError {
@@ -60,7 +81,9 @@ macro_rules! book {
                 if !self.takes(stringify!($name)) {
                     return Err(self.refusal());
                 }
-                self.ledger.$name($($argument),*).await
+                let answer = self.ledger.$name($($argument),*).await;
+                self.answers(stringify!($name)).await?;
+                answer
             })*
         }
     };
@@ -169,6 +192,8 @@ pub(crate) fn shaky(
         poison,
         down: AtomicBool::new(down),
         words_rejected: AtomicU64::new(0),
+        words_lost: AtomicU64::new(0),
+        words_held: AtomicBool::new(false),
         refused: AtomicU64::new(0),
     });
     (WorkerPorts { ledger: Arc::clone(&ledger) as Arc<dyn Ledger>, ..ports }, ledger)

@@ -108,7 +108,8 @@ pub(super) fn apply(
     let order =
         steps::order(connection, update.order)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     if update.version <= known.payment.version || !moves_on(known.payment.state, update.state) {
-        return Ok(PaymentStep::Ignored(order));
+        let gate = steps::last_word(connection, &order)?;
+        return Ok(PaymentStep::Ignored { order, gate });
     }
     let news = known.payment.state != update.state;
     let step = match update.state {

@@ -29,6 +29,10 @@ impl Movement {
         }
     }
 
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Held, Self::Sold, Self::Released].into_iter().find(|kind| kind.as_str() == text)
+    }
+
     fn phase(self) -> HoldPhase {
         match self {
             Self::Held => HoldPhase::Held,
@@ -155,6 +159,21 @@ fn move_hold(
     }
     let basket = order.basket().ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     Ok(HoldUpdate { hold: order.hold, movement: number, phase: kind.phase(), basket })
+}
+
+/// The latest word on what an order holds, as the gate was told it.
+pub(super) fn last_word(
+    connection: &Connection,
+    order: &Order,
+) -> rusqlite::Result<Option<HoldUpdate>> {
+    // The gate does not know the shop's goods.
+    let Some(basket) = order.basket().filter(|_| order.shop.is_none()) else { return Ok(None) };
+    let mut statement = connection.prepare_cached(sql!("orders/word"))?;
+    let told = statement.query_row([order.hold.as_bytes().as_slice()], |row| {
+        let (movement, phase) = (whole(row, 0)?, word(row, 1, Movement::parse)?.phase());
+        Ok(HoldUpdate { hold: order.hold, movement, phase, basket })
+    });
+    told.optional()
 }
 
 /// Writes a movement of a hold; its number.

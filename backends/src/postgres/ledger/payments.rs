@@ -112,7 +112,8 @@ pub(super) async fn apply(
         return Ok(PaymentStep::WrongAmount);
     }
     if update.version <= known.payment.version || !moves_on(known.payment.state, update.state) {
-        return Ok(PaymentStep::Ignored(locked.order));
+        let gate = steps::last_word(connection, &locked.order).await?;
+        return Ok(PaymentStep::Ignored { order: locked.order, gate });
     }
     let news = known.payment.state != update.state;
     let step = match update.state {

@@ -222,3 +222,26 @@ async fn move_hold(
     let basket = order.basket().ok_or_else(|| damaged(12, Unknown))?;
     Ok(HoldUpdate { hold: order.hold, movement: whole(&written, 0)?, phase: kind.phase(), basket })
 }
+
+/// The latest word on what an order holds, as the gate was told it.
+pub(super) async fn last_word(
+    connection: &mut PgConnection,
+    order: &Order,
+) -> Result<Option<HoldUpdate>, Fault> {
+    // The gate does not know the shop's goods.
+    let Some(basket) = order.basket().filter(|_| order.shop.is_none()) else { return Ok(None) };
+    let asked = sqlx::query(sql!("orders/word")).bind(order.hold.uuid());
+    let Some(row) = asked.fetch_optional(connection).await? else { return Ok(None) };
+    let (movement, phase) = (whole(&row, 0)?, word(&row, 1, phase)?);
+    Ok(Some(HoldUpdate { hold: order.hold, movement, phase, basket }))
+}
+
+/// What a kind of movement makes of a hold.
+fn phase(kind: &str) -> Option<HoldPhase> {
+    match kind {
+        "held" => Some(HoldPhase::Held),
+        "sold" => Some(HoldPhase::Sold),
+        "released" => Some(HoldPhase::Released),
+        _ => None,
+    }
+}

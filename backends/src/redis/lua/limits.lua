@@ -1,13 +1,21 @@
 -- How often a buyer and a device join, over all who ask: GCRA on this server's clock.
--- A cell is the microsecond at which an allowance is whole again. Cells are kept in KEYS[4]; when its time is over it becomes
--- KEYS[5], and is forgotten with the next turn: by then every allowance in it is whole. Beside the cells `b<buyer>` and
--- `d<device>` it has `.until`, when its time is over, and `.span`, the longest that an allowance takes to be whole.
+-- A cell is the microsecond at which an allowance is whole again. Cells are kept in KEYS[4]; when its time is over, that
+-- becomes KEYS[5], which is forgotten with the next such rotation: by then every allowance in it is whole. So a time lasts as
+-- long as the longest allowance of the time before it takes to be whole.
+--
+-- Beside the cells `b<buyer>` and `d<device>` there are `.until`, when the time is over; `.lasts`, how long it is in all; and
+-- `.span`, the longest that an allowance counted in it takes to be whole.
+--
+-- Overflow: at CELLS_MAX cells the rotation comes at once. What is forgotten early by it counts as whole.
 
--- The shortest time between two turns, in microseconds.
-local TURN_MIN = 1000000
+-- The shortest time between two rotations, in microseconds.
+local ROTATION_MIN = 1000000
+-- Most cells in each of the two keys, but for those of one call.
+local CELLS_MAX = 1000000
 
 local recent, before, counted = open(KEYS[4]), open(KEYS[5]), {}
-local now, span, turns = 0, TURN_MIN, false
+-- `span` is that of the cells that stay or become recent, `ends` the end of their time, `lasts` its length.
+local now, span, ends, lasts, rotates = 0, ROTATION_MIN, 0, 0, false
 
 -- A rate per second and a burst, as microseconds: what one join takes, and how long an empty allowance needs. Most joins have
 -- the same limits, so they are read once.
@@ -39,31 +47,41 @@ end
 
 -- Reads what is known of all these cells.
 local function read_cells(joins)
-  local fields = { '.until', '.span' }
+  local fields = { '.until', '.span', '.lasts' }
   for _, cells in ipairs(joins) do
     for _, cell in ipairs(cells) do
       fields[#fields + 1] = cell.field
     end
   end
-  if #fields > 2 then
+  if #fields > 3 then
     local time = redis.call('TIME')
     now = tonumber(time[1]) * 1000000 + tonumber(time[2])
     fetch(recent, fields)
     fetch(before, fields)
-    span = math.max(span, tonumber(look(recent, '.span') or 0))
+    ends, lasts = tonumber(look(recent, '.until') or 0), tonumber(look(recent, '.lasts') or 0)
+    local outgoing = tonumber(look(recent, '.span') or 0)
     -- A time that is too far ahead was written before the clock was set back.
-    local over = tonumber(look(recent, '.until') or 0)
-    turns = now >= over or over > now + 2 * span
+    rotates = now >= ends or ends > now + 2 * lasts or redis.call('HLEN', recent.key) >= CELLS_MAX
+    if rotates then
+      lasts = math.max(ROTATION_MIN, outgoing)
+      ends = now + lasts
+    else
+      span = math.max(span, outgoing)
+    end
   end
 end
 
 -- When the allowance would be whole again after one more join.
 local function after(cell)
   local field = cell.field
-  local known = counted[field] or look(recent, field) or (not turns and look(before, field)) or 0
-  -- Nobody owes more than everything, whatever the clock did.
-  local owed = math.min(tonumber(known), now + cell.limit.whole)
-  return math.max(now, owed) + cell.limit.each
+  local known = tonumber(counted[field] or look(recent, field) or (not rotates and look(before, field)) or 0)
+  -- Nobody owes more than everything, whatever became of the clock or the limit. That is noted even if the join is refused:
+  -- it would owe as much again when it comes back.
+  if known > now + cell.limit.whole then
+    known = now + cell.limit.whole
+    counted[field] = known
+  end
+  return math.max(now, known) + cell.limit.each
 end
 
 -- Which limit refuses a join, and for how many milliseconds; nil if none does.
@@ -86,23 +104,25 @@ local function count(cells)
   end
 end
 
--- Writes what was counted. Not before the places: a server at its memory limit refuses a script's first write only.
+-- Writes what was counted or corrected. Not before the places: a server at its memory limit refuses a script's first write only.
 local function write_cells()
   if next(counted) == nil then
     return
   end
   local fields = { '.span', string.format('%.0f', span) }
-  if turns then
+  if rotates then
     redis.call('UNLINK', before.key)
     if look(recent, '.until') then
       redis.call('RENAME', recent.key, before.key)
     end
-    fields[3], fields[4] = '.until', string.format('%.0f', now + span)
+    fields[3], fields[4] = '.until', string.format('%.0f', ends)
+    fields[5], fields[6] = '.lasts', string.format('%.0f', lasts)
   end
   for field, whole in pairs(counted) do
     fields[#fields + 1] = field
     fields[#fields + 1] = string.format('%.0f', whole)
   end
   in_chunks('HSET', recent.key, fields)
-  redis.call('PEXPIRE', recent.key, math.ceil(2 * span / 1000))
+  -- Not before its time is over: without it, the next join would rotate.
+  redis.call('PEXPIRE', recent.key, math.ceil((math.max(span, ends - now) + span) / 1000))
 end

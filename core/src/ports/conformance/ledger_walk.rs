@@ -142,7 +142,7 @@ impl Walk {
         };
         match self.ledger.apply_payment(update).await.unwrap() {
             PaymentStep::Applied { order, .. }
-            | PaymentStep::Ignored(order)
+            | PaymentStep::Ignored { order, .. }
             | PaymentStep::Surplus(order) => {
                 self.orders.insert(order.id, order.state);
             }

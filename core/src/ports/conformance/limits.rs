@@ -32,6 +32,7 @@ macro_rules! limits_conformance {
             a_line_that_has_no_number_takes_no_allowance,
             a_full_line_takes_an_allowance,
             a_changed_limit_bites_at_once,
+            a_relaxed_limit_serves_as_soon_as_it_says,
             sales_and_buyers_have_allowances_of_their_own,
             joins_without_limits_are_not_limited,
         );
@@ -207,6 +208,20 @@ pub async fn a_changed_limit_bites_at_once(house: impl House<Port = Port>) {
     let wider = RateLimit { per_second: 100, burst: 1_000 };
     let replies = ask(&*line, &sale, (0..100).map(|_| limited("ada", wider)).collect()).await;
     assert_eq!(refusals(&replies, LimitedBy::Buyer), 0);
+}
+
+pub async fn a_relaxed_limit_serves_as_soon_as_it_says(house: impl House<Port = Port>) {
+    let line = house.port();
+    let sale = warmed(&*line).await;
+    let narrow = RateLimit { per_second: 1, burst: 100 };
+    ask(&*line, &sale, (0..100).map(|_| limited("ada", narrow)).collect()).await;
+    let relaxed = RateLimit { per_second: 100, burst: 100 };
+    let refused = ask_one(&*line, &sale, limited("ada", relaxed)).await;
+    let JoinReply::Limited { retry_after, .. } = refused else { panic!("{refused:?}") };
+    assert!(retry_after <= Duration::from_millis(20), "one join's worth: {retry_after:?}");
+    house.pass(retry_after).await;
+    let served = ask_one(&*line, &sale, limited("ada", relaxed)).await;
+    assert!(matches!(served, JoinReply::Found(_)), "it was told when: {served:?}");
 }
 
 pub async fn sales_and_buyers_have_allowances_of_their_own(house: impl House<Port = Port>) {

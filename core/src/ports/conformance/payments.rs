@@ -16,7 +16,8 @@ use crate::{
     money::AmountFen,
     order::{ClosingCause, Order, OrderState},
     ports::{
-        HoldPhase, Ledger, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate, StepReply,
+        HoldPhase, HoldUpdate, Ledger, NewPayment, Payment, PaymentState, PaymentStep,
+        PaymentUpdate, StepReply,
     },
 };
 
@@ -31,6 +32,7 @@ macro_rules! payments_conformance {
             an_order_that_awaits_nothing_is_not_paid_for,
             a_success_pays_the_order_and_sells_its_hold,
             a_repeated_word_is_ignored,
+            a_repeat_tells_the_gate_the_same_word,
             a_word_repeated_at_once_is_applied_once,
             an_older_version_is_ignored,
             a_failure_leaves_the_order_and_lets_another_payment_begin,
@@ -78,6 +80,12 @@ async fn apply(ledger: &dyn Ledger, update: PaymentUpdate) -> PaymentStep {
 
 async fn succeed(ledger: &dyn Ledger, payment: &Payment, version: u64) -> PaymentStep {
     apply(ledger, word(payment, version, PaymentState::Succeeded)).await
+}
+
+/// The order and the word for the gate that came with a word which is no news.
+fn ignored(step: PaymentStep) -> (Order, Option<HoldUpdate>) {
+    let PaymentStep::Ignored { order, gate } = step else { panic!("no news was due: {step:?}") };
+    (order, gate)
 }
 
 async fn payment_state(ledger: &dyn Ledger, payment: PaymentId) -> (PaymentState, u64) {
@@ -160,12 +168,43 @@ pub async fn a_repeated_word_is_ignored(house: impl House<Port = Port>) {
     succeed(&*ledger, &payment, 1).await;
     let paid = order(&*ledger, id).await;
     for _ in 0..2 {
-        assert_eq!(succeed(&*ledger, &payment, 1).await, PaymentStep::Ignored(paid.clone()));
+        assert_eq!(ignored(succeed(&*ledger, &payment, 1).await).0, paid);
     }
     let contradiction = word(&payment, 1, PaymentState::Failed);
-    assert_eq!(apply(&*ledger, contradiction).await, PaymentStep::Ignored(paid.clone()));
+    assert_eq!(ignored(apply(&*ledger, contradiction).await).0, paid);
     assert_eq!(order(&*ledger, id).await, paid);
     assert_eq!(stock(&*ledger, &sale).await, (98, 0, 2));
+}
+
+/// Whoever was told first may have lost it on the way to the gate.
+pub async fn a_repeat_tells_the_gate_the_same_word(house: impl House<Port = Port>) {
+    let (ledger, sale, id) = open(&house).await;
+    let held = ledger.gate_image(&sale).await.unwrap().holds.remove(0);
+    let failed = begin(&*ledger, id).await;
+    apply(&*ledger, word(&failed, 1, PaymentState::Failed)).await;
+    let repeated = ignored(apply(&*ledger, word(&failed, 1, PaymentState::Failed)).await).1;
+    let said = repeated.map(|gate| (gate.hold, gate.movement, gate.phase));
+    assert_eq!(said, Some((held.hold, held.movement, HoldPhase::Held)), "it is still held");
+
+    let payment = begin(&*ledger, id).await;
+    let step = succeed(&*ledger, &payment, 1).await;
+    let PaymentStep::Applied { gate: Some(sold), .. } = step else { panic!("{step:?}") };
+    for update in [
+        word(&payment, 1, PaymentState::Succeeded),
+        word(&payment, 0, PaymentState::Failed),
+        word(&failed, 1, PaymentState::Failed),
+    ] {
+        assert_eq!(ignored(apply(&*ledger, update).await).1.as_ref(), Some(&sold));
+    }
+
+    let cancelled = reserve(&*ledger, &sale, wanting(2, "bob", &[("a", 3)])).await;
+    let payment = begin(&*ledger, cancelled).await;
+    ledger.begin_closing(cancelled, ClosingCause::Cancelled).await.unwrap();
+    let step = succeed(&*ledger, &payment, 1).await;
+    let PaymentStep::Applied { gate: Some(released), .. } = step else { panic!("{step:?}") };
+    assert_eq!(released.phase, HoldPhase::Released);
+    assert_eq!(ignored(succeed(&*ledger, &payment, 1).await).1, Some(released));
+    assert_eq!(stock(&*ledger, &sale).await, (98, 0, 2), "told twice, done once");
 }
 
 pub async fn a_word_repeated_at_once_is_applied_once(house: impl House<Port = Port>) {
@@ -178,7 +217,7 @@ pub async fn a_word_repeated_at_once_is_applied_once(house: impl House<Port = Po
     let steps = steps.await;
     let applied = steps.iter().filter(|step| matches!(step, PaymentStep::Applied { .. }));
     assert_eq!(applied.count(), 1);
-    let ignored = steps.iter().filter(|step| matches!(step, PaymentStep::Ignored(_)));
+    let ignored = steps.iter().filter(|step| matches!(step, PaymentStep::Ignored { .. }));
     assert_eq!(ignored.count(), 15, "{steps:?}");
     assert_eq!(stock(&*ledger, &sale).await, (98, 0, 2));
 }
@@ -190,7 +229,7 @@ pub async fn an_older_version_is_ignored(house: impl House<Port = Port>) {
     let paid = order(&*ledger, id).await;
     for state in [PaymentState::Failed, PaymentState::Succeeded, PaymentState::Closed] {
         let old = word(&payment, 4, state);
-        assert_eq!(apply(&*ledger, old).await, PaymentStep::Ignored(paid.clone()), "{state:?}");
+        assert_eq!(ignored(apply(&*ledger, old).await).0, paid, "{state:?}");
     }
     assert_eq!(payment_state(&*ledger, payment.id).await, (PaymentState::Succeeded, 5));
 
@@ -198,7 +237,7 @@ pub async fn an_older_version_is_ignored(house: impl House<Port = Port>) {
     let payment = begin(&*ledger, second).await;
     apply(&*ledger, word(&payment, 5, PaymentState::Failed)).await;
     let step = succeed(&*ledger, &payment, 4).await;
-    assert!(matches!(step, PaymentStep::Ignored(_)), "an older success pays nothing: {step:?}");
+    assert!(matches!(step, PaymentStep::Ignored { .. }), "an older success pays nothing: {step:?}");
     assert_eq!(order(&*ledger, second).await.state, OrderState::AwaitingPayment);
     assert_eq!(stock(&*ledger, &sale).await, (97, 1, 2));
 }
@@ -278,7 +317,7 @@ pub async fn an_order_found_paid_when_cancelled_is_not_sold(house: impl House<Po
     let payment = begin(&*ledger, id).await;
     ledger.begin_closing(id, ClosingCause::Cancelled).await.unwrap();
     let step = succeed(&*ledger, &payment, 1).await;
-    assert!(!matches!(step, PaymentStep::Ignored(_)), "money is never swallowed: {step:?}");
+    assert!(!matches!(step, PaymentStep::Ignored { .. }), "money is never swallowed: {step:?}");
     assert_eq!(payment_state(&*ledger, payment.id).await, (PaymentState::Succeeded, 1));
     let after = order(&*ledger, id).await.state;
     assert_ne!(after, OrderState::Paid, "the buyer had cancelled");

@@ -134,8 +134,9 @@ pub struct PaymentUpdate {
 pub enum PaymentStep {
     /// It was news: the payment moved, and perhaps its order with it.
     Applied { order: Order, gate: Option<HoldUpdate> },
-    /// A repeat or an older version: nothing changed.
-    Ignored(Order),
+    /// A repeat or an older version: nothing changed. With the ledger's latest word on the order's hold, in case whoever
+    /// was told of it first never heard: the gate may hear it any number of times.
+    Ignored { order: Order, gate: Option<HoldUpdate> },
     /// Not the amount or currency of the payment: nothing changed.
     WrongAmount,
     /// We know no such payment of that order.

@@ -1,0 +1,1 @@
+SELECT id, kind FROM movement WHERE hold = ?1 ORDER BY id DESC LIMIT 1
