@@ -4,7 +4,7 @@
 //!
 //! One [`Limiter`] (GCRA, by `governor`) per scope and [`RateLimit`]: policies that set the same limit share it, a changed
 //! one gets another at once, and one that nobody uses and that remembers nobody is dropped. Keys are hashed with a
-//! seed of this process; how many are kept is capped, see [`store`].
+//! seed of this process; how many are kept is capped.
 //!
 //! Answers tell limits as in draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy: "per_buyer";q=10;w=4` is a quota of
 //! 10 that is full again after 4 s, `RateLimit: "per_buyer";r=9;t=1` leaves 9 of it, whole again in 1 s.
