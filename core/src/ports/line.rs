@@ -181,6 +181,7 @@ pub trait Line: Debug + Send + Sync {
 
     /// Records outcomes the ledger has decided: the entry is no longer in flight, and a settlement that is not live
     /// frees its buyer. A later settlement of the same entry replaces an earlier live one, never the other way round.
+    /// It stands for an entry the line has not heard of, too: neither a call nor a token that comes late revives it.
     async fn settle(&self, sale: &SaleId, settled: &[(EntryId, Settlement)]) -> PortResult<()>;
 
     /// Moves the cursor forward. A cursor behind the present one changes nothing; an old epoch is `Fenced`.

@@ -42,6 +42,8 @@ macro_rules! calls_conformance {
             a_settled_twin_leaves_the_other_place_alone,
             a_token_of_a_settled_entry_gives_a_new_place,
             unknown_settlements_are_harmless,
+            a_settlement_stands_above_a_late_call,
+            a_settlement_stands_above_a_late_token,
             calls_and_joins_at_once_leave_one_place,
         );
     };
@@ -289,6 +291,30 @@ pub async fn unknown_settlements_are_harmless(house: impl House<Port = Port>) {
     assert_eq!(called(&*line, &sale).await, 1);
     let kept = line.find_buyer(&sale, &ada.buyer).await.unwrap().unwrap();
     assert_eq!(kept.line_entry.entry, ada.entry);
+}
+
+/// An outcome may be told before the line has heard of the entry: it forgot, or another was faster.
+pub async fn a_settlement_stands_above_a_late_call(house: impl House<Port = Port>) {
+    let line = house.port();
+    let sale = warmed(&*line).await;
+    let (ada, bob) = (entry(501, "ada"), entry(502, "bob"));
+    line.settle(&sale, &[(ada.entry, LEFT), (bob.entry, RESERVED)]).await.unwrap();
+    let standings = call(&*line, &sale, &[ada, bob]).await;
+    assert_eq!(standings, [Standing::Settled(LEFT), Standing::Settled(RESERVED)]);
+    assert_eq!(called(&*line, &sale).await, 0);
+}
+
+pub async fn a_settlement_stands_above_a_late_token(house: impl House<Port = Port>) {
+    let line = house.port();
+    let sale = warmed(&*line).await;
+    let (ada, bob) = (entry(501, "ada"), entry(502, "bob"));
+    line.settle(&sale, &[(ada.entry, LEFT), (bob.entry, RESERVED)]).await.unwrap();
+    let with_token = |name, proven: &LineEntry| Join { proven: Some(proven.clone()), ..join(name) };
+    let joins = vec![with_token("ada", &ada), with_token("bob", &bob)];
+    let replies = line.join(&sale, 1_000, joins).await.unwrap();
+    assert_ne!(new_place(&replies[0]).line_entry.entry, ada.entry, "the buyer is free of it");
+    let found = found_place(&replies[1]);
+    assert_eq!((found.line_entry.entry, found.state), (bob.entry, PlaceState::Settled(RESERVED)));
 }
 
 pub async fn calls_and_joins_at_once_leave_one_place(house: impl House<Port = Port>) {

@@ -23,6 +23,7 @@ macro_rules! drains_conformance {
             drains:
             unacknowledged_messages_come_back_when_the_intake_is_dropped,
             unacknowledged_messages_come_back_after_a_crash,
+            a_message_comes_back_as_often_as_it_must,
             acknowledged_messages_are_gone,
             an_acknowledgement_takes_no_older_message_with_it,
             acknowledgements_at_once_leave_the_drain_whole,
@@ -67,6 +68,17 @@ pub async fn unacknowledged_messages_come_back_after_a_crash(mut house: impl Hou
     let sale = declared(&queues).await;
     let mut drain = drain(&queues, &sale).await;
     assert_eq!(take(&mut drain, 6).await, all, "oldest first");
+}
+
+/// A broker may count how often, and by default gives a message up at the twentieth time.
+pub async fn a_message_comes_back_as_often_as_it_must(house: impl House<Port = Queues>) {
+    let queues = house.port();
+    let sale = declared(&queues).await;
+    let all = entries(1..=2);
+    offer(&queues, &sale, &all).await;
+    for _ in 0..OFTEN {
+        assert_eq!(take(&mut drain(&queues, &sale).await, 2).await, all);
+    }
 }
 
 pub async fn acknowledged_messages_are_gone(house: impl House<Port = Queues>) {

@@ -25,6 +25,8 @@ use crate::{
 pub(super) const T0: UnixMillis = UnixMillis(1_767_225_600_000);
 /// The price of one unit of every SKU here.
 pub(super) const PRICE: i64 = 9_900;
+/// More often than a broker delivers a message again by default.
+pub(super) const OFTEN: u32 = 25;
 
 static RANDOM: LazyLock<Random> = LazyLock::new(Random::system);
 

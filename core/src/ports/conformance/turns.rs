@@ -34,6 +34,7 @@ macro_rules! turns_conformance {
             every_release_that_was_answered_survives_a_crash,
             unsettled_turns_come_back_when_the_deliveries_are_dropped,
             unsettled_turns_come_back_after_a_crash,
+            a_turn_comes_back_as_often_as_it_must,
             acknowledged_turns_are_gone,
             acknowledging_again_is_harmless,
             who_lost_a_turn_does_not_settle_it_for_another,
@@ -256,6 +257,17 @@ pub async fn unsettled_turns_come_back_after_a_crash(mut house: impl House<Port 
     assert_eq!(back.iter().filter(|delivery| delivery.tries == 0).count(), 4);
     let numbers: BTreeSet<u64> = back.iter().map(|d| d.turn.line_entry.seq.0).collect();
     assert_eq!(numbers, BTreeSet::from([1, 2, 3, 4]));
+}
+
+/// A broker may count how often, and by default gives a message up at the twentieth time.
+pub async fn a_turn_comes_back_as_often_as_it_must(house: impl House<Port = Queues>) {
+    let queues = house.port();
+    let all = turns(1..=1);
+    release(&queues, all.clone()).await;
+    for _ in 0..OFTEN {
+        let back = take(&mut consume(&queues, 1).await, 1).await.remove(0);
+        assert_eq!((back.turn, back.tries), (all[0].clone(), 0));
+    }
 }
 
 pub async fn acknowledged_turns_are_gone(house: impl House<Port = Queues>) {
