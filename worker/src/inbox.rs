@@ -13,10 +13,10 @@ use sluice_core::ports::{
     CallbackDelivery, CallbackInbox, PaymentState, PaymentUpdate, PortError, PortResult,
     ProviderStatus, WorkOutlet,
 };
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    away::Away,
     backoff::Backoff,
     finish::in_time,
     metrics,
@@ -26,8 +26,6 @@ use crate::{
 
 /// Most callbacks in hand, all of which are applied at the same time; the rest stays in the inbox.
 const IN_HAND_MAX: usize = 16;
-/// Between two intakes, while a store is away.
-const AWAY: Backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(5) };
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 
 /// Why a callback is not applied, although the ledger is there.
@@ -47,19 +45,10 @@ pub(crate) async fn run(
     inbox: Arc<dyn CallbackInbox>,
     shutdown: CancellationToken,
 ) {
-    let mut tries = 0;
-    while let Err(error) = consume(&shared, &*inbox, &shutdown, &mut tries).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            tries,
-            "a store is away: kept callbacks are left in the inbox for now"
-        );
-        let pause = AWAY.after(tries, &shared.ports.random);
-        tries = tries.saturating_add(1);
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            () = sleep(pause) => {}
+    let mut away = Away::default();
+    while let Err(error) = consume(&shared, &*inbox, &shutdown, &mut away).await {
+        if !away.pause("kept callbacks", &error, &shared.ports.random, &shutdown).await {
+            return;
         }
     }
 }
@@ -69,7 +58,7 @@ async fn consume(
     shared: &Shared,
     inbox: &dyn CallbackInbox,
     shutdown: &CancellationToken,
-    tries: &mut u32,
+    away: &mut Away,
 ) -> PortResult<()> {
     let intake = tokio::select! {
         biased;
@@ -85,7 +74,7 @@ async fn consume(
         };
         let settled = some.into_iter().map(|kept| settle(shared, &*intake.outlet, kept));
         join_all(settled).await.into_iter().collect::<PortResult<()>>()?;
-        *tries = 0;
+        away.is_over();
     }
 }
 

@@ -10,6 +10,7 @@
 mod aftermath;
 mod agenda;
 mod asking;
+mod away;
 mod backoff;
 mod callback;
 mod config;
