@@ -257,6 +257,15 @@ pub(crate) fn configured(option: &ConfigOption) -> anyhow::Result<config::Config
     Ok(config::load(option.config.as_deref(), std::env::vars())?)
 }
 
+/// The configuration of whoever only asks a process that runs.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the composition root reads the environment, here and nowhere else"
+)]
+pub(crate) fn asking(option: &ConfigOption) -> anyhow::Result<config::Config> {
+    Ok(config::read(option.config.as_deref(), std::env::vars())?)
+}
+
 /// The admin token in the environment, for `sluice sale`.
 #[expect(
     clippy::disallowed_methods,

@@ -11,7 +11,7 @@ mod check;
 mod load;
 mod secrets;
 
-pub(crate) use load::{ConfigError, load};
+pub(crate) use load::{ConfigError, load, read};
 pub(crate) use secrets::{Secrets, admin_token, admin_token_file};
 
 /// The whole configuration, as `sluice config show` prints it.

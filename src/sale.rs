@@ -161,7 +161,7 @@ struct Api {
 
 impl Api {
     fn of(options: &SaleOptions) -> anyhow::Result<Self> {
-        let config = cli::configured(&ConfigOption { config: options.config.clone() })?;
+        let config = cli::asking(&ConfigOption { config: options.config.clone() })?;
         let base = options.admin.clone().unwrap_or_else(|| {
             let scheme =
                 if config.admin.tls_cert.as_os_str().is_empty() { "http" } else { "https" };

@@ -8,6 +8,8 @@
 mod house;
 #[path = "rabbitmq/server.rs"]
 mod server;
+#[path = "rabbitmq/topology.rs"]
+mod topology;
 
 use std::{
     sync::{Arc, OnceLock},

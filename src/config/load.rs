@@ -69,6 +69,23 @@ pub(crate) fn load(
     file: Option<&Path>,
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {
+    let (config, places) = lay(file, variables)?;
+    check::check(&config, &places)?;
+    Ok(config)
+}
+
+/// The same for who only asks a process that runs: what that one needs (secrets, above all) may be missing here.
+pub(crate) fn read(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    lay(file, variables).map(|(config, _)| config)
+}
+
+fn lay(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<(Config, Places), ConfigError> {
     let defaults: Table =
         DEFAULTS.parse().map_err(|error: toml::de::Error| whole("defaults", &error))?;
     let mut merged = defaults.clone();
@@ -88,8 +105,7 @@ pub(crate) fn load(
     lay_over(&mut merged, places.variables.clone());
     let config: Config = serde_path_to_error::deserialize(Value::Table(merged))
         .map_err(|error| from_serde(&places, &error))?;
-    check::check(&config, &places)?;
-    Ok(config)
+    Ok((config, places))
 }
 
 fn whole(place: &str, error: &toml::de::Error) -> ConfigError {
@@ -202,6 +218,16 @@ mod tests {
             config.limits.per_ip,
             sluice_core::policy::RateLimit { per_second: 100, burst: 500 }
         );
+    }
+
+    /// A terminal that has the variables of the stores and not the secrets of the processes.
+    #[test]
+    fn who_only_asks_needs_no_secrets() {
+        let variables =
+            [("SLUICE_BACKEND__KIND", "distributed"), ("SLUICE_ADMIN__LISTEN", "127.0.0.1:1")];
+        let variables = || variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        assert_eq!(load(None, variables()).unwrap_err().key, "secrets.queue_token_keys");
+        assert_eq!(read(None, variables()).unwrap().admin.listen.port(), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | `sluice.turns` | called entries; order workers compete |
 //! | `sluice.retry.<s>s` | what waits out a delay; it goes back to the queue its routing key names |
 //! | `sluice.dead` | buried messages |
-//! | `sluice.callbacks` | payment callbacks that the ledger could not store |
+//! | `sluice.callbacks` | payment callbacks that the ledger could not store; at most 100,000 |
 //! | `sluice.unrouted` | what found no queue; anything in it is an alarm |
 //! | `sluice.bulletin` | broadcasts; each listener has a queue of its own |
 //!
@@ -42,6 +42,8 @@ const LONGEST_DELAY: u32 = 128;
 /// How often a message may come back before the broker gives it up. Crashes and hand-overs count, so it is never reached;
 /// -1 would drop a message at its first return on RabbitMQ 3.10, and leaving it out means 20 on 4.x.
 const DELIVERY_LIMIT: i64 = 1_000_000;
+/// Most callbacks that are kept while the ledger is away; the next one is refused, and the provider has to repeat it.
+const CALLBACKS_MAX: i64 = 100_000;
 /// Why the broker refuses a declaration: it differs from what is there; it is not allowed.
 const PRECONDITION_FAILED: u16 = 406;
 const ACCESS_REFUSED: u16 = 403;
@@ -77,6 +79,13 @@ fn worked() -> FieldTable {
     let mut table = quorum();
     table.insert("x-dead-letter-exchange".into(), text(DEAD));
     table.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    table
+}
+
+/// What comes at the provider's pace has an end.
+fn kept() -> FieldTable {
+    let mut table = worked();
+    table.insert("x-max-length".into(), AMQPValue::LongLongInt(CALLBACKS_MAX));
     table
 }
 
@@ -142,9 +151,9 @@ pub(super) async fn declare(wire: &Arc<Wire>, limit: Duration) -> Result<Declare
     declarer.exchange(DEAD, ExchangeKind::Fanout, Unrouted::Kept).await?;
     declarer.queue(DEAD.into(), quorum(), DEAD).await?;
     declarer.exchange(JOINS, ExchangeKind::Direct, Unrouted::Kept).await?;
-    for name in [TURNS, CALLBACKS] {
+    for (name, properties) in [(TURNS, worked()), (CALLBACKS, kept())] {
         declarer.exchange(name, ExchangeKind::Direct, Unrouted::Kept).await?;
-        declarer.queue(name.into(), worked(), name).await?;
+        declarer.queue(name.into(), properties, name).await?;
     }
     for delay in DELAYS {
         let name = retry(delay);

@@ -74,6 +74,11 @@ impl Home {
     }
 
     #[allow(dead_code, reason = "not every test binary looks inside")]
+    pub(crate) fn server(&self) -> &'static Server {
+        self.server
+    }
+
+    #[allow(dead_code, reason = "not every test binary looks inside")]
     pub(crate) fn vhost(&self) -> &str {
         &self.vhost
     }
