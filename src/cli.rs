@@ -52,6 +52,11 @@ pub(crate) enum Command {
     /// loopback target they come from many 127.x.y.z addresses; elsewhere the target should trust this machine as a
     /// proxy, or limits per address will hold the crowd back. Exits 70 if a promise was broken.
     Swarm(SwarmOptions),
+    /// Try a sale out on virtual time, before anybody comes
+    ///
+    /// The real rate law, no sockets and no waiting: a million shoppers take seconds. Says how long the line gets, when it
+    /// sells out and how long buyers wait; with --against, the same under another policy.
+    Simulate(SimulateOptions),
     /// Manage sales from the terminal
     Sale(SaleOptions),
     /// Bring the schema of the ledger's database up to date
@@ -126,6 +131,49 @@ pub(crate) struct SwarmOptions {
     /// Writes the report as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateOptions {
+    /// How many units there are
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) stock: u64,
+    /// How many shoppers come
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) shoppers: u64,
+    /// When they come: spike:DUR (evenly within), ramp:DUR (ever more), or a CSV file with a line per moment: seconds[,how many]
+    #[arg(long, value_name = "SHAPE", default_value = "spike:10s")]
+    pub(crate) arrivals: String,
+    /// A TOML or JSON file with the policy's keys, as in the operator API; what is absent has its default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// A second policy, for the same shoppers: both are shown side by side
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Units each of them wants
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) quantity: u64,
+    /// Share of those who are served that pays in time
+    #[arg(long, value_name = "FRACTION", default_value_t = 1.0, value_parser = fraction)]
+    pub(crate) pay: f64,
+    /// Share that pays after the deadline: served if there is something left, else refunded. The rest does not pay
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
+    pub(crate) late: f64,
+    /// Who pays does so within this time of the reservation
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = duration)]
+    pub(crate) pay_within: Duration,
+    /// Orders per second that your order backend takes at most; default: as many as the law releases
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) backend_speed: Option<u32>,
+    /// The same seed is the same crowd
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Draw line, rate, remaining and waits over time into an SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Print JSON, for scripts: the shape of a swarm's report
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -219,7 +267,7 @@ pub(crate) struct CreateSale {
 }
 
 /// `5s`, `500ms`, `2m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds_per_unit = match unit {

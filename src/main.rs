@@ -12,6 +12,7 @@ mod demo;
 mod exit;
 mod roles;
 mod sale;
+mod simulate;
 mod swarm;
 mod telemetry;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Migrate(options) => cli::migrate(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Swarm(options) => swarm::command(&options),
+        Command::Simulate(options) => simulate::command(&options),
         Command::Sale(options) => sale::command(&options),
         Command::Config(ConfigCommand::Show(options)) => cli::config_show(&options),
         Command::Config(ConfigCommand::Check(options)) => cli::config_check(&options),

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod ports;
 pub mod random;
 pub mod sale;
+pub mod simulation;
 pub mod token;
 pub mod view;
 pub mod webhook;

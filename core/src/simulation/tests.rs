@@ -1,0 +1,123 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn plan() -> Plan {
+    Plan {
+        policy: Policy::default(),
+        stock: 10_000,
+        held: 0,
+        waiting: 0,
+        shoppers: 20_000,
+        arrivals: Arrivals::Spike(Duration::from_secs(5)),
+        quantity: 1,
+        conduct: Conduct::default(),
+        backend_per_second: None,
+        seed: 1,
+    }
+}
+
+fn has_released(course: &Course, turns: u64) -> f64 {
+    course.timeline.iter().find(|moment| moment.serving >= turns).unwrap().seconds
+}
+
+/// The law in closed form says the same as the law in steps.
+#[test]
+fn the_line_moves_as_the_law_says() {
+    let plan = Plan { arrivals: Arrivals::Spike(Duration::ZERO), ..plan() };
+    let course = plan.run();
+    for turns in [1_000, 5_000, 9_000, 9_950] {
+        let expected = plan.policy.law().seconds_to_release(exact(turns), 10_000.0, 1.0).unwrap();
+        let seconds = has_released(&course, turns);
+        assert!(
+            (seconds - expected).abs() < 0.02 * expected + 1.0,
+            "{turns}: {seconds} {expected}"
+        );
+    }
+}
+
+#[test]
+fn everything_is_sold_and_the_rest_hear_it() {
+    let course = plan().run();
+    assert_eq!((course.sold_units, course.paid, course.orders), (10_000, 10_000, 10_000));
+    assert_eq!(course.outcomes, [("reserved", 10_000), ("sold_out", 10_000)].into());
+    assert!(course.sold_out_seconds.is_some_and(|seconds| seconds <= course.took_seconds));
+    assert!(course.waits_ms.p50 < course.waits_ms.p95);
+}
+
+#[test]
+fn what_lapses_is_sold_to_others() {
+    let conduct = Conduct { pay: 0.7, ..Conduct::default() };
+    let policy = Policy { payment_window_seconds: 60, tail_per_second: 20.0, ..Policy::default() };
+    let course = Plan { conduct, policy, ..plan() }.run();
+    assert_eq!(course.sold_units, 10_000);
+    assert!(course.orders > 13_000, "{}", course.orders);
+}
+
+/// Every late payment is either served or sent back.
+#[test]
+fn late_money_finds_goods_or_goes_back() {
+    let conduct = Conduct { pay: 0.8, late: 0.2, ..Conduct::default() };
+    let course = Plan { conduct, ..plan() }.run();
+    assert_eq!(course.sold_units, 10_000);
+    assert!(course.refunded > 0);
+    assert_eq!(course.orders, course.paid + course.refunded);
+}
+
+#[test]
+fn a_full_line_turns_away() {
+    let policy = Policy { line_cap: 1_000, ..Policy::default() };
+    let course = Plan { policy, ..plan() }.run();
+    assert!(course.turned_away > 15_000 && course.joined + course.turned_away == 20_000);
+    assert!(course.timeline.iter().all(|moment| moment.waiting <= 1_000));
+}
+
+#[test]
+fn a_slow_backend_sets_the_pace() {
+    let quick = plan().run();
+    let slow = Plan { backend_per_second: Some(50.0), ..plan() }.run();
+    assert!(has_released(&slow, 5_000) > 95.0);
+    assert!(has_released(&quick, 5_000) < 40.0);
+}
+
+#[test]
+fn a_line_that_may_not_move_ends_with_the_horizon() {
+    let policy = Policy { multiplier: 0.0, ..Policy::default() };
+    let course = Plan { policy, shoppers: 10, ..plan() }.run();
+    assert_eq!(course.outcomes, [("waiting", 10)].into());
+    assert!(course.timeline.len() <= MOMENTS_MAX + 1);
+}
+
+/// More come late than early.
+#[test]
+fn a_ramp_rises() {
+    let arrivals = plan();
+    let arrivals = Plan { arrivals: Arrivals::Ramp(Duration::from_secs(100)), ..arrivals };
+    let times = arrivals.arrivals(&Random::seeded(1));
+    let half = times.partition_point(|at| *at < 50_000);
+    assert!((4_000..6_000).contains(&half), "{half}");
+}
+
+proptest! {
+    /// Nobody is lost and nothing is sold twice, whatever the plan.
+    #[test]
+    fn it_adds_up(
+        stock in 0_u64..400, held in 0_u64..50, waiting in 0_u64..200, shoppers in 0_u64..300,
+        quantity in 1_u64..4, pay in 0.0..1.0_f64, cap in 1_u64..300, seed in 0_u64..1_000,
+    ) {
+        let policy = Policy {
+            fraction: 0.5, tail_per_second: 20.0, line_cap: cap, payment_window_seconds: 5, ..Policy::default()
+        };
+        let conduct = Conduct { pay, late: (1.0 - pay) / 2.0, pay_within: Duration::from_secs(3) };
+        let arrivals = Arrivals::Ramp(Duration::from_secs(20));
+        let course = Plan {
+            policy, stock, held, waiting, shoppers, arrivals, quantity, conduct,
+            backend_per_second: None, seed,
+        }.run();
+        prop_assert_eq!(course.joined + course.turned_away, waiting + shoppers);
+        prop_assert_eq!(course.outcomes.values().sum::<u64>(), course.joined);
+        prop_assert!(course.sold_units <= stock + held);
+        let serving: Vec<u64> = course.timeline.iter().map(|moment| moment.serving).collect();
+        prop_assert!(serving.is_sorted());
+    }
+}
