@@ -37,7 +37,7 @@ pub use line::{
 };
 pub use outlet::WorkOutlet;
 pub use payment::{
-    PaymentProvider, PaymentRequest, ProviderError, ProviderPayment, ProviderStatus,
+    PaymentProvider, PaymentRequest, ProviderError, ProviderPayment, ProviderStatus, RefundStatus,
 };
 pub use turns::{QueueDepths, TurnDeliveries, TurnDelivery, TurnIntake, TurnQueue};
 pub use waiting::{Drain, DrainIntake, DrainOutlet, WaitingMessage, WaitingQueue};

@@ -11,6 +11,9 @@ pub enum FulfilmentError {
     /// No answer, or not yet: asked again with the same order, for as long as it takes.
     #[error("the fulfilment did not answer")]
     Unreachable(#[source] Cause),
+    /// It will never be fulfilled: the order fails, its money and its goods go back.
+    #[error("the fulfilment refused: {0}")]
+    Refused(String),
 }
 
 /// Fulfils orders. Called at least once for each paid order, so its effect must be made once, by the order's id.

@@ -14,10 +14,11 @@ use async_trait::async_trait;
 use http::Uri;
 use sluice_core::{
     clock::Clock,
-    ids::PaymentId,
+    ids::{PaymentId, RefundId},
+    money::AmountFen,
     ports::{
         Ledger, PaymentProvider, PaymentRequest, PortResult, ProviderError, ProviderPayment,
-        ProviderStatus, SimulatedPayment, SimulatedState,
+        ProviderStatus, RefundStatus, SimulatedPayment, SimulatedState,
     },
     random::Random,
     webhook::Secrets,
@@ -219,5 +220,25 @@ impl PaymentProvider for Simulated {
 
     async fn query(&self, payment: PaymentId) -> Result<ProviderStatus, ProviderError> {
         self.0.status(payment).await
+    }
+
+    /// There is no money to send, so it is sent at once; nothing is kept of it.
+    async fn refund(
+        &self,
+        payment: PaymentId,
+        _refund: RefundId,
+        amount: AmountFen,
+    ) -> Result<RefundStatus, ProviderError> {
+        let record = self.0.ask(self.0.ports.ledger.simulated_payment(payment)).await?;
+        match record {
+            Some(record)
+                if record.state == SimulatedState::Succeeded && amount <= record.amount =>
+            {
+                Ok(RefundStatus::Done)
+            }
+            Some(_) | None => {
+                Err(ProviderError::Refused("there is not so much money of this payment".to_owned()))
+            }
+        }
     }
 }

@@ -12,13 +12,14 @@ use sluice_core::{
     clock::{Clock, ManualClock, UnixMillis},
     entry::Outcome,
     event::Turn,
-    ids::{BuyerId, EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, SkuId, Version},
+    ids::{BuyerId, EntryId, Epoch, OrderId, PaymentId, RefundId, SaleId, Seq, SkuId, Version},
     line::{Cursor, LineEntry},
     order::{Order, OrderState},
+    money::AmountFen,
     policy::PolicyPatch,
     ports::{
         Author, Drain, DrainIntake, DrainOutlet, EntryRecord, Heard, LeaseReply, Notice,
-        PaymentProvider, PaymentRequest, Ports, ProviderError, ProviderPayment, ProviderStatus,
+        PaymentProvider, PaymentRequest, Ports, ProviderError, ProviderPayment, ProviderStatus, RefundStatus,
         Restore, StockBalance, Subscription,
     },
     random::Random,
@@ -372,5 +373,13 @@ impl PaymentProvider for NoProvider {
 
     async fn query(&self, _: PaymentId) -> Result<ProviderStatus, ProviderError> {
         Ok(ProviderStatus::Closed)
+    }
+    async fn refund(
+        &self,
+        _: PaymentId,
+        _: RefundId,
+        _: AmountFen,
+    ) -> Result<RefundStatus, ProviderError> {
+        Err(ProviderError::Refused("no money here".into()))
     }
 }
