@@ -29,7 +29,8 @@ pub use ledger::{
     EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, IdempotencyKey, Lease, LeaseReply,
     Ledger, NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef, OutcomeReason, Payment,
     PaymentState, PaymentStep, PaymentUpdate, Replay, SaleBook, ShopBook, ShopOutcome, ShopReply,
-    ShopReport, ShopWord, SimulatedPayment, SimulatedState, Speaker, StepReply, StockBalance,
+    ShopReport, ShopWord, SimulatedPayment, SimulatedRefund, SimulatedState, Speaker, StepReply,
+    StockBalance,
 };
 pub use line::{
     Block, DeviceKey, Join, JoinLimits, JoinReply, LimitedBy, Line, LineSnapshot, Place,

@@ -14,13 +14,13 @@ use sluice_core::{
     event::Turn,
     ids::{BuyerId, EntryId, Epoch, OrderId, PaymentId, RefundId, SaleId, Seq, SkuId, Version},
     line::{Cursor, LineEntry},
-    order::{Order, OrderState},
     money::AmountFen,
+    order::{Order, OrderState},
     policy::PolicyPatch,
     ports::{
         Author, Drain, DrainIntake, DrainOutlet, EntryRecord, Heard, LeaseReply, Notice,
-        PaymentProvider, PaymentRequest, Ports, ProviderError, ProviderPayment, ProviderStatus, RefundStatus,
-        Restore, StockBalance, Subscription,
+        PaymentProvider, PaymentRequest, Ports, ProviderError, ProviderPayment, ProviderStatus,
+        RefundStatus, Restore, StockBalance, Subscription,
     },
     random::Random,
     sale::NewSale,
@@ -277,6 +277,10 @@ impl House {
             expires_at,
         };
         self.keyring.sign_claims(&claims)
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
     }
 
     pub(crate) fn new_payment(&self) -> PaymentId {
