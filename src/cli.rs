@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config, exit::Usage};
+use crate::{config, exit::Usage, swarm::manners::Manners};
 
 /// A virtual waiting room for flash sales: takes the crowd in, gives every buyer a signed place in line, lets the line
 /// move exactly as fast as the stock allows, and carries each order to its end.
@@ -94,6 +94,8 @@ pub(crate) struct DemoOptions {
     /// Decides who arrives when and who waits how; the same seed is the same crowd
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) manners: Manners,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -113,9 +115,8 @@ pub(crate) struct SwarmOptions {
     /// Share that waits by push; the others poll
     #[arg(long, value_name = "FRACTION", default_value_t = 0.33, value_parser = fraction)]
     pub(crate) push: f64,
-    /// Share of those who are served that pays; the others let their order lapse
-    #[arg(long, value_name = "FRACTION", default_value_t = 1.0, value_parser = fraction)]
-    pub(crate) pay: f64,
+    #[command(flatten)]
+    pub(crate) manners: Manners,
     /// What to buy; the sale's first SKU if absent
     #[arg(long, value_name = "SKU")]
     pub(crate) sku: Option<String>,
@@ -287,7 +288,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn fraction(text: &str) -> Result<f64, String> {
+pub(crate) fn fraction(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "must be a number from 0 to 1")?;
     if (0.0..=1.0).contains(&number) {
         Ok(number)

@@ -10,9 +10,11 @@ use sluice_core::{policy::RateLimit, sale::NewSale};
 mod check;
 mod load;
 mod secrets;
+mod shop;
 
 pub(crate) use load::{ConfigError, load, read};
 pub(crate) use secrets::{Secrets, admin_token, admin_token_file};
+pub(crate) use shop::{Fulfilment, FulfilmentKind, Payment};
 
 /// The whole configuration, as `sluice config show` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) secrets: ConfiguredSecrets,
     pub(crate) payment: Payment,
+    pub(crate) fulfilment: Fulfilment,
     /// Created at start if absent.
     #[serde(default, rename = "sale", skip_serializing_if = "Vec::is_empty")]
     pub(crate) sales: Vec<NewSale>,
@@ -229,6 +232,7 @@ pub(crate) struct Limits {
 pub(crate) struct ConfiguredSecrets {
     pub(crate) queue_token_keys: Vec<QueueTokenKey>,
     pub(crate) payment_webhook: Vec<String>,
+    pub(crate) fulfilment_webhook: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -236,18 +240,6 @@ pub(crate) struct ConfiguredSecrets {
 pub(crate) struct QueueTokenKey {
     pub(crate) id: String,
     pub(crate) secret: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Payment {
-    pub(crate) provider: PaymentProviderKind,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum PaymentProviderKind {
-    Simulated,
 }
 
 /// Printed instead of a secret.
@@ -260,7 +252,8 @@ impl Config {
         for key in &mut shown.secrets.queue_token_keys {
             MASK.clone_into(&mut key.secret);
         }
-        for secret in &mut shown.secrets.payment_webhook {
+        let secrets = &mut shown.secrets;
+        for secret in secrets.payment_webhook.iter_mut().chain(&mut secrets.fulfilment_webhook) {
             MASK.clone_into(secret);
         }
         for token in &mut shown.admin.tokens {

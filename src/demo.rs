@@ -22,9 +22,17 @@ const SALE: &str = "demo";
 const ARRIVE_OVER: Duration = Duration::from_secs(5);
 const PUSH_SHARE: f64 = 1.0 / 3.0;
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How long there is to pay, in a demonstration of what comes of not paying.
+const WINDOW_SECONDS: u32 = 20;
 
 pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<()> {
+    options.manners.check()?;
     let mut config = cli::configured(&ConfigOption { config: None })?;
+    // Whoever pays late wants to see late money.
+    let simulated = &mut config.payment.simulated;
+    if options.manners.late > 0.0 && simulated.pay_after_close <= 0.0 {
+        simulated.pay_after_close = 1.0;
+    }
     // A warning in the middle of the picture would tear it; the report tells what went wrong.
     config.log.filter = "off".into();
     telemetry::install_log(&config.log)?;
@@ -50,7 +58,7 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<()> {
             shoppers: options.shoppers,
             arrive_over: ARRIVE_OVER,
             push: swarm::push_share(options.shoppers, PUSH_SHARE, 2),
-            pay: 1.0,
+            manners: options.manners,
             sku: None,
             quantity: 1,
             seed: options.seed,
@@ -66,12 +74,16 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<()> {
     swarm::finish(&plan, &seen, None)
 }
 
-/// Quicker than the default law, so that it takes about a minute; said so in the help.
+/// Quicker than the default law, so that it takes about a minute; said so in the help. Where deadlines are met, they come
+/// soon.
 fn sale(options: &DemoOptions) -> anyhow::Result<NewSale> {
+    let window = if options.manners.meet_deadlines() { WINDOW_SECONDS } else { 900 };
     Ok(serde_json::from_value(json!({
         "id": SALE,
         "title": "The demo drop",
         "skus": [{ "sku": "standard", "stock": options.stock, "amount_fen": 9900, "currency": "CNY" }],
-        "policy": { "fraction": 0.1, "ceiling_per_second": 400, "tail_per_second": 25 },
+        "policy": {
+            "fraction": 0.1, "ceiling_per_second": 400, "tail_per_second": 25, "payment_window_seconds": window,
+        },
     }))?)
 }

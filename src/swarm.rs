@@ -12,10 +12,13 @@ use crate::{
     exit::{Broken, Usage},
 };
 
+pub(crate) mod checkout;
 pub(crate) mod client;
 pub(crate) mod crowd;
 pub(crate) mod display;
 pub(crate) mod judge;
+pub(crate) mod manners;
+pub(crate) mod money;
 pub(crate) mod observer;
 pub(crate) mod progress;
 pub(crate) mod push;
@@ -29,6 +32,7 @@ use self::{client::Target, crowd::Plan, progress::Progress};
 const FILES_RESERVED: u64 = 3_000;
 
 pub(crate) fn command(options: &SwarmOptions) -> anyhow::Result<()> {
+    options.manners.check()?;
     let targets: Vec<Target> = options
         .targets
         .iter()
@@ -41,7 +45,7 @@ pub(crate) fn command(options: &SwarmOptions) -> anyhow::Result<()> {
         shoppers: options.shoppers,
         arrive_over: options.arrive_over,
         push: push_share(options.shoppers, options.push, 1),
-        pay: options.pay,
+        manners: options.manners,
         sku: options.sku.clone(),
         quantity: options.quantity,
         seed: options.seed,

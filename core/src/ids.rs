@@ -171,18 +171,61 @@ uuid_id! {
     /// One attempt to pay for an order.
     PaymentId
 }
+uuid_id! {
+    /// Money of a payment that goes back, once.
+    RefundId
+}
 
 impl HoldId {
     /// The `n`-th hold of an entry (0 is the first). The same entry and `n` give the same id on every node, so that a
     /// repeated turn meets its own hold in the stock gate instead of taking stock twice.
     #[must_use]
     pub fn of_entry(entry: EntryId, n: u32) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"sluice hold").update(entry.as_bytes()).update(&n.to_be_bytes());
-        let mut bytes = [0; 16];
-        hasher.finalize_xof().fill(&mut bytes);
-        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        derived(&[b"sluice hold", entry.as_bytes(), &n.to_be_bytes()], Self)
     }
+
+    /// The hold for money that came when its order was closed: one for each payment.
+    #[must_use]
+    pub fn of_late_payment(payment: PaymentId) -> Self {
+        derived(&[b"sluice late hold", payment.as_bytes()], Self)
+    }
+
+    /// The hold of the goods that an order is changed to, by the version that it was changed from.
+    #[must_use]
+    pub fn of_change(order: OrderId, from: Version) -> Self {
+        derived(&[b"sluice change", order.as_bytes(), &from.0.to_be_bytes()], Self)
+    }
+}
+
+impl RefundId {
+    /// The refund of all that a payment brought: there is one, whoever begins it.
+    #[must_use]
+    pub fn of_payment(payment: PaymentId) -> Self {
+        derived(&[b"sluice refund", payment.as_bytes()], Self)
+    }
+
+    /// The refund of the difference, when an order was changed to cheaper goods.
+    #[must_use]
+    pub fn of_change(order: OrderId, from: Version) -> Self {
+        derived(&[b"sluice change refund", order.as_bytes(), &from.0.to_be_bytes()], Self)
+    }
+
+    /// The refund that a buyer asked for under an idempotency key: a repeat names the same one.
+    #[must_use]
+    pub fn of_request(order: OrderId, key: &str) -> Self {
+        derived(&[b"sluice refund request", order.as_bytes(), key.as_bytes()], Self)
+    }
+}
+
+/// An id that follows from what it is of. Every part but the last has a fixed length.
+fn derived<T>(parts: &[&[u8]], id: impl FnOnce(Uuid) -> T) -> T {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut bytes = [0; 16];
+    hasher.finalize_xof().fill(&mut bytes);
+    id(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
 /// Who waits: an opaque id from a cookie, a trusted header or a JWT. Visible ASCII, 1 to 128 bytes.

@@ -29,7 +29,8 @@ pub use ledger::{
     EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, IdempotencyKey, Lease, LeaseReply,
     Ledger, NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef, OutcomeReason, Payment,
     PaymentState, PaymentStep, PaymentUpdate, Replay, SaleBook, ShopBook, ShopOutcome, ShopReply,
-    ShopReport, ShopWord, SimulatedPayment, SimulatedState, Speaker, StepReply, StockBalance,
+    ShopReport, ShopWord, SimulatedPayment, SimulatedRefund, SimulatedState, Speaker, StepReply,
+    StockBalance,
 };
 pub use line::{
     Block, DeviceKey, Join, JoinLimits, JoinReply, LimitedBy, Line, LineSnapshot, Place,
@@ -37,7 +38,7 @@ pub use line::{
 };
 pub use outlet::WorkOutlet;
 pub use payment::{
-    PaymentProvider, PaymentRequest, ProviderError, ProviderPayment, ProviderStatus,
+    PaymentProvider, PaymentRequest, ProviderError, ProviderPayment, ProviderStatus, RefundStatus,
 };
 pub use turns::{QueueDepths, TurnDeliveries, TurnDelivery, TurnIntake, TurnQueue};
 pub use waiting::{Drain, DrainIntake, DrainOutlet, WaitingMessage, WaitingQueue};

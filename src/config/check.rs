@@ -5,17 +5,31 @@ use std::{error::Error, path::Path};
 use sluice_core::{clock::UnixMillis, token, webhook};
 use sluice_http::{BindError, TlsFiles};
 
-use super::{Admin, BackendKind, Config, ConfigError, IdentityMode, WorkerMode, load::Places};
+use super::{
+    Admin, BackendKind, Config, ConfigError, IdentityMode, WorkerMode, load::Places, shop,
+};
 
 /// Shortest admin token, in characters.
 const ADMIN_TOKEN_CHARS_MIN: usize = 32;
 
-type Finding = Result<(), (String, String)>;
+pub(super) type Finding = Result<(), (String, String)>;
 
 /// Checks the whole; the first complaint wins.
 pub(super) fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
-    let checks =
-        [backend, link_hosts, listeners, identity, limits, secrets, admin, files, urls, sales];
+    let checks = [
+        backend,
+        link_hosts,
+        listeners,
+        identity,
+        limits,
+        secrets,
+        shop::check_payment,
+        shop::check_fulfilment,
+        admin,
+        files,
+        urls,
+        sales,
+    ];
     for check in checks {
         check(config).map_err(|(key, complaint)| ConfigError {
             place: places.of(&key),
@@ -26,7 +40,7 @@ pub(super) fn check(config: &Config, places: &Places) -> Result<(), ConfigError>
     Ok(())
 }
 
-fn complain(key: impl Into<String>, complaint: impl Into<String>) -> Finding {
+pub(super) fn complain(key: impl Into<String>, complaint: impl Into<String>) -> Finding {
     Err((key.into(), complaint.into()))
 }
 

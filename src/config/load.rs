@@ -314,6 +314,52 @@ mod tests {
             ),
             ("[secrets]\npayment_webhook = [\"nope\"]", &[], "secrets.payment_webhook", "whsec_"),
             ("[limits]\nper_ip = { per_second = 0, burst = 1 }", &[], "limits.per_ip", "1 to"),
+            (
+                "[payment.simulated]\ndrop = 1.5",
+                &[],
+                "payment.simulated.drop",
+                "0 (never) to 1 (always)",
+            ),
+            (
+                "",
+                &[("SLUICE_PAYMENT__SIMULATED__PAY_AFTER_CLOSE", "nan")],
+                "payment.simulated.pay_after_close",
+                "share",
+            ),
+            (
+                "",
+                &[("SLUICE_PAYMENT__SIMULATED__FAIL", "often")],
+                "payment.simulated.fail",
+                "invalid type",
+            ),
+            (
+                "[payment.simulated]\ndelay_spread_ms = 600001",
+                &[],
+                "payment.simulated.delay_spread_ms",
+                "600000",
+            ),
+            ("[payment.simulated]\nlate = 1", &[], "payment.simulated.late", "unknown field"),
+            ("[fulfilment]\nkind = \"parcel\"", &[], "fulfilment.kind", "unknown variant"),
+            ("[fulfilment]\nkind = \"webhook\"", &[], "fulfilment.url", "required"),
+            ("[fulfilment]\nurl = \"http://shop.example/\"", &[], "fulfilment.url", "https://"),
+            (
+                "[fulfilment]\nkind = \"webhook\"\nurl = \"https://shop.example/\"",
+                &[],
+                "secrets.fulfilment_webhook",
+                "required",
+            ),
+            (
+                "[secrets]\nfulfilment_webhook = [\"nope\"]",
+                &[],
+                "secrets.fulfilment_webhook",
+                "whsec_",
+            ),
+            (
+                "[secrets]\npayment_webhook = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\nfulfilment_webhook = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]",
+                &[],
+                "secrets.fulfilment_webhook",
+                "differ",
+            ),
             ("[backend]\nkind = \"distributed\"", &[], "secrets.queue_token_keys", "required"),
             ("[[sale]]\nid = \"A\"\nskus = []", &[], "sale[0].id", "a-z"),
             ("[[sale]]\nid = \"a\"\nskus = []", &[], "sale[0].skus", "1 to"),
@@ -358,10 +404,12 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         let secret = "a-very-long-secret-that-nobody-may-see";
-        let file =
-            format!("[secrets]\nqueue_token_keys = [{{ id = \"k\", secret = \"{secret}\" }}]");
+        let signing = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let file = format!(
+            "[secrets]\nqueue_token_keys = [{{ id = \"k\", secret = \"{secret}\" }}]\nfulfilment_webhook = [\"{signing}\"]"
+        );
         let shown = toml::to_string(&with(&file, &[]).unwrap().masked()).unwrap();
-        assert!(!shown.contains(secret));
+        assert!(!shown.contains(secret) && !shown.contains(signing));
         assert!(shown.contains("***"));
     }
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use sluice_admission::{Admission, AdmissionPorts};
-use sluice_core::view::lookup::Lookup;
+use sluice_core::{view::lookup::Lookup, webhook};
 use sluice_dispatcher::{Dispatcher, DispatcherPorts};
 use sluice_operator::{Operator, OperatorPorts};
-use sluice_worker::{Immediate, Simulated, SimulatedPorts, Worker, WorkerPorts};
+use sluice_worker::{
+    Fulfilment, Immediate, Simulated, SimulatedPorts, Webhook, WebhookSettings, Worker, WorkerPorts,
+};
 use sluice_ws_push::{Push, PushPorts};
 
 use super::{
@@ -15,7 +17,7 @@ use super::{
     part::{Part, Parts},
     settings,
 };
-use crate::config::{self, Config};
+use crate::config::{self, Config, FulfilmentKind};
 
 /// The roles this process plays, built.
 #[derive(Debug)]
@@ -89,7 +91,7 @@ fn worker_role(
 ) -> anyhow::Result<(Worker, Arc<Simulated>)> {
     let ports = &shared.ports;
     let simulated = Arc::new(Simulated::new(
-        settings::simulated(listeners.worker_address()?, &shared.urls),
+        settings::simulated(config, listeners.worker_address()?, &shared.urls),
         SimulatedPorts {
             ledger: Arc::clone(&ports.ledger),
             clock: Arc::clone(&shared.clock),
@@ -116,9 +118,21 @@ fn worker_role(
             limits: Arc::clone(&shared.limits),
         },
         Arc::clone(&simulated) as Arc<dyn sluice_core::ports::PaymentProvider>,
-        Arc::new(Immediate),
+        fulfilment(config, shared)?,
     );
     Ok((worker, simulated))
+}
+
+/// What is done for orders that are paid.
+fn fulfilment(config: &Config, shared: &Shared) -> anyhow::Result<Arc<dyn Fulfilment>> {
+    Ok(match config.fulfilment.kind {
+        FulfilmentKind::Tickets => Arc::new(Immediate),
+        FulfilmentKind::Webhook => {
+            let settings = WebhookSettings::new(config.fulfilment.url.clone());
+            let secrets = webhook::Secrets::new(&config.secrets.fulfilment_webhook)?;
+            Arc::new(Webhook::new(&settings, secrets, Arc::clone(&shared.clock))?)
+        }
+    })
 }
 
 fn operator_role(config: &Config, shared: &Shared) -> anyhow::Result<Operator> {

@@ -102,13 +102,20 @@ pub(super) fn worker(config: &Config) -> sluice_worker::Config {
 }
 
 /// The provider calls back over the loopback network, on the worker's own address; its pages are where orders are.
-pub(super) fn simulated(worker: SocketAddr, urls: &PublicUrls) -> sluice_worker::SimulatedSettings {
+pub(super) fn simulated(
+    config: &Config,
+    worker: SocketAddr,
+    urls: &PublicUrls,
+) -> sluice_worker::SimulatedSettings {
     let host = if worker.ip().is_unspecified() {
         SocketAddr::new([127, 0, 0, 1].into(), worker.port())
     } else {
         worker
     };
-    sluice_worker::SimulatedSettings::new(format!("http://{host}"), urls.worker.clone())
+    sluice_worker::SimulatedSettings {
+        knobs: config.payment.simulated.knobs(),
+        ..sluice_worker::SimulatedSettings::new(format!("http://{host}"), urls.worker.clone())
+    }
 }
 
 pub(super) fn push(config: &Config, files: u64) -> push::Config {
@@ -222,7 +229,10 @@ mod tests {
     #[test]
     fn pages_for_paying_are_where_orders_are() {
         let urls = PublicUrls { worker: "https://pay.example".into(), ..PublicUrls::default() };
-        let settings = simulated(([0, 0, 0, 0], 8_090).into(), &urls);
+        let mut config = crate::config::load(None, std::iter::empty()).unwrap();
+        config.payment.simulated.drop = 0.5;
+        let settings = simulated(&config, ([0, 0, 0, 0], 8_090).into(), &urls);
+        assert!((settings.knobs.drop - 0.5).abs() < f64::EPSILON);
         assert_eq!(settings.public_url, "https://pay.example");
         assert_eq!(settings.callback_base_url, "http://127.0.0.1:8090");
     }

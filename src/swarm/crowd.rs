@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::{Client, Target},
+    manners::Manners,
     observer::{self, Sample},
     progress::Progress,
     record::Record,
@@ -31,8 +32,8 @@ pub(crate) struct Plan {
     pub(crate) arrive_over: Duration,
     /// Share that waits by push.
     pub(crate) push: f64,
-    /// Share of the served that pays.
-    pub(crate) pay: f64,
+    /// What the served do with their orders.
+    pub(crate) manners: Manners,
     pub(crate) sku: Option<String>,
     pub(crate) quantity: u32,
     pub(crate) seed: u64,
@@ -105,7 +106,8 @@ pub(crate) async fn run(plan: &Plan, progress: Arc<Progress>) -> anyhow::Result<
 
 /// Lets everybody in at their time, and collects what they saw.
 async fn send(plan: &Plan, crowd: &Arc<Crowd>) -> Vec<Record> {
-    let random = Random::seeded(plan.seed ^ 0x5eed);
+    let (random, manners) =
+        (Random::seeded(plan.seed ^ 0x5eed), Random::seeded(plan.seed ^ 0x9a1d));
     let mut arrivals: Vec<Duration> =
         (0..plan.shoppers).map(|_| plan.arrive_over.mul_f64(random.unit())).collect();
     arrivals.sort_unstable();
@@ -115,8 +117,12 @@ async fn send(plan: &Plan, crowd: &Arc<Crowd>) -> Vec<Record> {
         if Instant::now() < due {
             sleep_until(due).await;
         }
-        let habits =
-            Habits { n, pushes: random.unit() < plan.push, pays: random.unit() < plan.pay };
+        let habits = Habits {
+            n,
+            pushes: random.unit() < plan.push,
+            manner: plan.manners.draw(&manners),
+            refunds: manners.unit() < plan.manners.refund,
+        };
         visits.spawn(shopper::visit(Arc::clone(crowd), habits));
     }
     let mut records = Vec::with_capacity(plan.shoppers as usize);
@@ -133,7 +139,8 @@ async fn call_off_when_still(crowd: Arc<Crowd>, patience: Duration) {
     loop {
         sleep(Duration::from_secs(1)).await;
         let now = crowd.progress.pulse();
-        if now != pulse {
+        // Whoever lets time pass on purpose comes back.
+        if now != pulse || crowd.progress.somebody_bides(Instant::now()) {
             (pulse, since) = (now, Instant::now());
         } else if since.elapsed() > patience {
             crowd.called_off.cancel();

@@ -8,6 +8,7 @@ use sluice_core::law::exact;
 use super::{
     client::Ask,
     crowd::{Plan, Seen},
+    money::{self, Money},
     observer::Sample,
     record::{Ending, Record},
     shopper::Crowd,
@@ -73,13 +74,13 @@ fn entries(seen: &Seen) -> impl Iterator<Item = &Record> {
 fn no_oversell(plan: &Plan, seen: &Seen) -> Verdict {
     let stock =
         seen.before.skus.iter().find(|(sku, _)| *sku == seen.sku).map_or(0, |(_, units)| *units);
-    // With abandoned orders the same unit may be reserved again: then only what was paid counts.
-    let counted: Vec<&Record> = if plan.pay < 1.0 {
-        reserved(seen).filter(|record| record.paid).collect()
+    // A unit that lapsed or was given back may be reserved again: then only what was paid and kept counts.
+    let counted = if plan.manners.everybody_pays() {
+        reserved(seen).count()
     } else {
-        reserved(seen).collect()
+        reserved(seen).filter(|record| money::keeps_goods(record)).count()
     };
-    let units = counted.len() as u64 * u64::from(plan.quantity);
+    let units = counted as u64 * u64::from(plan.quantity);
     let broken =
         if units > stock { vec![format!("{units} units went out of {stock}")] } else { Vec::new() };
     verdict("no-oversell", seen, format!("{units} of {stock} units went out"), broken)
@@ -89,7 +90,7 @@ fn no_lost_place(plan: &Plan, seen: &Seen) -> Verdict {
     let joined = entries(seen).count();
     let settled = entries(seen).filter(|record| record.outcome.is_some()).count();
     let mut broken = Vec::new();
-    if settled < joined && plan.pay >= 1.0 {
+    if settled < joined && plan.manners.everybody_pays() {
         broken.push(format!("{} of {joined} places have no outcome", joined - settled));
     }
     let mut owners: HashMap<&str, u32> = HashMap::new();
@@ -154,7 +155,11 @@ fn in_order(seen: &Seen) -> Verdict {
             broken.push(format!("number {seq} was given after {highest} had been answered"));
         }
     }
-    let last_served = reserved(seen).filter_map(|record| record.seq).max().unwrap_or(0);
+    // What was given back after it had been sold is new stock, for whoever comes next.
+    let given_back = seen.records.iter().filter_map(|record| record.refund_asked);
+    let first_back = given_back.fold(f64::INFINITY, f64::min);
+    let served_before = reserved(seen).filter(|record| record.outcome_at < Some(first_back));
+    let last_served = served_before.filter_map(|record| record.seq).max().unwrap_or(0);
     let passed = seen.records.iter().filter(|record| {
         record.outcome.as_deref() == Some("sold_out")
             && record.seq.is_some_and(|seq| seq < last_served)
@@ -230,25 +235,16 @@ fn on_rate(plan: &Plan, seen: &Seen) -> Verdict {
 }
 
 fn no_swallowed_money(seen: &Seen) -> Verdict {
-    let paid = seen.records.iter().filter(|record| record.paid);
-    let (mut n_paid, mut broken) = (0, Vec::new());
-    for record in paid {
-        n_paid += 1;
-        match record.order_state.as_deref() {
-            Some("fulfilled" | "refunding" | "refunded") => {}
-            state => broken.push(format!(
-                "shopper {} paid and the order is {}",
-                record.shopper,
-                state.unwrap_or("unknown")
-            )),
-        }
+    let (money, broken) = money::count(&seen.records);
+    let mut checked = format!("{} payments, each fulfilled or given back", money.payments);
+    if money.refunded_fen + money.in_flight_fen > 0 {
+        let Money { paid_fen, kept_fen, refunded_fen, in_flight_fen, .. } = money;
+        checked = format!(
+            "{} payments: {paid_fen} fen = {kept_fen} in orders + {refunded_fen} back + {in_flight_fen} on the way",
+            money.payments
+        );
     }
-    verdict(
-        "no-swallowed-money",
-        seen,
-        format!("{n_paid} payments, each fulfilled or given back"),
-        broken,
-    )
+    verdict("no-swallowed-money", seen, checked, broken)
 }
 
 fn no_forged_place(seen: &Seen) -> Verdict {
@@ -314,6 +310,7 @@ mod tests {
     use sluice_core::clock::UnixMillis;
 
     use super::*;
+    use crate::swarm::manners::Manners;
 
     fn sample(n: u64, serving: u64) -> Sample {
         Sample {
@@ -335,7 +332,14 @@ mod tests {
             shoppers: 1_000,
             arrive_over: Duration::from_secs(1),
             push: 0.0,
-            pay: 1.0,
+            manners: Manners {
+                pay: 1.0,
+                dawdle: 0.0,
+                abandon: 0.0,
+                cancel: 0.0,
+                late: 0.0,
+                refund: 0.0,
+            },
             sku: None,
             quantity: 1,
             seed: 1,

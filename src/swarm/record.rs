@@ -36,6 +36,15 @@ pub(crate) struct Record {
     pub(crate) order: Option<String>,
     /// Whether the provider said that it took the money.
     pub(crate) paid: bool,
+    pub(crate) paid_fen: u64,
+    /// Payments that the provider refused to take.
+    pub(crate) declined: u32,
+    /// Where it was paid.
+    pub(crate) pay_url: Option<String>,
+    /// What the provider said of the payment when it was last asked.
+    pub(crate) statement: Option<String>,
+    /// When the goods were given back for the money.
+    pub(crate) refund_asked: Option<Seconds>,
     pub(crate) order_state: Option<String>,
     /// Refusals by code of the problem.
     pub(crate) refusals: BTreeMap<String, u32>,

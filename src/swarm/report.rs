@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     crowd::{Plan, Seen},
     judge::Verdict,
+    money::{self, Money},
 };
 
 #[derive(Debug, Serialize)]
@@ -22,6 +23,9 @@ pub(crate) struct Report {
     orders: usize,
     paid: usize,
     sold_units: u64,
+    /// Payments that the provider refused to take.
+    declined: u64,
+    money: Money,
     /// From the answer to the join to the news of the reservation.
     waits_ms: Percentiles,
     /// From sending a join to its answer.
@@ -81,6 +85,8 @@ impl Report {
             .iter()
             .filter_map(|record| Some(1000.0 * (record.join_answered? - record.join_sent?)));
         let paid = records.iter().filter(|record| record.paid).count();
+        let kept = records.iter().filter(|record| money::keeps_goods(record)).count();
+        let (money, _) = money::count(records);
         Self {
             sale: plan.sale.clone(),
             shoppers: plan.shoppers,
@@ -89,7 +95,9 @@ impl Report {
             outcomes,
             orders: records.iter().filter(|record| record.order.is_some()).count(),
             paid,
-            sold_units: paid as u64 * u64::from(plan.quantity),
+            sold_units: kept as u64 * u64::from(plan.quantity),
+            declined: records.iter().map(|record| u64::from(record.declined)).sum(),
+            money,
             waits_ms: percentiles(waits.collect()),
             joins_ms: percentiles(joins.collect()),
             refusals,
@@ -123,6 +131,14 @@ impl Report {
             "  orders        {:>8}   paid {}   units sold {}",
             self.orders, self.paid, self.sold_units
         )?;
+        let Money { refunded_fen, in_flight_fen, .. } = self.money;
+        if self.declined + refunded_fen + in_flight_fen > 0 {
+            writeln!(
+                out,
+                "  money         {:>8} fen paid   kept {}   back {refunded_fen}   on the way {in_flight_fen}   payments declined {}",
+                self.money.paid_fen, self.money.kept_fen, self.declined
+            )?;
+        }
         for (outcome, n) in &self.outcomes {
             writeln!(out, "  {outcome:<13} {n:>8}")?;
         }

@@ -1,4 +1,4 @@
-//! One shopper: joins, waits by push or poll, pays, and writes down what was said.
+//! One shopper: joins, waits by push or poll, [checks out](super::checkout), and writes down what was said.
 
 use std::{
     sync::{
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::{Answer, Ask, Client},
+    manners::Manner,
     progress::Progress,
     push,
     record::{Ending, Record, Seconds},
@@ -24,8 +25,6 @@ use super::{
 /// Longest pause between two tries, and the pause when the server names none.
 const PAUSE_MAX: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a shopper looks for the pay button, at most.
-const THINKS_MS: u64 = 1_500;
 
 /// Everything shoppers share.
 #[derive(Debug)]
@@ -50,7 +49,10 @@ impl Crowd {
 pub(crate) struct Habits {
     pub(crate) n: u32,
     pub(crate) pushes: bool,
-    pub(crate) pays: bool,
+    /// What it does with an order.
+    pub(crate) manner: Manner,
+    /// Whether it gives back what it got.
+    pub(crate) refunds: bool,
 }
 
 /// A shopper on the way.
@@ -66,7 +68,7 @@ pub(crate) struct Shopper {
     turns: AtomicU32,
     /// Where its place is pushed, and where its order is.
     pub(crate) push_link: String,
-    order_link: Option<String>,
+    pub(super) order_link: Option<String>,
 }
 
 /// Runs a shopper's whole visit. Called off, it keeps what it has seen.
@@ -90,10 +92,11 @@ pub(crate) async fn visit(crowd: Arc<Crowd>, habits: Habits) -> Record {
     shopper.record
 }
 
-/// What a trusted proxy would add; anybody else ignores it.
+/// What it wants to read, and what a trusted proxy would add; anybody else ignores that.
 fn identity(n: u32) -> HeaderMap {
     let [a, b, c, d] = (n + 1).to_be_bytes();
     let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     for (name, value) in [
         ("x-forwarded-for", format!("10.{}.{c}.{d}", a ^ b)),
         ("x-sluice-buyer", format!("swarm-{n}")),
@@ -114,8 +117,8 @@ impl Shopper {
             return;
         }
         self.wait().await;
-        if self.record.outcome.as_deref() == Some("reserved") && self.habits.pays {
-            self.pay().await;
+        if self.record.outcome.as_deref() == Some("reserved") {
+            self.check_out().await;
         }
         self.record.ending = Ending::Done;
     }
@@ -197,63 +200,6 @@ impl Shopper {
         }
     }
 
-    /// Opens a payment, pays it, and waits for the goods.
-    async fn pay(&mut self) {
-        let Some(order) = self.record.order.clone() else {
-            self.record.contradict("no-lost-place", "reserved without an order".to_owned());
-            return;
-        };
-        sleep(Duration::from_millis(self.crowd.random.below(THINKS_MS))).await;
-        let link = self.order_link.clone().unwrap_or_else(|| format!("/v1/orders/{order}"));
-        let payment = self.until_ok(Method::POST, &format!("{link}/payment"), None).await;
-        let Some(pay_url) = payment["pay_url"].as_str().map(str::to_owned) else { return };
-        let paid =
-            self.until_ok(Method::POST, &pay_url, Some(json!({ "result": "succeed" }))).await;
-        if paid.is_null() {
-            return;
-        }
-        self.record.paid = true;
-        let mut pause = Duration::from_millis(100);
-        loop {
-            let seen = self.until_ok(Method::GET, &link, None).await;
-            let state = seen["state"].as_str().unwrap_or("unknown").to_owned();
-            self.record.order_state = Some(state.clone());
-            if matches!(state.as_str(), "fulfilled" | "closed" | "refunded" | "failed" | "unknown")
-            {
-                if state == "fulfilled" {
-                    Progress::raise(&self.crowd.progress.paid);
-                }
-                return;
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
-        }
-    }
-
-    /// Repeats a request until it is answered with success, or refused for good (`null`).
-    async fn until_ok(&mut self, method: Method, path: &str, body: Option<Value>) -> Value {
-        loop {
-            match self.ask(method.clone(), path, body.clone()).await {
-                Ok(answer) if answer.status.is_success() => {
-                    let value = answer.json();
-                    return if value.is_null() { json!({}) } else { value };
-                }
-                Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => self.renew().await,
-                Ok(answer) if answer.status == StatusCode::CONFLICT => {
-                    self.record.refused(&code_of(&answer));
-                    return Value::Null;
-                }
-                Ok(answer) => {
-                    if !self.refused(&answer) {
-                        return Value::Null;
-                    }
-                    self.pause(Some(&answer)).await;
-                }
-                Err(_) => self.pause(None).await,
-            }
-        }
-    }
-
     /// Takes in an entry object from any source.
     pub(crate) fn take(&mut self, object: &Value) {
         let (called, outcome) = (self.record.called, self.record.outcome.is_some());
@@ -280,7 +226,7 @@ impl Shopper {
     }
 
     /// Notes a refusal; `false` if it is for good.
-    fn refused(&mut self, answer: &Answer) -> bool {
+    pub(super) fn refused(&mut self, answer: &Answer) -> bool {
         let code = code_of(answer);
         self.record.refused(&code);
         let waits = matches!(answer.status.as_u16(), 408 | 423 | 425 | 429 | 503);
@@ -309,7 +255,12 @@ impl Shopper {
         sleep(pause.mul_f64(1.0 + self.crowd.random.unit() / 2.0)).await;
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Answer> {
         let mut headers = self.headers.clone();
         if let Ok(bearer) = HeaderValue::from_str(&format!("Bearer {}", self.token))
             && !self.token.is_empty()
@@ -350,7 +301,7 @@ impl Shopper {
     }
 }
 
-fn code_of(answer: &Answer) -> String {
+pub(super) fn code_of(answer: &Answer) -> String {
     answer.json()["code"].as_str().map_or_else(|| answer.status.as_u16().to_string(), str::to_owned)
 }
 

@@ -11,5 +11,6 @@ mod distributed;
 mod external;
 mod house;
 mod layering;
+mod manners;
 mod sim;
 mod stores;

@@ -49,9 +49,14 @@ impl<K: Copy + Eq + Hash + Ord, V: Clone> Agenda<K, V> {
 
     /// Puts a thing on the agenda, due at once. One that is on it already stays as it is; without room, nothing happens.
     pub(crate) fn add(&mut self, key: K, value: V, now: Instant) {
+        self.add_due(key, value, now, now);
+    }
+
+    /// As [`Agenda::add`], due at `at`.
+    pub(crate) fn add_due(&mut self, key: K, value: V, now: Instant, at: Instant) {
         if self.items.len() < self.most && !self.items.contains_key(&key) {
             self.items.insert(key, Item { value, since: now, tries: 0 });
-            self.waiting.insert((now, key));
+            self.waiting.insert((at, key));
         }
     }
 

@@ -33,9 +33,13 @@ pub struct Config {
     pub callbacks_max: u32,
     /// How often a kept callback is tried for faults of its own before the provider is asked, and it is buried for an operator.
     pub callback_tries_max: u32,
-    /// Longest wait for one call of the payment provider.
+    /// Longest wait for one call of the payment provider. Beyond it the call counts as unanswered, and its effect as unknown.
     pub provider_timeout: Duration,
-    /// Longest wait for one call of the fulfilment.
+    /// How many calls in a row the payment provider may leave unanswered, before it is left alone for `provider_rest`.
+    pub provider_failures_max: u32,
+    /// How long it is left alone. Whoever needs it meanwhile is told to come again: buyers by a 503.
+    pub provider_rest: Duration,
+    /// Longest wait for one call of the fulfilment, beyond any deadline it keeps by itself.
     pub fulfilment_timeout: Duration,
     /// How often passed payment deadlines are looked for.
     pub sweep_interval: Duration,
@@ -85,7 +89,9 @@ impl Default for Config {
             callbacks_max: 1_024,
             callback_tries_max: 8,
             provider_timeout: Duration::from_secs(3),
-            fulfilment_timeout: Duration::from_secs(3),
+            provider_failures_max: 5,
+            provider_rest: Duration::from_secs(5),
+            fulfilment_timeout: Duration::from_secs(4),
             sweep_interval: Duration::from_secs(1),
             closing_interval: Duration::from_millis(250),
             idle_after: Duration::from_secs(5),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluice_core::{
     ids::PaymentId,
     order::{Order, OrderState},
-    ports::{PaymentState, PaymentStep, PortResult, ProviderError, ProviderStatus, StepReply},
+    ports::{PaymentState, PaymentStep, PortResult, ProviderStatus, StepReply},
 };
 use tokio::time::{Instant, timeout};
 
@@ -71,7 +71,7 @@ async fn close(shared: &Shared, order: &Order, closing_for: Duration) -> PortRes
         return Ok(Step::Later);
     }
     let Some(payment) = order.payment else { return close_unpaid(shared, order).await };
-    match provider_close(shared, payment).await {
+    match shared.provider.close(payment).await {
         Ok(ProviderStatus::Succeeded) => found_paid(shared, order, payment).await,
         Ok(ProviderStatus::Closed | ProviderStatus::Failed | ProviderStatus::Refunded) => {
             close_unpaid(shared, order).await
@@ -88,24 +88,6 @@ async fn close(shared: &Shared, order: &Order, closing_for: Duration) -> PortRes
             Ok(Step::Later)
         }
     }
-}
-
-async fn provider_close(
-    shared: &Shared,
-    payment: PaymentId,
-) -> Result<ProviderStatus, ProviderError> {
-    let limit = shared.config.provider_timeout;
-    in_time(limit, shared.provider.close(payment)).await
-}
-
-/// Asks the provider under a deadline.
-pub(crate) async fn in_time<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<T, ProviderError>>,
-) -> Result<T, ProviderError> {
-    timeout(limit, call)
-        .await
-        .unwrap_or_else(|elapsed| Err(ProviderError::Unreachable(elapsed.into())))
 }
 
 async fn close_unpaid(shared: &Shared, order: &Order) -> PortResult<Step> {

@@ -1,16 +1,24 @@
-//! What is done for an order that is paid: tickets issued, a parcel asked for. The shop's own; ours is immediate.
+//! What is done for an order that is paid: a parcel asked for, a ticket sent. Ours needs nothing done: an order's id is its
+//! ticket number. A shop that does more is told by a signed [webhook](Webhook).
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
 use sluice_core::{order::Order, ports::Cause};
 
-/// Why an order could not be fulfilled now.
+mod webhook;
+
+pub use webhook::{Webhook, WebhookSettings};
+
+/// Why an order is not fulfilled.
 #[derive(Debug, thiserror::Error)]
 pub enum FulfilmentError {
     /// No answer, or not yet: asked again with the same order, for as long as it takes.
     #[error("the fulfilment did not answer")]
     Unreachable(#[source] Cause),
+    /// It will never be fulfilled: the order fails, its money and its goods go back.
+    #[error("the fulfilment refused: {0}")]
+    Refused(String),
 }
 
 /// Fulfils orders. Called at least once for each paid order, so its effect must be made once, by the order's id.
@@ -19,7 +27,7 @@ pub trait Fulfilment: Debug + Send + Sync {
     async fn fulfil(&self, order: &Order) -> Result<(), FulfilmentError>;
 }
 
-/// Nothing is left to do once an order is paid.
+/// Nothing is left to do once an order is paid: its id is the number of its ticket.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Immediate;
 

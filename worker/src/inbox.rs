@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     away::Away,
     backoff::Backoff,
-    finish::in_time,
     metrics,
     shared::Shared,
     word::{self, Word},
@@ -143,8 +142,7 @@ async fn bury(
 /// Asks the provider where the payment stands, and applies what it says. Answers what came of it, for whoever reads the
 /// buried callback.
 async fn ask_provider(shared: &Shared, update: &PaymentUpdate) -> PortResult<String> {
-    let asked = shared.provider.query(update.payment);
-    let status = match in_time(shared.config.provider_timeout, asked).await {
+    let status = match shared.provider.query(update.payment).await {
         Ok(status) => status,
         Err(error) => {
             tracing::warn!(order = %update.order, payment = %update.payment, error = &error as &dyn std::error::Error,

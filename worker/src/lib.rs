@@ -2,7 +2,7 @@
 //!
 //! [`Worker`] is the role: it consumes turns in micro-batches, answers the order routes and the payment callback, sweeps
 //! payment deadlines, applies callbacks that were kept while the ledger was away, and announces again what a crash kept from the bulletin. [`Simulated`] is a payment provider of our
-//! own, in its orderly form, for demonstrations, rehearsals and tests.
+//! own, as unruly as is wished, for demonstrations, rehearsals and tests; [`Webhook`] leaves what follows a payment to the shop.
 //!
 //! It decides nothing that two workers could decide differently: outcomes and states are the ledger's, each effect is keyed
 //! and may be repeated, and a turn is acknowledged last. It never rebuilds the stock gate; that is for who speaks for a line.
@@ -12,10 +12,12 @@ mod agenda;
 mod asking;
 mod away;
 mod backoff;
+mod breaker;
 mod callback;
 mod config;
 mod finish;
 mod fulfilment;
+mod guarded;
 mod inbox;
 mod metrics;
 mod orders;
@@ -29,6 +31,6 @@ mod word;
 mod worker;
 
 pub use config::Config;
-pub use fulfilment::{Fulfilment, FulfilmentError, Immediate};
-pub use simulated::{Simulated, SimulatedPorts, SimulatedSettings};
+pub use fulfilment::{Fulfilment, FulfilmentError, Immediate, Webhook, WebhookSettings};
+pub use simulated::{Simulated, SimulatedKnobs, SimulatedPorts, SimulatedSettings};
 pub use worker::{Worker, WorkerPorts};

@@ -1,5 +1,7 @@
 //! The worker's metrics. No label ever carries a buyer, an entry or an order.
 
+use std::time::Duration;
+
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -17,6 +19,15 @@ pub(crate) const DEAD: &str = "sluice_dead_letters";
 /// Turns released once more because the shop's order backend said nothing about them.
 pub(crate) const RELEASED_AGAIN: &str = "sluice_turns_released_again_total";
 
+/// Calls of the payment provider, by what became of them.
+pub(crate) const PROVIDER_CALLS: &str = "sluice_provider_calls_total";
+/// How long the payment provider takes.
+pub(crate) const PROVIDER_SECONDS: &str = "sluice_provider_seconds";
+/// Whether the payment provider is called at all.
+pub(crate) const PROVIDER_UP: &str = "sluice_provider_up";
+/// Tries to have the shop fulfil an order.
+pub(crate) const FULFILMENTS: &str = "sluice_fulfilment_calls_total";
+
 /// Help texts, and what is shown before anything happened. Call it once a recorder is installed.
 pub(crate) fn describe() {
     describe_counter!(ORDERS, Unit::Count, "Orders that entered a state, by sale and state.");
@@ -31,6 +42,26 @@ pub(crate) fn describe() {
         RELEASED_AGAIN,
         Unit::Count,
         "Turns released once more because the shop's order backend said nothing about them."
+    );
+    describe_counter!(
+        PROVIDER_CALLS,
+        Unit::Count,
+        "Calls of the payment provider, by call and result: answered, refused, unreachable, or resting where none was made."
+    );
+    describe_histogram!(
+        PROVIDER_SECONDS,
+        Unit::Seconds,
+        "Time from a call of the payment provider to its answer, or to the end of our patience."
+    );
+    describe_gauge!(
+        PROVIDER_UP,
+        Unit::Count,
+        "1 while the payment provider is called, 0 while it is left alone because it did not answer."
+    );
+    describe_counter!(
+        FULFILMENTS,
+        Unit::Count,
+        "Webhooks that asked the shop to fulfil an order, by result: done, refused, later, or resting where none was sent."
     );
     dead(0);
     for result in ["applied", "kept", "buried", "wrong_amount"] {
@@ -61,6 +92,23 @@ pub(crate) fn dead(count: u64) {
     gauge!(DEAD, "queue" => "dead").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
 
+pub(crate) fn provider_call(provider: &'static str, call: &'static str, result: &'static str) {
+    counter!(PROVIDER_CALLS, "provider" => provider, "call" => call, "result" => result)
+        .increment(1);
+}
+
+pub(crate) fn provider_took(provider: &'static str, call: &'static str, took: Duration) {
+    histogram!(PROVIDER_SECONDS, "provider" => provider, "call" => call).record(took);
+}
+
+pub(crate) fn provider_up(provider: &'static str, up: bool) {
+    gauge!(PROVIDER_UP, "provider" => provider).set(if up { 1.0 } else { 0.0 });
+}
+
+pub(crate) fn fulfilment(result: &'static str) {
+    counter!(FULFILMENTS, "result" => result).increment(1);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,13 +117,27 @@ mod tests {
     #[test]
     fn the_names_are_the_published_ones() {
         assert_eq!(
-            [ORDERS, CALLBACKS, BATCH, DEAD, RELEASED_AGAIN],
+            [
+                ORDERS,
+                CALLBACKS,
+                BATCH,
+                DEAD,
+                RELEASED_AGAIN,
+                PROVIDER_CALLS,
+                PROVIDER_SECONDS,
+                PROVIDER_UP,
+                FULFILMENTS,
+            ],
             [
                 "sluice_orders_total",
                 "sluice_payment_callbacks_total",
                 "sluice_hold_batch_turns",
                 "sluice_dead_letters",
                 "sluice_turns_released_again_total",
+                "sluice_provider_calls_total",
+                "sluice_provider_seconds",
+                "sluice_provider_up",
+                "sluice_fulfilment_calls_total",
             ]
         );
     }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use sluice_core::{
     ids::OrderId,
     order::Order,
-    ports::{HoldUpdate, IdempotencyKey, PaymentProvider, PortResult},
+    ports::{HoldUpdate, IdempotencyKey, PortResult},
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    Config, Fulfilment, WorkerPorts, aftermath::Aftermath, asking::Asking, callback, metrics,
+    Config, Fulfilment, WorkerPorts, aftermath::Aftermath, asking::Asking, callback,
+    guarded::Guarded, metrics,
 };
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) ports: WorkerPorts,
-    pub(crate) provider: Arc<dyn PaymentProvider>,
+    pub(crate) provider: Guarded,
     pub(crate) fulfilment: Arc<dyn Fulfilment>,
     pub(crate) steps: mpsc::Sender<Aftermath>,
     pub(crate) orders: mpsc::Sender<Order>,

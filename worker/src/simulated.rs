@@ -1,8 +1,9 @@
-//! A payment provider of our own, in its orderly form: it opens a payment, shows a page with two buttons, and calls back
-//! over HTTP what was pressed, again and again until it is answered 2xx.
+//! A payment provider of our own: it opens a payment, shows a page with two buttons, gives money back, and calls back over
+//! HTTP what became of it, again and again until it is answered 2xx.
 //!
 //! It is a provider in every respect but the money: it keeps its own records (in the ledger, so that any worker answers for
-//! them), signs its callbacks, and knows nothing of orders. It never delays, drops, reorders or repeats on purpose.
+//! them), signs its callbacks, and knows nothing of orders. It delays, drops, reorders, repeats and fails as its
+//! [knobs](SimulatedKnobs) say, and never otherwise.
 
 use std::{
     collections::VecDeque,
@@ -14,10 +15,11 @@ use async_trait::async_trait;
 use http::Uri;
 use sluice_core::{
     clock::Clock,
-    ids::PaymentId,
+    ids::{PaymentId, RefundId},
+    money::AmountFen,
     ports::{
         Ledger, PaymentProvider, PaymentRequest, PortResult, ProviderError, ProviderPayment,
-        ProviderStatus, SimulatedPayment, SimulatedState,
+        ProviderStatus, RefundStatus, SimulatedPayment, SimulatedRefund, SimulatedState,
     },
     random::Random,
     webhook::Secrets,
@@ -26,8 +28,12 @@ use sluice_http::{Routes, client, limits::Limits};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+mod knobs;
 mod page;
 mod teller;
+
+use knobs::Luck;
+pub use knobs::SimulatedKnobs;
 
 /// Its name in paths and in the ledger.
 const NAME: &str = "simulated";
@@ -52,6 +58,7 @@ pub struct SimulatedSettings {
     pub idle_after: Duration,
     /// Longest wait for one call of the ledger.
     pub port_timeout: Duration,
+    pub knobs: SimulatedKnobs,
 }
 
 impl Default for SimulatedSettings {
@@ -64,6 +71,7 @@ impl Default for SimulatedSettings {
             retry_delay_max: Duration::from_secs(128),
             idle_after: Duration::from_secs(2),
             port_timeout: Duration::from_secs(3),
+            knobs: SimulatedKnobs::default(),
         }
     }
 }
@@ -157,7 +165,7 @@ impl Provider {
         self.callback_url.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Has a callback made at once.
+    /// Has a callback made, as soon as the knobs allow.
     fn tell(&self, payment: SimulatedPayment) {
         let mut prompt = self.prompt.lock().unwrap_or_else(PoisonError::into_inner);
         if prompt.len() < PROMPT_MAX {
@@ -167,12 +175,71 @@ impl Provider {
         self.woken.notify_one();
     }
 
+    /// Answers one of our own side's calls, or does not.
+    async fn answer<T>(
+        &self,
+        call: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        let lost = || ProviderError::Unreachable("the simulated provider keeps silent".into());
+        match self.settings.knobs.luck(&self.ports.random) {
+            Luck::Answered => call.await,
+            Luck::LostOnTheWay => Err(lost()),
+            Luck::AnswerLost => call.await.and_then(|_unheard| Err(lost())),
+        }
+    }
+
+    async fn open(&self, request: &PaymentRequest) -> Result<ProviderPayment, ProviderError> {
+        let record = SimulatedPayment {
+            payment: request.payment,
+            order: request.order,
+            amount: request.amount,
+            currency: request.currency,
+            state: SimulatedState::Open,
+            refunded: AmountFen(0),
+            told: false,
+            changed_at: self.ports.clock.now(),
+        };
+        let kept = self.ask(self.ports.ledger.open_simulated(record)).await?;
+        if (kept.order, kept.amount, kept.currency)
+            != (request.order, request.amount, request.currency)
+        {
+            return Err(ProviderError::Refused(
+                "the id belongs to a payment of another order or amount".to_owned(),
+            ));
+        }
+        let base = self.settings.public_url.trim_end_matches('/');
+        Ok(ProviderPayment { pay_url: format!("{base}/v1/payments/{NAME}/{}", request.payment) })
+    }
+
+    async fn close(&self, payment: PaymentId) -> Result<ProviderStatus, ProviderError> {
+        let ledger = &self.ports.ledger;
+        let closed = ledger.step_simulated(payment, SimulatedState::Open, SimulatedState::Closed);
+        match self.ask(closed).await? {
+            Some(_) => Ok(ProviderStatus::Closed),
+            None => self.status(payment).await,
+        }
+    }
+
+    /// There is no money to send, so it is sent at once.
+    async fn give_back(&self, refund: SimulatedRefund) -> Result<RefundStatus, ProviderError> {
+        let Some(after) = self.ask(self.ports.ledger.refund_simulated(refund)).await? else {
+            return Err(ProviderError::Refused(
+                "there is not so much money of this payment".to_owned(),
+            ));
+        };
+        if after.state == SimulatedState::Refunded && !after.told {
+            self.tell(after);
+        }
+        Ok(RefundStatus::Done)
+    }
+
     async fn status(&self, payment: PaymentId) -> Result<ProviderStatus, ProviderError> {
         let record = self.ask(self.ports.ledger.simulated_payment(payment)).await?;
         Ok(match record.map(|record| record.state) {
             Some(SimulatedState::Open) => ProviderStatus::Pending,
             Some(SimulatedState::Succeeded) => ProviderStatus::Succeeded,
             Some(SimulatedState::Failed) => ProviderStatus::Failed,
+            Some(SimulatedState::Refunded) => ProviderStatus::Refunded,
             // One that was never opened here cannot have been paid either.
             Some(SimulatedState::Closed) | None => ProviderStatus::Closed,
         })
@@ -186,38 +253,24 @@ impl PaymentProvider for Simulated {
     }
 
     async fn create(&self, request: &PaymentRequest) -> Result<ProviderPayment, ProviderError> {
-        let provider = &self.0;
-        let record = SimulatedPayment {
-            payment: request.payment,
-            order: request.order,
-            amount: request.amount,
-            currency: request.currency,
-            state: SimulatedState::Open,
-            told: false,
-            changed_at: provider.ports.clock.now(),
-        };
-        let kept = provider.ask(provider.ports.ledger.open_simulated(record)).await?;
-        if (kept.order, kept.amount, kept.currency)
-            != (request.order, request.amount, request.currency)
-        {
-            return Err(ProviderError::Refused(
-                "the id belongs to a payment of another order or amount".to_owned(),
-            ));
-        }
-        let base = provider.settings.public_url.trim_end_matches('/');
-        Ok(ProviderPayment { pay_url: format!("{base}/v1/payments/{NAME}/{}", request.payment) })
+        self.0.answer(self.0.open(request)).await
     }
 
     async fn close(&self, payment: PaymentId) -> Result<ProviderStatus, ProviderError> {
-        let ledger = &self.0.ports.ledger;
-        let closed = ledger.step_simulated(payment, SimulatedState::Open, SimulatedState::Closed);
-        match self.0.ask(closed).await? {
-            Some(_) => Ok(ProviderStatus::Closed),
-            None => self.0.status(payment).await,
-        }
+        self.0.answer(self.0.close(payment)).await
     }
 
     async fn query(&self, payment: PaymentId) -> Result<ProviderStatus, ProviderError> {
-        self.0.status(payment).await
+        self.0.answer(self.0.status(payment)).await
+    }
+
+    async fn refund(
+        &self,
+        payment: PaymentId,
+        refund: RefundId,
+        amount: AmountFen,
+    ) -> Result<RefundStatus, ProviderError> {
+        let refund = SimulatedRefund { refund, payment, amount };
+        self.0.answer(self.0.give_back(refund)).await
     }
 }

@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, Fulfilment,
     aftermath::{self, Aftermath},
-    callback, inbox, metrics, orders, relay,
+    callback,
+    guarded::Guarded,
+    inbox, metrics, orders, relay,
     shared::Shared,
     silence, sweeper, turns,
 };
@@ -73,9 +75,9 @@ impl Worker {
         let (orders_sender, orders) = mpsc::channel(ORDERS_MAX);
         let callbacks = callback::Tasks::new(config.callbacks_max);
         let shared = Arc::new(Shared {
+            provider: Guarded::new(provider, &config),
             config,
             ports,
-            provider,
             fulfilment,
             steps: steps_sender,
             orders: orders_sender,

@@ -217,14 +217,25 @@ CREATE TABLE simulated_payment (
     order_id BLOB NOT NULL,
     amount INTEGER NOT NULL,
     currency TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'succeeded', 'failed', 'closed')),
+    state TEXT NOT NULL CHECK (state IN ('open', 'succeeded', 'failed', 'closed', 'refunded')),
+    refunded INTEGER NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND amount),
     told INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1)),
     changed_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX simulated_payment_untold ON simulated_payment (changed_at)
-WHERE told = 0 AND state IN ('succeeded', 'failed');
+WHERE told = 0 AND state IN ('succeeded', 'failed', 'refunded');
 CREATE INDEX simulated_payment_order ON simulated_payment (order_id);
+
+-- Each time it gave money back. A repeat finds its own row.
+CREATE TABLE simulated_refund (
+    refund BLOB NOT NULL PRIMARY KEY CHECK (length(refund) = 16),
+    payment BLOB NOT NULL REFERENCES simulated_payment (payment) ON DELETE CASCADE,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX simulated_refund_payment ON simulated_refund (payment);
 
 CREATE TABLE idempotency (
     scope TEXT NOT NULL,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, str::FromStr};
 use sluice_core::{
     basket::{Basket, Item},
     clock::UnixMillis,
-    ids::{EntryId, HoldId, OrderId, PaymentId, SkuId},
+    ids::{EntryId, HoldId, OrderId, PaymentId, RefundId, SkuId},
 };
 use sqlx::{Row, postgres::PgRow, types::Uuid};
 
@@ -98,7 +98,7 @@ macro_rules! to_uuid {
     };
 }
 
-to_uuid!(EntryId, HoldId, OrderId, PaymentId);
+to_uuid!(EntryId, HoldId, OrderId, PaymentId, RefundId);
 
 /// The ids of a statement's array.
 pub(super) fn uuids<T: ToUuid>(ids: &[T]) -> Vec<Uuid> {

@@ -18,7 +18,7 @@ pub use entries::{
 };
 pub use orders::{
     NewPayment, OrderBook, OrderCount, Payment, PaymentState, PaymentStep, PaymentUpdate,
-    SimulatedPayment, SimulatedState, StepReply, StockBalance,
+    SimulatedPayment, SimulatedRefund, SimulatedState, StepReply, StockBalance,
 };
 pub use sales::{
     Audit, AuditRow, Author, Ban, BanList, BanRule, Changed, Created, Deleted, SaleBook,

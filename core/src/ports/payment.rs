@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::Cause;
 use crate::{
-    ids::{OrderId, PaymentId},
+    ids::{OrderId, PaymentId, RefundId},
     money::{AmountFen, Currency},
 };
 
@@ -39,6 +39,15 @@ pub enum ProviderStatus {
     Refunded,
 }
 
+/// What the provider says of money it is to send back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RefundStatus {
+    /// It has the order to send it and will see it through: asked again with the same id, it says when it is done.
+    Pending,
+    /// The money went back.
+    Done,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
     /// No answer in time: unknown. Ask again with the same id.
@@ -49,7 +58,7 @@ pub enum ProviderError {
     Refused(String),
 }
 
-/// See the module. Every call is keyed by our payment id and may be repeated.
+/// See the module. Every call is keyed by our ids and may be repeated.
 #[async_trait]
 pub trait PaymentProvider: Debug + Send + Sync {
     /// The `{provider}` in the callback's path.
@@ -64,4 +73,14 @@ pub trait PaymentProvider: Debug + Send + Sync {
 
     /// Where a payment stands.
     async fn query(&self, payment: PaymentId) -> Result<ProviderStatus, ProviderError>;
+
+    /// Sends `amount` of a payment that succeeded back to who paid it. `refund` is the idempotency key: a repeat sends
+    /// nothing more and says how far it is. A payment may be refunded in parts, each under an id of its own, up to what
+    /// was paid. `Refused` when it never succeeded or so much is not left of it.
+    async fn refund(
+        &self,
+        payment: PaymentId,
+        refund: RefundId,
+        amount: AmountFen,
+    ) -> Result<RefundStatus, ProviderError>;
 }

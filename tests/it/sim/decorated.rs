@@ -110,7 +110,8 @@ faulty!(OrderBook over dyn Ledger {
     read fn simulated_payment(payment: PaymentId) -> Option<SimulatedPayment>;
     effect fn open_simulated(payment: SimulatedPayment) -> SimulatedPayment;
     effect fn step_simulated(payment: PaymentId, from: SimulatedState, to: SimulatedState) -> Option<SimulatedPayment>;
-    effect fn told_simulated(payment: PaymentId) -> ();
+    effect fn refund_simulated(refund: SimulatedRefund) -> Option<SimulatedPayment>;
+    effect fn told_simulated(payment: PaymentId, state: SimulatedState) -> ();
     read fn untold_simulated(idle: Duration, limit: u32) -> Vec<SimulatedPayment>;
 });
 

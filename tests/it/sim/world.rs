@@ -17,7 +17,8 @@ use sluice_admission::{Admission, AdmissionPorts, Config as AdmissionConfig, Ide
 use sluice_backends::embedded::{Embedded, EmbeddedSettings, OpenError};
 use sluice_core::{
     clock::{Clock, TokioClock, UnixMillis},
-    ids::{PaymentId, SaleId},
+    ids::{PaymentId, RefundId, SaleId},
+    money::AmountFen,
     policy::RateLimit,
     ports::*,
     random::Random,
@@ -413,6 +414,20 @@ impl PaymentProvider for Provider {
 
     async fn query(&self, payment: PaymentId) -> Result<ProviderStatus, ProviderError> {
         Ok(self.status(payment))
+    }
+
+    async fn refund(
+        &self,
+        payment: PaymentId,
+        _: RefundId,
+        _: AmountFen,
+    ) -> Result<RefundStatus, ProviderError> {
+        match self.status(payment) {
+            ProviderStatus::Succeeded | ProviderStatus::Refunded => Ok(RefundStatus::Done),
+            ProviderStatus::Pending | ProviderStatus::Failed | ProviderStatus::Closed => {
+                Err(ProviderError::Refused("it was never paid".into()))
+            }
+        }
     }
 }
 

@@ -14,7 +14,10 @@ use sluice_core::{
 use sluice_http::{Exchange, Problem, Response, json};
 
 use super::{access, expect_nothing, private, replay, wrong_state};
-use crate::{finish::in_time, shared::Shared};
+use crate::shared::Shared;
+
+/// When to come again after one call that was not answered.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize)]
 struct PaymentObject {
@@ -65,20 +68,14 @@ async fn open(
         amount: payment.amount,
         currency: payment.currency,
     };
-    let limit = shared.config.provider_timeout;
-    let error = match in_time(limit, shared.provider.create(&request)).await {
+    let error = match shared.provider.create(&request).await {
         Ok(opened) => return Ok(opened),
         Err(error) => error,
     };
     tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
         "a payment could not be opened");
     match error {
-        ProviderError::Unreachable(_) => Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "The payment provider does not answer right now. Repeat the same request: it finds the same payment.",
-        )
-        .retry_after(Duration::from_secs(2))),
+        ProviderError::Unreachable(_) => Err(provider_away(shared)),
         ProviderError::Refused(_) => {
             // Its word is final: the payment is over, so that the next request can open another.
             let over = payment.found(PaymentState::Failed);
@@ -92,6 +89,21 @@ async fn open(
     }
 }
 
+/// 503: nothing is lost, and when to come again.
+fn provider_away(shared: &Shared) -> Problem {
+    let (detail, wait) = match shared.provider.resting() {
+        None => (
+            "The payment provider does not answer right now. Repeat the same request: it finds the same payment.",
+            AGAIN_AFTER,
+        ),
+        Some(left) => (
+            "The payment provider does not answer and is left alone for a moment. The order keeps its goods until its `pay_by`; repeat the same request then: it finds the same payment.",
+            left.max(AGAIN_AFTER),
+        ),
+    };
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(wait)
+}
+
 /// The deadline or a cancel may have come while the provider was opening the payment, too late for the close that they
 /// sent: then it is closed here, and money that came even so is told by the provider.
 async fn still_awaits(shared: &Shared, order: &Order, payment: PaymentId) -> Result<(), Problem> {
@@ -101,8 +113,7 @@ async fn still_awaits(shared: &Shared, order: &Order, payment: PaymentId) -> Res
         return Ok(());
     }
     if matches!(state, OrderState::Closing | OrderState::Closed) {
-        let limit = shared.config.provider_timeout;
-        if let Err(error) = in_time(limit, shared.provider.close(payment)).await {
+        if let Err(error) = shared.provider.close(payment).await {
             tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
                 "a payment opened too late could not be closed; money that comes on it is late money");
         }

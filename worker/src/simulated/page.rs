@@ -76,15 +76,21 @@ async fn show(provider: Arc<Provider>, exchange: Exchange) -> Result<Response, P
 async fn press(provider: Arc<Provider>, mut exchange: Exchange) -> Result<Response, Problem> {
     let (pressed, form) = choice(&mut exchange).await?;
     let record = find(&provider, &exchange).await?;
+    let (payment, knobs) = (record.payment, &provider.settings.knobs);
     let to = match pressed {
+        Pressed::Succeed if knobs.fails(payment) => SimulatedState::Failed,
         Pressed::Succeed => SimulatedState::Succeeded,
         Pressed::Fail => SimulatedState::Failed,
     };
-    let ledger = &provider.ports.ledger;
-    let stepped = ledger.step_simulated(record.payment, SimulatedState::Open, to);
-    if let Some(now) = provider.ask(stepped).await.map_err(away)? {
-        provider.tell(now.clone());
-        return Ok(answer(StatusCode::OK, &now, form));
+    let closed_too = to == SimulatedState::Succeeded && knobs.pays_after_close(payment);
+    let from =
+        [SimulatedState::Open].into_iter().chain(closed_too.then_some(SimulatedState::Closed));
+    for from in from {
+        let stepped = provider.ports.ledger.step_simulated(payment, from, to);
+        if let Some(now) = provider.ask(stepped).await.map_err(away)? {
+            provider.tell(now.clone());
+            return Ok(answer(StatusCode::OK, &now, form));
+        }
     }
     let record = find(&provider, &exchange).await?;
     // A repeat, after an answer that was lost.
@@ -95,7 +101,7 @@ async fn press(provider: Arc<Provider>, mut exchange: Exchange) -> Result<Respon
         Form::Page => Ok(answer(StatusCode::CONFLICT, &record, form)),
         Form::Json => Err(Problem::conflict(
             "payment_over",
-            "The payment has been paid, has failed or was closed: nothing can be pressed any more.",
+            "The payment has been paid, has failed, was closed or refunded: nothing can be pressed any more.",
         )),
     }
 }
@@ -152,6 +158,7 @@ fn page(status: StatusCode, record: &SimulatedPayment) -> Response {
         SimulatedState::Succeeded => (OVER_PAGE, "This payment succeeded."),
         SimulatedState::Failed => (OVER_PAGE, "This payment failed. No money was taken."),
         SimulatedState::Closed => (OVER_PAGE, "This payment was closed. No money was taken."),
+        SimulatedState::Refunded => (OVER_PAGE, "This payment was refunded. The money went back."),
     };
     // Nothing here comes from a client: an id, digits, three letters, and sentences of ours.
     let html = page
@@ -188,6 +195,7 @@ fn word(state: SimulatedState) -> &'static str {
         SimulatedState::Succeeded => "succeeded",
         SimulatedState::Failed => "failed",
         SimulatedState::Closed => "closed",
+        SimulatedState::Refunded => "refunded",
     }
 }
 

@@ -1,5 +1,5 @@
-//! Tells what became of simulated payments: a signed callback over HTTP, at once when a button was pressed, and again with
-//! growing, jittered delays until it is answered 2xx. What was not answered is in the ledger, so a crash forgets nothing.
+//! Tells what became of simulated payments: a signed callback over HTTP, as soon as the knobs allow, and again with growing,
+//! jittered delays until it is answered 2xx. What was not answered is in the ledger, so a crash forgets nothing.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, header::CONTENT_TYPE};
+use http::{Method, Request, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 use sluice_core::{
     clock::UnixMillis,
@@ -29,8 +29,6 @@ use crate::{
     backoff::Backoff,
 };
 
-/// A simulated payment changes once, so there is one word on it.
-const VERSION: u64 = 1;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Most unanswered callbacks read from the ledger at a time.
@@ -39,9 +37,50 @@ const ANSWER_BYTES_MAX: usize = 16 * 1_024;
 /// Tries after which an unanswered callback is worth an alarm.
 const ALARM_AFTER: u32 = 8;
 
+/// What can be said of a payment, in the order it happens. As a number it is the word's version: far apart, because
+/// whoever asks instead of waiting counts what it hears in between.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+enum Word {
+    /// A first try to pay had failed.
+    FailedTry = 1,
+    /// It succeeded, or it failed for good.
+    Succeeded = 100,
+    Failed = 101,
+    Refunded = 200,
+}
+
+impl Word {
+    /// What is to be told of a payment in this state.
+    fn of(state: SimulatedState) -> Option<Self> {
+        match state {
+            SimulatedState::Succeeded => Some(Self::Succeeded),
+            SimulatedState::Failed => Some(Self::Failed),
+            SimulatedState::Refunded => Some(Self::Refunded),
+            SimulatedState::Open | SimulatedState::Closed => None,
+        }
+    }
+
+    /// What could have been told before it.
+    fn older(self) -> Option<Self> {
+        match self {
+            Self::Succeeded => Some(Self::FailedTry),
+            Self::Refunded => Some(Self::Succeeded),
+            Self::FailedTry | Self::Failed => None,
+        }
+    }
+
+    fn status(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::FailedTry | Self::Failed => "failed",
+            Self::Refunded => "refunded",
+        }
+    }
+}
+
 /// A callback's body, as the contract has it.
 #[derive(Debug, Serialize)]
-struct Word {
+struct Callback {
     payment: PaymentId,
     order: OrderId,
     version: u64,
@@ -51,60 +90,87 @@ struct Word {
     occurred_at: UnixMillis,
 }
 
+/// Which change of which payment a callback tells.
+type Key = (PaymentId, Word);
+
+/// A callback that is due: of which payment, and where to.
+#[derive(Debug)]
+struct Telling {
+    provider: Arc<Provider>,
+    client: Arc<Client>,
+    url: String,
+    payment: SimulatedPayment,
+    word: Word,
+    tries: u32,
+}
+
 /// Tells until `shutdown`.
 pub(super) async fn run(provider: Arc<Provider>, shutdown: CancellationToken) {
     let settings = &provider.settings;
     let backoff = Backoff { first: RETRY_FIRST, most: settings.retry_delay_max };
     let client = Arc::new(Client::new(settings.callback_timeout));
     let mut agenda = Agenda::new(PROMPT_MAX + LOOK_MAX as usize);
-    let mut tasks: JoinSet<(PaymentId, u32, bool)> = JoinSet::new();
+    let mut tasks: JoinSet<(Key, u32, bool)> = JoinSet::new();
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let known = provider.callback_url().is_some();
         let room = known && tasks.len() < settings.callbacks_max.max(1);
-        let found = tokio::select! {
+        tokio::select! {
             () = shutdown.cancelled() => break,
-            () = provider.woken.notified() => prompt(&provider),
-            Some(ended) = tasks.join_next() => {
-                match ended {
-                    Ok((payment, _, true)) => agenda.done(payment),
-                    Ok((payment, tries, false)) => {
-                        agenda.again(payment, Instant::now() + backoff.after(tries, &provider.ports.random));
-                    }
-                    Err(error) => tracing::error!(%error, "a callback ended in a panic"),
+            () = provider.woken.notified() => {
+                for payment in prompt(&provider) {
+                    take_up(&mut agenda, payment, settings.knobs.delay(&provider.ports.random));
                 }
-                Vec::new()
             }
-            () = until(agenda.wakes_at()), if room => Vec::new(),
-            _ = look.tick() => left_behind(&provider).await,
-        };
-        for payment in found {
-            agenda.add(payment.payment, payment, Instant::now());
+            Some(ended) = tasks.join_next() => match ended {
+                Ok((key, _, true)) => agenda.done(key),
+                Ok((key, tries, false)) => {
+                    agenda.again(key, Instant::now() + backoff.after(tries, &provider.ports.random));
+                }
+                Err(error) => tracing::error!(%error, "a callback ended in a panic"),
+            },
+            () = until(agenda.wakes_at()), if room => {}
+            _ = look.tick() => {
+                for payment in left_behind(&provider).await {
+                    take_up(&mut agenda, payment, Duration::ZERO);
+                }
+            }
         }
         // Where to call may have been said while we waited: that wakes the loop.
         let Some(url) = provider.callback_url() else { continue };
         while tasks.len() < settings.callbacks_max.max(1)
             && let Some(due) = agenda.next_due(Instant::now())
         {
-            let (provider, client, url) = (Arc::clone(&provider), Arc::clone(&client), url.clone());
-            tasks.spawn(async move {
-                let told = told(&provider, &client, &url, &due.value, due.tries).await;
-                (due.key, due.tries, told)
-            });
+            let telling = Telling {
+                provider: Arc::clone(&provider),
+                client: Arc::clone(&client),
+                url: url.clone(),
+                payment: due.value,
+                word: due.key.1,
+                tries: due.tries,
+            };
+            tasks.spawn(async move { (due.key, due.tries, telling.told().await) });
         }
     }
     while tasks.join_next().await.is_some() {}
 }
 
-/// Takes what was just pressed.
+fn take_up(agenda: &mut Agenda<Key, SimulatedPayment>, payment: SimulatedPayment, delay: Duration) {
+    if let Some(word) = Word::of(payment.state) {
+        let now = Instant::now();
+        agenda.add_due((payment.payment, word), payment, now, now + delay);
+    }
+}
+
+/// Takes what has just changed.
 fn prompt(provider: &Provider) -> Vec<SimulatedPayment> {
     provider.prompt.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
 }
 
 /// What a crash, or too many at once, left untold.
 async fn left_behind(provider: &Provider) -> Vec<SimulatedPayment> {
-    let idle = provider.settings.idle_after;
+    let idle = provider.settings.idle_after.saturating_add(provider.settings.knobs.delay_max());
     match provider.ask(provider.ports.ledger.untold_simulated(idle, LOOK_MAX)).await {
         Ok(untold) => untold,
         Err(error) => {
@@ -117,65 +183,74 @@ async fn left_behind(provider: &Provider) -> Vec<SimulatedPayment> {
     }
 }
 
-/// Makes one callback; whether it was answered 2xx and that is on record.
-async fn told(
-    provider: &Provider,
-    client: &Client,
-    url: &str,
-    payment: &SimulatedPayment,
-    tries: u32,
-) -> bool {
-    let failure: Cause = match call(provider, client, payment, url).await {
-        Ok(status) if status.is_success() => {
-            return provider
-                .ask(provider.ports.ledger.told_simulated(payment.payment))
-                .await
-                .is_ok();
+impl Telling {
+    /// Makes the callback, as orderly as the knobs have it; whether it was answered 2xx and that is on record.
+    async fn told(&self) -> bool {
+        let Provider { settings, ports, .. } = &*self.provider;
+        let (knobs, id) = (&settings.knobs, self.payment.payment);
+        if knobs.drops(&ports.random) {
+            return false;
         }
-        Ok(status) => format!("it was answered {status}").into(),
-        Err(cause) => cause,
-    };
-    // A shop under load refuses many at once: a few lines a second say so as well as all of them.
-    static REFUSED: Throttle = Throttle::new(1);
-    if tries == ALARM_AFTER {
-        tracing::error!(payment = %payment.payment, tries, error = &*failure, "a callback is not taken; it is made on");
-    } else if let Some(held_back) = REFUSED.pass() {
-        tracing::warn!(payment = %payment.payment, tries, held_back, error = &*failure, "a callback was not taken; it is made again");
+        let answered = if knobs.duplicates(id) {
+            let (one, other) = tokio::join!(self.call(self.word), self.call(self.word));
+            one.or(other)
+        } else {
+            self.call(self.word).await
+        };
+        if let Err(cause) = answered {
+            self.not_taken(&cause);
+            return false;
+        }
+        let told = self.provider.ask(ports.ledger.told_simulated(id, self.payment.state)).await;
+        if let Some(older) = self.word.older().filter(|_| knobs.reorders(id))
+            && let Err(cause) = self.call(older).await
+        {
+            // The newer word is there: the older one is not made again.
+            tracing::debug!(payment = %id, error = &*cause, "a callback out of order was not taken");
+        }
+        told.is_ok()
     }
-    false
-}
 
-async fn call(
-    provider: &Provider,
-    client: &Client,
-    payment: &SimulatedPayment,
-    url: &str,
-) -> Result<http::StatusCode, Cause> {
-    let word = Word {
-        payment: payment.payment,
-        order: payment.order,
-        version: VERSION,
-        status: match payment.state {
-            SimulatedState::Succeeded => "succeeded",
-            SimulatedState::Failed => "failed",
-            SimulatedState::Open | SimulatedState::Closed => {
-                return Err("an open or closed payment has nothing to tell".into());
-            }
-        },
-        amount_fen: payment.amount,
-        currency: payment.currency,
-        occurred_at: payment.changed_at,
-    };
-    let body = Bytes::from(serde_json::to_vec(&word)?);
-    let id = format!("{}.{VERSION}", payment.payment);
-    let signed = provider.ports.secrets.sign(&id, provider.ports.clock.now(), &body);
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(url)
-        .header(CONTENT_TYPE, "application/json")
-        .header(ID_HEADER, signed.id)
-        .header(TIMESTAMP_HEADER, signed.timestamp)
-        .header(SIGNATURE_HEADER, signed.signature)
-        .body(body)?;
-    Ok(client.send(request, ANSWER_BYTES_MAX).await?.status())
+    fn not_taken(&self, cause: &Cause) {
+        // A shop under load refuses many at once: a few lines a second say so as well as all of them.
+        static REFUSED: Throttle = Throttle::new(1);
+        let (id, tries) = (self.payment.payment, self.tries);
+        if tries == ALARM_AFTER {
+            tracing::error!(payment = %id, tries, error = &**cause, "a callback is not taken; it is made on");
+        } else if let Some(held_back) = REFUSED.pass() {
+            tracing::warn!(payment = %id, tries, held_back, error = &**cause, "a callback was not taken; it is made again");
+        }
+    }
+
+    /// Makes one call; an error unless it was answered 2xx.
+    async fn call(&self, word: Word) -> Result<StatusCode, Cause> {
+        let (payment, version) = (&self.payment, word as u64);
+        let callback = Callback {
+            payment: payment.payment,
+            order: payment.order,
+            version,
+            status: word.status(),
+            amount_fen: payment.amount,
+            currency: payment.currency,
+            occurred_at: payment.changed_at,
+        };
+        let body = Bytes::from(serde_json::to_vec(&callback)?);
+        let id = format!("{}.{version}", payment.payment);
+        let ports = &self.provider.ports;
+        let signed = ports.secrets.sign(&id, ports.clock.now(), &body);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(&self.url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ID_HEADER, signed.id)
+            .header(TIMESTAMP_HEADER, signed.timestamp)
+            .header(SIGNATURE_HEADER, signed.signature)
+            .body(body)?;
+        let status = self.client.send(request, ANSWER_BYTES_MAX).await?.status();
+        if status.is_success() {
+            Ok(status)
+        } else {
+            Err(format!("it was answered {status}").into())
+        }
+    }
 }

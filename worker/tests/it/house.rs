@@ -12,14 +12,15 @@ use sluice_core::{
     clock::{Clock, ManualClock, UnixMillis},
     entry::Outcome,
     event::Turn,
-    ids::{BuyerId, EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, SkuId, Version},
+    ids::{BuyerId, EntryId, Epoch, OrderId, PaymentId, RefundId, SaleId, Seq, SkuId, Version},
     line::{Cursor, LineEntry},
+    money::AmountFen,
     order::{Order, OrderState},
     policy::PolicyPatch,
     ports::{
         Author, Drain, DrainIntake, DrainOutlet, EntryRecord, Heard, LeaseReply, Notice,
         PaymentProvider, PaymentRequest, Ports, ProviderError, ProviderPayment, ProviderStatus,
-        Restore, StockBalance, Subscription,
+        RefundStatus, Restore, StockBalance, Subscription,
     },
     random::Random,
     sale::NewSale,
@@ -278,6 +279,10 @@ impl House {
         self.keyring.sign_claims(&claims)
     }
 
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
     pub(crate) fn new_payment(&self) -> PaymentId {
         PaymentId::generate(self.clock.now(), &self.random)
     }
@@ -372,5 +377,13 @@ impl PaymentProvider for NoProvider {
 
     async fn query(&self, _: PaymentId) -> Result<ProviderStatus, ProviderError> {
         Ok(ProviderStatus::Closed)
+    }
+    async fn refund(
+        &self,
+        _: PaymentId,
+        _: RefundId,
+        _: AmountFen,
+    ) -> Result<RefundStatus, ProviderError> {
+        Err(ProviderError::Refused("no money here".into()))
     }
 }

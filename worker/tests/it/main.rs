@@ -2,13 +2,18 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod breaker;
+mod callbacks;
 mod crashes;
+mod fulfilment;
 mod fuse;
 mod house;
 mod inbox;
+mod knobs;
 mod lies;
 mod money;
 mod provider;
+mod recorder;
 mod shaky;
 mod shop;
 mod silence;

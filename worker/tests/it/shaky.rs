@@ -129,7 +129,8 @@ book!(OrderBook {
     fn simulated_payment(payment: PaymentId) -> Option<SimulatedPayment>;
     fn open_simulated(payment: SimulatedPayment) -> SimulatedPayment;
     fn step_simulated(payment: PaymentId, from: SimulatedState, to: SimulatedState) -> Option<SimulatedPayment>;
-    fn told_simulated(payment: PaymentId) -> ();
+    fn refund_simulated(refund: SimulatedRefund) -> Option<SimulatedPayment>;
+    fn told_simulated(payment: PaymentId, state: SimulatedState) -> ();
     fn untold_simulated(idle: Duration, limit: u32) -> Vec<SimulatedPayment>;
 });
 

@@ -9,10 +9,11 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::Value;
-use sluice_core::webhook::Secrets;
+use sluice_core::{clock::Clock, ports::PaymentProvider, webhook::Secrets};
 use sluice_http::{Router, RouterSettings, Server, ServerConfig, client::Client};
 use sluice_worker::{
-    Config, Immediate, Simulated, SimulatedPorts, SimulatedSettings, Worker, WorkerPorts,
+    Config, Fulfilment, Immediate, Simulated, SimulatedKnobs, SimulatedPorts, SimulatedSettings,
+    Worker, WorkerPorts,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,31 @@ pub(crate) struct Shop {
     client: Client,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
+}
+
+/// How a shop is to be.
+pub(crate) struct Opening {
+    pub(crate) ports: WorkerPorts,
+    pub(crate) config: Config,
+    /// Whether the simulated provider tells what was pressed.
+    pub(crate) callbacks: bool,
+    pub(crate) knobs: SimulatedKnobs,
+    pub(crate) fulfilment: Arc<dyn Fulfilment>,
+    /// Another provider than the simulated one.
+    pub(crate) provider: Option<Arc<dyn PaymentProvider>>,
+}
+
+impl Opening {
+    pub(crate) fn of(house: &House) -> Self {
+        Self {
+            ports: house.worker_ports(),
+            config: Config::default(),
+            callbacks: true,
+            knobs: SimulatedKnobs::default(),
+            fulfilment: Arc::new(Immediate),
+            provider: None,
+        }
+    }
 }
 
 /// What came back.
@@ -54,23 +80,9 @@ impl Answer {
     }
 }
 
-impl Shop {
-    pub(crate) async fn open(house: &House) -> Self {
-        Self::open_with(house, true).await
-    }
-
-    /// With `callbacks`, the simulated provider tells what was pressed.
-    pub(crate) async fn open_with(house: &House, callbacks: bool) -> Self {
-        Self::open_over(house, house.worker_ports(), Config::default(), callbacks).await
-    }
-
-    /// With a worker of one's own.
-    pub(crate) async fn open_over(
-        house: &House,
-        worker_ports: WorkerPorts,
-        config: Config,
-        callbacks: bool,
-    ) -> Self {
+impl Opening {
+    pub(crate) async fn open(self, house: &House) -> Shop {
+        let Self { ports: worker_ports, config, callbacks, knobs, fulfilment, provider } = self;
         let ports = SimulatedPorts {
             ledger: Arc::clone(&house.ports.ledger),
             clock: Arc::new(house.clock.clone()),
@@ -78,9 +90,11 @@ impl Shop {
             secrets: Secrets::new(&[SECRET]).unwrap(),
             limits: Arc::clone(&house.limits),
         };
-        let simulated = Simulated::new(SimulatedSettings::default(), ports).unwrap();
-        let worker =
-            Worker::build(config, worker_ports, Arc::new(simulated.clone()), Arc::new(Immediate));
+        let simulated =
+            Simulated::new(SimulatedSettings { knobs, ..SimulatedSettings::default() }, ports)
+                .unwrap();
+        let provider = provider.unwrap_or_else(|| Arc::new(simulated.clone()));
+        let worker = Worker::build(config, worker_ports, provider, fulfilment);
         let settings = RouterSettings {
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
@@ -109,7 +123,29 @@ impl Shop {
         tasks.spawn(worker.run(shutdown.clone()));
         let (teller, stop) = (simulated.clone(), shutdown.clone());
         tasks.spawn(async move { teller.run(stop).await });
-        Self { address, simulated, client: Client::new(PATIENCE), tasks, shutdown }
+        Shop { address, simulated, client: Client::new(PATIENCE), tasks, shutdown }
+    }
+}
+
+impl Shop {
+    pub(crate) async fn open(house: &House) -> Self {
+        Self::open_with(house, true).await
+    }
+
+    /// With `callbacks`, the simulated provider tells what was pressed.
+    pub(crate) async fn open_with(house: &House, callbacks: bool) -> Self {
+        Opening { callbacks, ..Opening::of(house) }.open(house).await
+    }
+
+    /// With a worker of one's own.
+    pub(crate) async fn open_over(
+        house: &House,
+        worker_ports: WorkerPorts,
+        config: Config,
+        callbacks: bool,
+    ) -> Self {
+        let ports = worker_ports;
+        Opening { ports, config, callbacks, ..Opening::of(house) }.open(house).await
     }
 
     pub(crate) async fn close(mut self) {
@@ -134,6 +170,19 @@ impl Shop {
         let request = request.body(body.into()).unwrap();
         let response = self.client.send(request, 1 << 20).await.unwrap();
         Answer { status: response.status().as_u16(), response }
+    }
+
+    /// Calls back about a payment of the house, signed as the provider does.
+    pub(crate) async fn call_back(&self, house: &House, word: &Value) -> Answer {
+        let body = serde_json::to_vec(word).unwrap();
+        let signed = Secrets::new(&[SECRET]).unwrap().sign("msg_1", house.clock.now(), &body);
+        let headers = [
+            ("content-type", "application/json"),
+            ("webhook-id", signed.id.as_str()),
+            ("webhook-timestamp", signed.timestamp.as_str()),
+            ("webhook-signature", signed.signature.as_str()),
+        ];
+        self.send(Method::POST, "/v1/payments/simulated/callback", &headers, body).await
     }
 
     pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {

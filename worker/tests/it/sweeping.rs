@@ -10,11 +10,12 @@ use std::{
 
 use async_trait::async_trait;
 use sluice_core::{
-    ids::{OrderId, PaymentId, Version},
+    ids::{OrderId, PaymentId, RefundId, Version},
+    money::AmountFen,
     order::{ClosingCause, Order, OrderState},
     ports::{
         NewPayment, PaymentProvider, PaymentRequest, PaymentState, PaymentUpdate, PlaceState,
-        ProviderError, ProviderPayment, ProviderStatus,
+        ProviderError, ProviderPayment, ProviderStatus, RefundStatus,
     },
 };
 use sluice_worker::{Config, Fulfilment, FulfilmentError, Immediate, Worker};
@@ -57,6 +58,17 @@ impl PaymentProvider for Told {
 
     async fn query(&self, _: PaymentId) -> Result<ProviderStatus, ProviderError> {
         self.answer()
+    }
+    async fn refund(
+        &self,
+        _: PaymentId,
+        _: RefundId,
+        _: AmountFen,
+    ) -> Result<RefundStatus, ProviderError> {
+        match self.answer()? {
+            ProviderStatus::Refunded => Ok(RefundStatus::Done),
+            _ => Ok(RefundStatus::Pending),
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use sluice_core::{
     order::{ClosingCause, Order, OrderEvent, OrderState},
     ports::{
         GateImage, HeldStock, NewPayment, OrderBook, OrderCount, Payment, PaymentStep,
-        PaymentUpdate, PortResult, SimulatedPayment, SimulatedState, StepReply, StockBalance,
+        PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState, StepReply,
+        StockBalance,
     },
 };
 
@@ -270,9 +271,19 @@ impl OrderBook for SqlLedger {
         .await
     }
 
-    async fn told_simulated(&self, payment: PaymentId) -> PortResult<()> {
+    async fn refund_simulated(
+        &self,
+        refund: SimulatedRefund,
+    ) -> PortResult<Option<SimulatedPayment>> {
+        self.write("ledger.refund_simulated", move |connection, now| {
+            simulated::refund(connection, now, refund)
+        })
+        .await
+    }
+
+    async fn told_simulated(&self, payment: PaymentId, state: SimulatedState) -> PortResult<()> {
         self.write("ledger.told_simulated", move |connection, _| {
-            simulated::told(connection, payment)
+            simulated::told(connection, payment, state)
         })
         .await
     }

@@ -5,7 +5,7 @@ use sluice_core::{
     clock::UnixMillis,
     ids::{OrderId, PaymentId},
     money::AmountFen,
-    ports::{SimulatedPayment, SimulatedState},
+    ports::{SimulatedPayment, SimulatedRefund, SimulatedState},
 };
 
 use crate::embedded::codec::{id, text, time, word};
@@ -53,9 +53,49 @@ pub(super) fn step(
     if stepped == 0 { Ok(None) } else { get(connection, payment) }
 }
 
-pub(super) fn told(connection: &Connection, payment: PaymentId) -> rusqlite::Result<()> {
+/// Gives money back, once for each refund id; `None` if there is not that much to give.
+pub(super) fn refund(
+    connection: &Connection,
+    now: UnixMillis,
+    asked: SimulatedRefund,
+) -> rusqlite::Result<Option<SimulatedPayment>> {
+    let SimulatedRefund { refund, payment, amount } = asked;
+    let known = connection
+        .prepare_cached(sql!("orders/simulated_refund"))?
+        .query_row([refund.as_bytes().as_slice()], |row| {
+            Ok((id(row, 0, PaymentId::from_bytes)?, AmountFen(row.get(1)?)))
+        })
+        .optional()?;
+    if let Some(known) = known {
+        return if known == (payment, amount) { get(connection, payment) } else { Ok(None) };
+    }
+    if amount.0 <= 0 {
+        return Ok(None);
+    }
+    let id = payment.as_bytes().as_slice();
+    let given = connection
+        .prepare_cached(sql!("orders/simulated_give_back"))?
+        .execute(params![id, amount.0, now.0])?;
+    if given == 0 {
+        return Ok(None);
+    }
+    connection.prepare_cached(sql!("orders/simulated_refund_add"))?.execute(params![
+        refund.as_bytes().as_slice(),
+        id,
+        amount.0,
+        now.0,
+    ])?;
+    get(connection, payment)
+}
+
+/// Its callback for `state` was answered; one that has moved on meanwhile has another to tell.
+pub(super) fn told(
+    connection: &Connection,
+    payment: PaymentId,
+    state: SimulatedState,
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(sql!("orders/simulated_told"))?;
-    statement.execute([payment.as_bytes().as_slice()]).map(drop)
+    statement.execute(params![payment.as_bytes().as_slice(), as_str(state)]).map(drop)
 }
 
 /// Whose callback was not answered, and that were not touched since `before`; oldest first.
@@ -75,16 +115,18 @@ fn simulated(row: &Row<'_>) -> rusqlite::Result<SimulatedPayment> {
         amount: AmountFen(row.get(2)?),
         currency: text(row, 3)?,
         state: word(row, 4, parse)?,
-        told: row.get(5)?,
-        changed_at: time(row, 6)?,
+        refunded: AmountFen(row.get(5)?),
+        told: row.get(6)?,
+        changed_at: time(row, 7)?,
     })
 }
 
-const STATES: [SimulatedState; 4] = [
+const STATES: [SimulatedState; 5] = [
     SimulatedState::Open,
     SimulatedState::Succeeded,
     SimulatedState::Failed,
     SimulatedState::Closed,
+    SimulatedState::Refunded,
 ];
 
 fn as_str(state: SimulatedState) -> &'static str {
@@ -93,6 +135,7 @@ fn as_str(state: SimulatedState) -> &'static str {
         SimulatedState::Succeeded => "succeeded",
         SimulatedState::Failed => "failed",
         SimulatedState::Closed => "closed",
+        SimulatedState::Refunded => "refunded",
     }
 }
 

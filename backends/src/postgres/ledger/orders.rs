@@ -8,7 +8,8 @@ use sluice_core::{
     order::{ClosingCause, Order, OrderEvent, OrderState},
     ports::{
         GateImage, HeldStock, NewPayment, OrderBook, OrderCount, Payment, PaymentStep,
-        PaymentUpdate, PortResult, SimulatedPayment, SimulatedState, StepReply, StockBalance,
+        PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState, StepReply,
+        StockBalance,
     },
 };
 use sqlx::{PgConnection, postgres::PgRow};
@@ -293,9 +294,19 @@ impl OrderBook for SqlLedger {
         .await
     }
 
-    async fn told_simulated(&self, payment: PaymentId) -> PortResult<()> {
-        self.plain("ledger.told_simulated", payment, |connection, payment| {
-            Box::pin(simulated::told(connection, *payment))
+    async fn refund_simulated(
+        &self,
+        refund: SimulatedRefund,
+    ) -> PortResult<Option<SimulatedPayment>> {
+        self.write("ledger.refund_simulated", refund, |connection, refund| {
+            Box::pin(simulated::refund(connection, *refund))
+        })
+        .await
+    }
+
+    async fn told_simulated(&self, payment: PaymentId, state: SimulatedState) -> PortResult<()> {
+        self.plain("ledger.told_simulated", (payment, state), |connection, (payment, state)| {
+            Box::pin(simulated::told(connection, *payment, *state))
         })
         .await
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluice_core::{
     ids::{OrderId, PaymentId},
     money::AmountFen,
-    ports::{SimulatedPayment, SimulatedState},
+    ports::{SimulatedPayment, SimulatedRefund, SimulatedState},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
@@ -57,8 +57,45 @@ pub(super) async fn step(
     Ok(row.map(|row| simulated(&row)).transpose()?)
 }
 
-pub(super) async fn told(connection: &mut PgConnection, payment: PaymentId) -> Result<(), Fault> {
-    sqlx::query(sql!("payments/simulated_told")).bind(payment.uuid()).execute(connection).await?;
+/// Gives money back, once for each refund id; `None` if there is not that much to give.
+pub(super) async fn refund(
+    connection: &mut PgConnection,
+    asked: SimulatedRefund,
+) -> Result<Option<SimulatedPayment>, Fault> {
+    let SimulatedRefund { refund, payment, amount } = asked;
+    if amount.0 <= 0 {
+        return Ok(None);
+    }
+    // Whoever comes second waits here, and finds the first one's row.
+    sqlx::query(sql!("payments/simulated_lock"))
+        .bind(payment.uuid())
+        .execute(&mut *connection)
+        .await?;
+    let known = sqlx::query(sql!("payments/simulated_refund")).bind(refund.uuid());
+    if let Some(known) = known.fetch_optional(&mut *connection).await? {
+        let known = (id(&known, 0, PaymentId::from_bytes)?, AmountFen(known.try_get(1)?));
+        return if known == (payment, amount) { get(connection, payment).await } else { Ok(None) };
+    }
+    let given =
+        sqlx::query(sql!("payments/simulated_give_back")).bind(payment.uuid()).bind(amount.0);
+    let Some(row) = given.fetch_optional(&mut *connection).await? else { return Ok(None) };
+    sqlx::query(sql!("payments/simulated_refund_add"))
+        .bind(refund.uuid())
+        .bind(payment.uuid())
+        .bind(amount.0)
+        .execute(connection)
+        .await?;
+    Ok(Some(simulated(&row)?))
+}
+
+/// Its callback for `state` was answered; one that has moved on meanwhile has another to tell.
+pub(super) async fn told(
+    connection: &mut PgConnection,
+    payment: PaymentId,
+    state: SimulatedState,
+) -> Result<(), Fault> {
+    let told = sqlx::query(sql!("payments/simulated_told")).bind(payment.uuid());
+    told.bind(as_str(state)).execute(connection).await?;
     Ok(())
 }
 
@@ -83,16 +120,18 @@ fn simulated(row: &PgRow) -> sqlx::Result<SimulatedPayment> {
         amount: AmountFen(row.try_get(2)?),
         currency: text(row, 3)?,
         state: word(row, 4, parse)?,
-        told: row.try_get(5)?,
-        changed_at: time(row, 6)?,
+        refunded: AmountFen(row.try_get(5)?),
+        told: row.try_get(6)?,
+        changed_at: time(row, 7)?,
     })
 }
 
-const STATES: [SimulatedState; 4] = [
+const STATES: [SimulatedState; 5] = [
     SimulatedState::Open,
     SimulatedState::Succeeded,
     SimulatedState::Failed,
     SimulatedState::Closed,
+    SimulatedState::Refunded,
 ];
 
 fn as_str(state: SimulatedState) -> &'static str {
@@ -101,6 +140,7 @@ fn as_str(state: SimulatedState) -> &'static str {
         SimulatedState::Succeeded => "succeeded",
         SimulatedState::Failed => "failed",
         SimulatedState::Closed => "closed",
+        SimulatedState::Refunded => "refunded",
     }
 }
 

@@ -11,9 +11,12 @@ use async_trait::async_trait;
 
 use super::{samples::*, together, until};
 use crate::{
-    ids::PaymentId,
+    ids::{PaymentId, RefundId},
     money::{AmountFen, Currency},
-    ports::{PaymentProvider, PaymentRequest, ProviderPayment, ProviderStatus},
+    ports::{
+        PaymentProvider, PaymentRequest, ProviderError, ProviderPayment, ProviderStatus,
+        RefundStatus,
+    },
 };
 
 #[macro_export]
@@ -31,6 +34,8 @@ macro_rules! provider_conformance {
             closing_a_paid_payment_says_so,
             paying_and_closing_at_once_leave_one_winner_at_the_provider,
             an_unknown_payment_has_not_succeeded,
+            money_goes_back_once_for_each_refund,
+            what_was_not_paid_cannot_be_refunded,
         );
     };
 }
@@ -156,4 +161,62 @@ pub async fn an_unknown_payment_has_not_succeeded(cashier: impl Cashier) {
         let paid = matches!(answer, Ok(ProviderStatus::Succeeded | ProviderStatus::Refunded));
         assert!(!paid, "{answer:?}");
     }
+}
+
+async fn give_back(
+    provider: &dyn PaymentProvider,
+    payment: PaymentId,
+    refund: RefundId,
+    amount: i64,
+) -> Result<RefundStatus, ProviderError> {
+    provider.refund(payment, refund, AmountFen(amount)).await
+}
+
+/// A provider may take its time: until the money is there, the same refund is asked for again.
+async fn until_given_back(
+    provider: &dyn PaymentProvider,
+    payment: PaymentId,
+    refund: RefundId,
+    amount: i64,
+) {
+    let ask = async || match give_back(provider, payment, refund, amount).await.unwrap() {
+        RefundStatus::Done => Some(()),
+        RefundStatus::Pending => None,
+    };
+    until("the money goes back", ask).await;
+}
+
+pub async fn money_goes_back_once_for_each_refund(cashier: impl Cashier) {
+    let provider = cashier.provider();
+    let (payment, page) = create(&*provider).await;
+    assert!(cashier.act(&page.pay_url, true).await);
+    until_status(&*provider, payment, ProviderStatus::Succeeded).await;
+    let part = new_refund_id();
+    for _ in 0..3 {
+        until_given_back(&*provider, payment, part, 1).await;
+    }
+    assert_eq!(provider.query(payment).await.unwrap(), ProviderStatus::Succeeded, "most is kept");
+    let too_much = give_back(&*provider, payment, new_refund_id(), PRICE).await;
+    assert!(matches!(too_much, Err(ProviderError::Refused(_))), "{too_much:?}");
+    // Three repeats of one refund left all but one fen to give.
+    let rest = new_refund_id();
+    for _ in 0..2 {
+        until_given_back(&*provider, payment, rest, PRICE - 1).await;
+    }
+    until_status(&*provider, payment, ProviderStatus::Refunded).await;
+    assert_eq!(provider.close(payment).await.unwrap(), ProviderStatus::Refunded);
+    assert!(!cashier.act(&page.pay_url, true).await, "it is done");
+}
+
+pub async fn what_was_not_paid_cannot_be_refunded(cashier: impl Cashier) {
+    let provider = cashier.provider();
+    let (open, _) = create(&*provider).await;
+    let (failed, page) = create(&*provider).await;
+    assert!(cashier.act(&page.pay_url, false).await);
+    until_status(&*provider, failed, ProviderStatus::Failed).await;
+    for payment in [open, failed, new_payment_id()] {
+        let answer = give_back(&*provider, payment, new_refund_id(), 1).await;
+        assert!(matches!(answer, Err(ProviderError::Refused(_))), "{answer:?}");
+    }
+    assert_eq!(provider.query(open).await.unwrap(), ProviderStatus::Pending);
 }

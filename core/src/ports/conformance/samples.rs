@@ -8,7 +8,7 @@ use crate::{
     basket::{Basket, Item},
     clock::UnixMillis,
     event::Turn,
-    ids::{BuyerId, EntryId, Epoch, HoldId, OrderId, PaymentId, SaleId, Seq, SkuId},
+    ids::{BuyerId, EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, Seq, SkuId},
     line::{Cursor, Hole, LineEntry},
     money::{AmountFen, Currency},
     order::OrderState,
@@ -57,6 +57,10 @@ pub(super) fn new_order_id() -> OrderId {
 
 pub(super) fn new_payment_id() -> PaymentId {
     PaymentId::generate(T0, &RANDOM)
+}
+
+pub(super) fn new_refund_id() -> RefundId {
+    RefundId::generate(T0, &RANDOM)
 }
 
 /// A new entry of `name`, with a number of its own; one unit of `a`.

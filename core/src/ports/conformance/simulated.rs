@@ -8,7 +8,7 @@ use super::{House, samples::*, together};
 use crate::{
     ids::PaymentId,
     money::{AmountFen, Currency},
-    ports::{Ledger, SimulatedPayment, SimulatedState},
+    ports::{Ledger, SimulatedPayment, SimulatedRefund, SimulatedState},
 };
 
 #[macro_export]
@@ -21,6 +21,9 @@ macro_rules! simulated_conformance {
             a_simulated_payment_steps_from_where_it_is,
             one_of_two_steps_at_once_is_taken,
             callbacks_are_told_until_they_were_answered,
+            money_goes_back_once_and_never_more_than_came,
+            refunds_at_once_give_back_no_more_than_came,
+            an_answered_callback_answers_for_no_later_state,
             a_simulated_payment_survives_a_crash,
         );
     };
@@ -38,6 +41,7 @@ fn opened() -> SimulatedPayment {
         amount: AmountFen(PRICE),
         currency: Currency::CNY,
         state: SimulatedState::Open,
+        refunded: AmountFen(0),
         told: false,
         changed_at: T0,
     }
@@ -123,10 +127,88 @@ pub async fn callbacks_are_told_until_they_were_answered(house: impl House<Port 
     house.pass(LONGER).await;
     assert_eq!(untold(IDLE, 10).await, ids[..2], "succeeded or failed, oldest first");
     assert_eq!(untold(IDLE, 1).await, ids[..1]);
-    ledger.told_simulated(ids[0]).await.unwrap();
-    ledger.told_simulated(ids[0]).await.unwrap();
+    ledger.told_simulated(ids[0], Succeeded).await.unwrap();
+    ledger.told_simulated(ids[0], Succeeded).await.unwrap();
     assert_eq!(untold(IDLE, 10).await, ids[1..2]);
     assert!(ledger.simulated_payment(ids[0]).await.unwrap().unwrap().told);
+}
+
+fn refund_of(payment: PaymentId, amount: i64) -> SimulatedRefund {
+    SimulatedRefund { refund: new_refund_id(), payment, amount: AmountFen(amount) }
+}
+
+async fn paid(ledger: &dyn Ledger) -> PaymentId {
+    let payment = open(ledger).await.payment;
+    step(ledger, payment, SimulatedState::Open, SimulatedState::Succeeded).await.unwrap();
+    payment
+}
+
+pub async fn money_goes_back_once_and_never_more_than_came(house: impl House<Port = Port>) {
+    let ledger = house.port();
+    let payment = paid(&*ledger).await;
+    let back = async |refund| ledger.refund_simulated(refund).await.unwrap();
+    let part = refund_of(payment, 1);
+    for _ in 0..2 {
+        let after = back(part).await.unwrap();
+        assert_eq!((after.state, after.refunded), (SimulatedState::Succeeded, AmountFen(1)));
+    }
+    assert_eq!(back(SimulatedRefund { amount: AmountFen(2), ..part }).await, None, "another sum");
+    let other = paid(&*ledger).await;
+    assert_eq!(back(SimulatedRefund { payment: other, ..part }).await, None, "another payment");
+    for wrong in [PRICE, 0, -1, i64::MAX] {
+        assert_eq!(back(refund_of(payment, wrong)).await, None, "{wrong} of {}", PRICE - 1);
+    }
+    let rest = refund_of(payment, PRICE - 1);
+    for _ in 0..2 {
+        let after = back(rest).await.unwrap();
+        assert_eq!((after.state, after.refunded), (SimulatedState::Refunded, AmountFen(PRICE)));
+    }
+    assert_eq!(back(refund_of(payment, 1)).await, None, "nothing is left");
+    assert_eq!(back(part).await.unwrap().state, SimulatedState::Refunded, "a repeat, still");
+
+    let unpaid = open(&*ledger).await.payment;
+    assert_eq!(back(refund_of(unpaid, 1)).await, None);
+    step(&*ledger, unpaid, SimulatedState::Open, SimulatedState::Failed).await.unwrap();
+    assert_eq!(back(refund_of(unpaid, 1)).await, None);
+    assert_eq!(back(refund_of(new_payment_id(), 1)).await, None);
+    assert_eq!(ledger.simulated_payment(other).await.unwrap().unwrap().refunded, AmountFen(0));
+}
+
+pub async fn refunds_at_once_give_back_no_more_than_came(house: impl House<Port = Port>) {
+    let ledger = house.port();
+    for _ in 0..5 {
+        let payment = paid(&*ledger).await;
+        let same = refund_of(payment, PRICE / 3);
+        let asked = together(8, |n| {
+            let ledger = Arc::clone(&ledger);
+            // Half of them repeat one refund.
+            let refund = if n % 2 == 0 { same } else { refund_of(payment, PRICE / 3) };
+            async move { (n % 2 == 0, ledger.refund_simulated(refund).await.unwrap().is_some()) }
+        });
+        let asked = asked.await;
+        let given = asked.iter().filter(|(repeat, given)| !repeat && *given).count();
+        let repeats: Vec<bool> =
+            asked.iter().filter(|(repeat, _)| *repeat).map(|(_, given)| *given).collect();
+        assert!(repeats.iter().all(|given| *given == repeats[0]), "all repeats hear the same");
+        let times = given + usize::from(repeats[0]);
+        assert_eq!(times, 3, "a third goes back three times: {asked:?}");
+        let now = ledger.simulated_payment(payment).await.unwrap().unwrap();
+        assert_eq!(now.refunded, AmountFen(PRICE / 3 * 3));
+    }
+}
+
+/// The answer to the callback of a success may come when the money went back already: that is another thing to tell.
+pub async fn an_answered_callback_answers_for_no_later_state(house: impl House<Port = Port>) {
+    let ledger = house.port();
+    let payment = paid(&*ledger).await;
+    ledger.refund_simulated(refund_of(payment, PRICE)).await.unwrap().unwrap();
+    ledger.told_simulated(payment, SimulatedState::Succeeded).await.unwrap();
+    house.pass(LONGER).await;
+    let untold = ledger.untold_simulated(IDLE, 10).await.unwrap();
+    assert!(untold.iter().any(|one| one.payment == payment && !one.told), "{untold:?}");
+    ledger.told_simulated(payment, SimulatedState::Refunded).await.unwrap();
+    let untold = ledger.untold_simulated(IDLE, 10).await.unwrap();
+    assert!(untold.iter().all(|one| one.payment != payment), "{untold:?}");
 }
 
 pub async fn a_simulated_payment_survives_a_crash(mut house: impl House<Port = Port>) {
@@ -140,8 +222,13 @@ pub async fn a_simulated_payment_survives_a_crash(mut house: impl House<Port = P
         house.crash().await;
         let ledger = house.port();
         assert_eq!(ledger.simulated_payment(payment).await.unwrap(), Some(stepped));
-        ledger.told_simulated(payment).await.unwrap();
+        ledger.told_simulated(payment, to).await.unwrap();
         house.crash().await;
-        assert!(house.port().simulated_payment(payment).await.unwrap().unwrap().told);
+        let ledger = house.port();
+        assert!(ledger.simulated_payment(payment).await.unwrap().unwrap().told);
+        let refund = refund_of(payment, PRICE);
+        let after = ledger.refund_simulated(refund).await.unwrap().unwrap();
+        house.crash().await;
+        assert_eq!(house.port().refund_simulated(refund).await.unwrap(), Some(after), "a repeat");
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     clock::UnixMillis,
-    ids::{OrderId, PaymentId, SaleId, SkuId},
+    ids::{OrderId, PaymentId, RefundId, SaleId, SkuId},
     money::{AmountFen, Currency},
     order::{ClosingCause, Order, OrderState},
     ports::{
@@ -154,6 +154,8 @@ pub struct SimulatedPayment {
     pub amount: AmountFen,
     pub currency: Currency,
     pub state: SimulatedState,
+    /// What went back of `amount`.
+    pub refunded: AmountFen,
     /// Whether the callback for the present state was answered 2xx.
     pub told: bool,
     pub changed_at: UnixMillis,
@@ -165,6 +167,17 @@ pub enum SimulatedState {
     Succeeded,
     Failed,
     Closed,
+    /// All of its money went back.
+    Refunded,
+}
+
+/// Money that the simulated provider is asked to give back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SimulatedRefund {
+    /// Given back once for each id.
+    pub refund: RefundId,
+    pub payment: PaymentId,
+    pub amount: AmountFen,
 }
 
 /// See the module.
@@ -223,10 +236,17 @@ pub trait OrderBook {
         to: SimulatedState,
     ) -> PortResult<Option<SimulatedPayment>>;
 
-    /// Marks the callback of the present state as answered.
-    async fn told_simulated(&self, payment: PaymentId) -> PortResult<()>;
+    /// Gives money back, once for each refund id: the payment after it, `refunded` with `told` cleared once nothing is
+    /// left. `None`, and nothing changed, if the payment has not succeeded or has less left, or the id is another refund's.
+    async fn refund_simulated(
+        &self,
+        refund: SimulatedRefund,
+    ) -> PortResult<Option<SimulatedPayment>>;
 
-    /// Succeeded or failed ones whose callback was not answered, untouched for `idle`, oldest first.
+    /// Marks the callback of `state` as answered, if the payment is still in it.
+    async fn told_simulated(&self, payment: PaymentId, state: SimulatedState) -> PortResult<()>;
+
+    /// Succeeded, failed or refunded ones whose callback was not answered, untouched for `idle`, oldest first.
     async fn untold_simulated(
         &self,
         idle: Duration,

@@ -210,7 +210,11 @@ impl OrderBook for Stores {
         Err(PortError::Full)
     }
 
-    async fn told_simulated(&self, _: PaymentId) -> PortResult<()> {
+    async fn refund_simulated(&self, _: SimulatedRefund) -> PortResult<Option<SimulatedPayment>> {
+        Err(PortError::Full)
+    }
+
+    async fn told_simulated(&self, _: PaymentId, _: SimulatedState) -> PortResult<()> {
         Err(PortError::Full)
     }
 

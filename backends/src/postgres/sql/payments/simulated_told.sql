@@ -1,1 +1,1 @@
-UPDATE simulated_payment SET told = true WHERE payment = $1 AND NOT told
+UPDATE simulated_payment SET told = true WHERE payment = $1 AND state = $2 AND NOT told

@@ -1,0 +1,1 @@
+SELECT 1 FROM simulated_payment WHERE payment = $1 FOR UPDATE

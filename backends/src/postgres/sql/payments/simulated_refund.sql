@@ -1,0 +1,1 @@
+SELECT payment, amount FROM simulated_refund WHERE refund = $1
