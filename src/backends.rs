@@ -59,6 +59,7 @@ impl Backend {
                 gate: Arc::clone(&stores.redis.gate),
                 waiting: stores.rabbitmq.waiting(),
                 turns: stores.rabbitmq.turns(),
+                letters: stores.rabbitmq.letters(),
                 bulletin: stores.rabbitmq.bulletin(),
                 ledger: stores.postgres.ledger(),
                 inbox: Some(stores.rabbitmq.inbox()),

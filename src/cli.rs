@@ -59,6 +59,13 @@ pub(crate) enum Command {
     Simulate(SimulateOptions),
     /// Manage sales from the terminal
     Sale(SaleOptions),
+    /// Look at what could not be worked, and deal with it
+    #[command(name = "dead-letters")]
+    DeadLetters(LettersOptions),
+    /// Compare the books: stock in the ledger and in the gate, mend what differs, print the balance
+    ///
+    /// Exits 70 if something does not add up and could not be mended.
+    Reconcile(ReconcileOptions),
     /// Bring the schema of the ledger's database up to date
     ///
     /// Every process does so at start; this does it beforehand, by itself. Repeating it is harmless.
@@ -177,8 +184,9 @@ pub(crate) struct SimulateOptions {
     pub(crate) json: bool,
 }
 
+/// Where the operator API is, and how its answers are shown.
 #[derive(Debug, Args)]
-pub(crate) struct SaleOptions {
+pub(crate) struct AdminOptions {
     /// The admin address; default: the configuration's
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) admin: Option<String>,
@@ -191,8 +199,68 @@ pub(crate) struct SaleOptions {
     /// Print the answer as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SaleOptions {
+    #[command(flatten)]
+    pub(crate) admin: AdminOptions,
     #[command(subcommand)]
     pub(crate) command: SaleCommand,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LettersOptions {
+    #[command(flatten)]
+    pub(crate) admin: AdminOptions,
+    #[command(subcommand)]
+    pub(crate) command: LettersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LettersCommand {
+    /// List what could not be worked, last buried first
+    List {
+        /// First buried first
+        #[arg(long)]
+        oldest: bool,
+        /// Goes on after this letter
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+    },
+    /// Show one, with all that is known of it
+    Show { id: String },
+    /// Put them back into the queues they came from
+    Replay(LettersAndReason),
+    /// End the entries of these turns as `refused`
+    Refuse(LettersAndReason),
+    /// Remove what is no turn, for good: a callback that was seen to, a stranger's message
+    Remove(LettersAndReason),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LettersAndReason {
+    /// As `list` shows them
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// For the audit log
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileOptions {
+    #[command(flatten)]
+    pub(crate) admin: AdminOptions,
+    /// Only this sale
+    #[arg(long, value_name = "ID")]
+    pub(crate) sale: Option<String>,
+    /// Show what was found last, without looking anew or mending anything
+    #[arg(long)]
+    pub(crate) last: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -219,6 +287,8 @@ pub(crate) enum SaleCommand {
     Resume(SaleAndReason),
     /// End the sale for good; everybody who waits is told
     Close(SaleAndReason),
+    /// Stop everything but payments and refunds, until `resume`; for admins
+    Freeze(SaleAndReason),
     /// Tell the crowd something; without a text, take the notice down
     Notice {
         sale: String,

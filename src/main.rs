@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod admin;
+mod api;
 mod backends;
 mod cli;
 mod config;
 mod demo;
 mod exit;
+mod letters;
+mod reconcile;
 mod roles;
 mod sale;
 mod simulate;
@@ -40,6 +43,8 @@ fn main() -> ExitCode {
         Command::Swarm(options) => swarm::command(&options),
         Command::Simulate(options) => simulate::command(&options),
         Command::Sale(options) => sale::command(&options),
+        Command::DeadLetters(options) => letters::command(&options),
+        Command::Reconcile(options) => reconcile::command(&options),
         Command::Config(ConfigCommand::Show(options)) => cli::config_show(&options),
         Command::Config(ConfigCommand::Check(options)) => cli::config_check(&options),
     })

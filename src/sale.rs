@@ -1,67 +1,33 @@
-//! `sluice sale …`: the operator API from a terminal.
+//! `sluice sale …`: sales from a terminal, over the operator API.
 
-use std::{
-    fs,
-    io::{self, Write},
-    time::Duration,
-};
+use std::io;
 
-use anyhow::{Context, bail};
-use bytes::Bytes;
-use http::{Method, Request, header};
+use anyhow::bail;
+use http::Method;
 use serde_json::{Map, Value, json};
-use sluice_http::client::Client;
 
 use crate::{
-    cli::{self, ConfigOption, CreateSale, SaleCommand, SaleOptions},
-    config,
+    api::{self, Api, Call},
+    cli::{CreateSale, SaleCommand, SaleOptions},
     exit::Usage,
-    swarm::client::Target,
 };
 
 mod table;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
-const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 pub(crate) fn command(options: &SaleOptions) -> anyhow::Result<()> {
     let call = call_of(&options.command)?;
-    let api = Api::of(options)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(api.send(call))?;
+    let answer = Api::of(&options.admin)?.ask(call)?;
     let mut out = io::stdout().lock();
-    if options.json {
-        serde_json::to_writer_pretty(&mut out, &answer)?;
-        writeln!(out)?;
+    if options.admin.json {
+        api::print_json(&mut out, &answer)
     } else {
-        table::print(&mut out, &options.command, &answer)?;
-    }
-    Ok(())
-}
-
-/// One call of the operator API.
-#[derive(Debug, PartialEq)]
-struct Call {
-    method: Method,
-    path: String,
-    body: Option<Value>,
-    if_version: Option<u64>,
-}
-
-impl Call {
-    fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None, if_version: None }
-    }
-
-    fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { method: Method::POST, path: path.into(), body: Some(body), if_version: None }
+        Ok(table::print(&mut out, &options.command, &answer)?)
     }
 }
 
 fn call_of(command: &SaleCommand) -> anyhow::Result<Call> {
     let verb = |sale: &str, verb: &str, reason: &Option<String>| {
-        let body = reason.as_ref().map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
-        Call::post(format!("/v1/sales/{sale}/{verb}"), body)
+        Call::post(format!("/v1/sales/{sale}/{verb}"), api::reason_body(reason.as_ref()))
     };
     Ok(match command {
         SaleCommand::Create(create) => Call::post("/v1/sales", new_sale(create)?),
@@ -76,6 +42,7 @@ fn call_of(command: &SaleCommand) -> anyhow::Result<Call> {
         SaleCommand::Pause(it) => verb(&it.sale, "pause", &it.reason),
         SaleCommand::Resume(it) => verb(&it.sale, "resume", &it.reason),
         SaleCommand::Close(it) => verb(&it.sale, "close", &it.reason),
+        SaleCommand::Freeze(it) => verb(&it.sale, "freeze", &it.reason),
         SaleCommand::Notice { sale, texts } => {
             let text = if texts.is_empty() { Value::Null } else { Value::Object(notice(texts)?) };
             Call::post(format!("/v1/sales/{sale}/notice"), json!({ "text": text }))
@@ -150,70 +117,6 @@ fn notice(texts: &[String]) -> anyhow::Result<Map<String, Value>> {
         Ok((language.to_owned(), json!(words)))
     };
     texts.iter().map(pair).collect()
-}
-
-/// The operator API of one process.
-#[derive(Debug)]
-struct Api {
-    base: String,
-    token: String,
-}
-
-impl Api {
-    fn of(options: &SaleOptions) -> anyhow::Result<Self> {
-        let config = cli::asking(&ConfigOption { config: options.config.clone() })?;
-        let base = options.admin.clone().unwrap_or_else(|| {
-            let scheme =
-                if config.admin.tls_cert.as_os_str().is_empty() { "http" } else { "https" };
-            format!("{scheme}://{}", config.admin.listen)
-        });
-        let base = base.trim_end_matches('/').to_owned();
-        Target::parse(&base).map_err(|error| Usage(format!("--admin {base}: {error}")))?;
-        let file = options.token_file.clone();
-        let token = match (file, cli::token_in_environment()) {
-            (Some(file), _) => fs::read_to_string(&file).map_err(|error| {
-                Usage(format!(
-                    "--token-file {}: cannot be read ({error}); name the file that holds an admin token",
-                    file.display()
-                ))
-            })?,
-            (None, Some(token)) => token,
-            (None, None) => {
-                let file = config::admin_token_file(&config.embedded.data_dir);
-                fs::read_to_string(&file).with_context(|| {
-                    format!("no admin token: give --token-file or SLUICE_TOKEN, or run beside the data ({})", file.display())
-                })?
-            }
-        };
-        Ok(Self { base, token: token.trim().to_owned() })
-    }
-
-    async fn send(&self, call: Call) -> anyhow::Result<Value> {
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(format!("{}{}", self.base, call.path))
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
-        if let Some(version) = call.if_version {
-            request = request.header(header::IF_MATCH, format!("\"{version}\""));
-        }
-        if call.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        let body = call.body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let answer = Client::new(TIMEOUT)
-            .send(request.body(body)?, ANSWER_BYTES_MAX)
-            .await
-            .with_context(|| format!("asking {}: is sluice running there?", self.base))?;
-        let value: Value = serde_json::from_slice(answer.body()).unwrap_or(Value::Null);
-        if answer.status().is_success() {
-            return Ok(value);
-        }
-        let detail = value["detail"]
-            .as_str()
-            .or(value["title"].as_str())
-            .unwrap_or("no explanation was given");
-        bail!("{}: {} ({})", self.base, detail, answer.status());
-    }
 }
 
 #[cfg(test)]

@@ -191,9 +191,10 @@ fn ports(
     Ok(Ports {
         line: Arc::new(line),
         waiting: Arc::new(journal),
+        letters: Arc::new(turns::LetterPort(Arc::clone(&turns))),
         turns: Arc::new(turns::TurnPort(turns)),
         bulletin: Arc::new(bulletin::Broadcast::new(settings.bulletin_notices_max)),
-        gate: Arc::new(gate::MemoryGate::new(memory)),
+        gate: Arc::new(gate::MemoryGate::new(memory, Arc::clone(clock))),
         ledger: Arc::new(ledger),
         inbox: None,
     })

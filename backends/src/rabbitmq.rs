@@ -1,4 +1,4 @@
-//! The RabbitMQ backend: the waiting queue, the turn queue, the callback inbox and the bulletin.
+//! The RabbitMQ backend: the waiting queue, the turn queue, the dead letters, the callback inbox and the bulletin.
 //!
 //! Three connections: one publishes, one consumes turns and callbacks and listens to the bulletin, one drains; a broker that is short of
 //! memory holds up publishers, and must not hold up acknowledgements with them. Only a drain publishes where it consumes:
@@ -17,7 +17,9 @@ use std::{
 use lapin::{Channel, tcp::OwnedTLSConfig};
 use sluice_core::{
     clock::Clock,
-    ports::{Bulletin, CallbackInbox, TurnQueue, WaitingQueue},
+    ids::LetterId,
+    ports::{Bulletin, CallbackInbox, DeadLetters, TurnQueue, WaitingQueue},
+    random::Random,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,6 +33,7 @@ mod dial;
 mod fault;
 mod greeting;
 mod hands;
+mod letters;
 mod link;
 mod metrics;
 mod notes;
@@ -143,6 +146,7 @@ struct Shared {
     stop: CancellationToken,
     plugs: Mutex<Vec<Weak<Plug>>>,
     links_up: AtomicUsize,
+    random: Random,
 }
 
 impl fmt::Debug for Shared {
@@ -169,6 +173,7 @@ impl Shared {
             stop: CancellationToken::new(),
             plugs: Mutex::default(),
             links_up: AtomicUsize::new(0),
+            random: Random::system(),
         })
     }
 
@@ -210,6 +215,11 @@ impl Shared {
         metrics::set_up(Up::No);
     }
 
+    /// What a message that is buried now will be known by.
+    fn new_letter(&self) -> LetterId {
+        LetterId::generate(self.clock.now(), &self.random)
+    }
+
     /// Ends every socket, at once.
     fn pull_all(&self) {
         self.stop.cancel();
@@ -223,6 +233,7 @@ pub struct Rabbitmq {
     shared: Arc<Shared>,
     waiting: Arc<dyn WaitingQueue>,
     turns: Arc<dyn TurnQueue>,
+    letters: Arc<dyn DeadLetters>,
     inbox: Arc<dyn CallbackInbox>,
     bulletin: Arc<dyn Bulletin>,
 }
@@ -257,12 +268,14 @@ pub async fn open(options: RabbitmqOptions, clock: Arc<dyn Clock>) -> Result<Rab
     undo.0 = None;
     let waiting = waiting::Waiting::new(Arc::clone(&shared), press.clone(), drains);
     let turns = turns::Turns::new(Arc::clone(&shared), press.clone(), consumers.clone());
+    let letters = letters::Letters::new(Arc::clone(&shared), press.clone(), consumers.clone());
     let inbox = callbacks::Inbox::new(Arc::clone(&shared), press.clone(), consumers.clone());
     let bulletin = bulletin::Board::new(Arc::clone(&shared), press, consumers);
     Ok(Rabbitmq {
         shared,
         waiting: Arc::new(waiting),
         turns: Arc::new(turns),
+        letters: Arc::new(letters),
         inbox: Arc::new(inbox),
         bulletin: Arc::new(bulletin),
     })
@@ -293,6 +306,11 @@ impl Rabbitmq {
     #[must_use]
     pub fn turns(&self) -> Arc<dyn TurnQueue> {
         Arc::clone(&self.turns)
+    }
+
+    #[must_use]
+    pub fn letters(&self) -> Arc<dyn DeadLetters> {
+        Arc::clone(&self.letters)
     }
 
     #[must_use]

@@ -18,7 +18,7 @@ use sluice_core::{
     clock::{Clock, ManualClock, UnixMillis},
     ports::{
         Bulletin, Ledger, Line, Ports, StockGate,
-        conformance::{House, Narrowed, Queues, Stage},
+        conformance::{House, Narrowed, Queues, Stage, letters::Buried},
     },
 };
 use tempfile::TempDir;
@@ -131,6 +131,13 @@ macro_rules! every_suite {
                 })
             }
 
+            async fn buried() -> Narrowed<Home, Buried> {
+                Narrowed::new(whole().await, |Ports { waiting, turns, letters, .. }| Buried {
+                    queues: Queues { waiting, turns },
+                    letters,
+                })
+            }
+
             async fn bulletin() -> Narrowed<Home, Arc<dyn Bulletin>> {
                 Narrowed::new(whole().await, |ports| ports.bulletin)
             }
@@ -144,12 +151,14 @@ macro_rules! every_suite {
                 line_numbers: numbers_conformance over line,
                 line_calls: calls_conformance over line,
                 gate_stock: gate_conformance over gate,
+                gate_holds: gate_holds_conformance over gate,
                 gate_rebuilds: rebuilds_conformance over gate,
                 gate_walk: gate_walk_conformance over gate,
                 gate_flight: flight_conformance over stage,
                 waiting_queue: waiting_conformance over queues,
                 waiting_drains: drains_conformance over queues,
                 turn_queue: turns_conformance over queues,
+                dead_letters: letters_conformance over buried,
                 bulletin_board: bulletin_conformance over bulletin,
                 ledger_sales: sales_conformance over ledger,
                 ledger_audit: audit_conformance over ledger,
@@ -161,6 +170,7 @@ macro_rules! every_suite {
                 ledger_payments: payments_conformance over ledger,
                 ledger_shop: shop_conformance over ledger,
                 ledger_simulated: simulated_conformance over ledger,
+                ledger_upkeep: upkeep_conformance over ledger,
                 ledger_walk: ledger_walk_conformance over ledger,
                 journey: journey_conformance over whole,
             }

@@ -49,5 +49,6 @@ suites! {
     payments: payments_conformance,
     shop: shop_conformance,
     simulated: simulated_conformance,
+    upkeep: upkeep_conformance,
     walk: ledger_walk_conformance,
 }

@@ -18,7 +18,7 @@ use std::{
 
 use sluice_core::ports::{
     Bulletin, CallbackInbox,
-    conformance::{Narrowed, Queues},
+    conformance::{Narrowed, Queues, letters::Buried},
 };
 
 use house::{Afterwards, Handles, Home};
@@ -33,6 +33,13 @@ async fn home() -> Home {
 
 async fn queues() -> Narrowed<Home, Queues> {
     Narrowed::new(home().await, |Handles { waiting, turns, .. }| Queues { waiting, turns })
+}
+
+async fn buried() -> Narrowed<Home, Buried> {
+    Narrowed::new(home().await, |Handles { waiting, turns, letters, .. }| Buried {
+        queues: Queues { waiting, turns },
+        letters,
+    })
 }
 
 async fn bulletin() -> Narrowed<Home, Arc<dyn Bulletin>> {
@@ -51,6 +58,9 @@ mod waiting_drains {
 }
 mod turn_queue {
     sluice_core::turns_conformance!(super::queues);
+}
+mod dead_letters {
+    sluice_core::letters_conformance!(super::buried);
 }
 mod callback_inbox {
     sluice_core::callbacks_conformance!(super::inbox);

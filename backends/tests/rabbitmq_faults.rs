@@ -11,6 +11,8 @@ mod foreign;
 mod house;
 #[path = "rabbitmq_faults/impostor.rs"]
 mod impostor;
+#[path = "rabbitmq_faults/letters.rs"]
+mod letters;
 #[path = "rabbitmq_faults/opening.rs"]
 mod opening;
 #[path = "rabbitmq_faults/outages.rs"]

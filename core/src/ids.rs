@@ -155,6 +155,10 @@ slug! {
     /// What can be bought in a sale.
     SkuId
 }
+slug! {
+    /// A dead letter.
+    LetterId
+}
 uuid_id! {
     /// One buyer's place in one line.
     EntryId
@@ -226,6 +230,38 @@ fn derived<T>(parts: &[&[u8]], id: impl FnOnce(Uuid) -> T) -> T {
     let mut bytes = [0; 16];
     hasher.finalize_xof().fill(&mut bytes);
     id(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+impl LetterId {
+    /// A new id.
+    #[must_use]
+    pub fn generate(now: UnixMillis, random: &Random) -> Self {
+        Self(EntryId::generate(now, random).to_string().into())
+    }
+
+    /// The id of a letter that was given none: the same message has the same one.
+    #[must_use]
+    pub fn of_message(parts: &[&[u8]]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"sluice letter");
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_be_bytes()).update(part);
+        }
+        let mut bytes = [0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string().into())
+    }
+
+    /// The id of a row, where letters are rows.
+    #[must_use]
+    pub fn of_row(row: u64) -> Self {
+        Self(row.to_string().into())
+    }
+
+    #[must_use]
+    pub fn row(&self) -> Option<u64> {
+        self.as_str().parse().ok()
+    }
 }
 
 /// Who waits: an opaque id from a cookie, a trusted header or a JWT. Visible ASCII, 1 to 128 bytes.

@@ -17,6 +17,7 @@ pub mod order;
 pub mod policy;
 pub mod ports;
 pub mod random;
+pub mod reconcile;
 pub mod sale;
 pub mod simulation;
 pub mod token;

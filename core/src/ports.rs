@@ -10,6 +10,7 @@ mod bulletin;
 mod callbacks;
 mod gate;
 mod ledger;
+mod letters;
 mod line;
 mod outlet;
 mod payment;
@@ -22,15 +23,20 @@ pub mod conformance;
 pub use bulletin::{Bulletin, EntryNotice, Heard, LineReport, Notice, SkuReport, Subscription};
 pub use callbacks::{CallbackDeliveries, CallbackDelivery, CallbackInbox, CallbackIntake};
 pub use gate::{
-    GateImage, HeldStock, HoldPhase, HoldUpdate, Reserved, Restock, SkuLevel, StockGate, Want,
+    GateHold, GateHolds, GateImage, HeldStock, HoldPhase, HoldUpdate, HoldsPlace, Reserved,
+    Restock, SkuLevel, StockGate, Want,
 };
 pub use ledger::{
-    Audit, AuditRow, Author, Ban, BanList, BanRule, Changed, Created, CursorSaved, Deleted,
-    EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, IdempotencyKey, Lease, LeaseReply,
-    Ledger, NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef, OutcomeReason, Payment,
-    PaymentState, PaymentStep, PaymentUpdate, Replay, SaleBook, ShopBook, ShopOutcome, ShopReply,
-    ShopReport, ShopWord, SimulatedPayment, SimulatedRefund, SimulatedState, Speaker, StepReply,
-    StockBalance,
+    Audit, AuditRow, Author, Ban, BanList, BanRule, Books, Changed, Created, CursorSaved, Deleted,
+    Duty, EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, HoldWord, IdempotencyKey,
+    KeysSwept, Lease, LeaseReply, Ledger, NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef,
+    OutcomeReason, Payment, PaymentState, PaymentStep, PaymentUpdate, Replay, SaleBook, SaleMinute,
+    ShopBook, ShopOutcome, ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund,
+    SimulatedState, Speaker, StepReply, StockBalance, UpkeepBook,
+};
+pub use letters::{
+    DeadLetter, DeadLetters, FOREIGN_CHARS_MAX, LetterContent, LetterOrder, LetterPage,
+    LetterReplay, LetterSource,
 };
 pub use line::{
     Block, DeviceKey, Join, JoinLimits, JoinReply, LimitedBy, Line, LineSnapshot, Place,
@@ -100,6 +106,7 @@ pub struct Ports {
     pub bulletin: std::sync::Arc<dyn Bulletin>,
     pub gate: std::sync::Arc<dyn StockGate>,
     pub ledger: std::sync::Arc<dyn Ledger>,
+    pub letters: std::sync::Arc<dyn DeadLetters>,
     /// `None` where nothing outlives the ledger: a callback it cannot store is the provider's to repeat.
     pub inbox: Option<std::sync::Arc<dyn CallbackInbox>>,
 }

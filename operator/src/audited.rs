@@ -6,7 +6,7 @@ use std::{panic::resume_unwind, sync::Arc, time::Duration};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use sluice_core::{
-    ids::{SaleId, SkuId},
+    ids::{LetterId, SaleId, SkuId},
     policy::OutOfRange,
     ports::PortError,
 };
@@ -87,6 +87,9 @@ pub(crate) fn sale_of(exchange: &Exchange) -> Result<SaleId, Problem> {
 pub(crate) fn subject_of(exchange: &Exchange) -> String {
     if let Ok(sale) = SaleId::new(exchange.param("sale")) {
         return sale.to_string();
+    }
+    if let Ok(letter) = LetterId::new(exchange.param("letter")) {
+        return letter.to_string();
     }
     exchange.param("id").parse::<u64>().map_or_else(|_| String::new(), |id| id.to_string())
 }

@@ -68,6 +68,10 @@ pub struct Limits {
     pub failing_addresses_max: usize,
     /// Rows of the audit log in one answer: beyond it, 422.
     pub audit_rows_max: u32,
+    /// Minutes in one report: the latest are told.
+    pub report_minutes_max: u32,
+    /// Dead letters in one answer: beyond it, 422.
+    pub letters_max: u32,
     /// Bans in force: beyond it, 409 `too_many_bans`. Every join is held against each of them.
     pub bans_max: usize,
 }
@@ -80,6 +84,8 @@ impl Default for Limits {
             failures_per_minute_max: 20,
             failing_addresses_max: 1_000,
             audit_rows_max: 500,
+            letters_max: 500,
+            report_minutes_max: 50_000,
             bans_max: 10_000,
         }
     }
@@ -122,6 +128,8 @@ impl Limits {
             ("failures_per_minute_max", self.failures_per_minute_max == 0),
             ("failing_addresses_max", self.failing_addresses_max == 0),
             ("audit_rows_max", self.audit_rows_max == 0),
+            ("letters_max", self.letters_max == 0),
+            ("report_minutes_max", self.report_minutes_max == 0),
             ("bans_max", self.bans_max == 0),
         ];
         match zero.into_iter().find(|(_, zero)| *zero) {

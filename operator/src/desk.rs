@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use sluice_core::{
     ids::SaleId,
-    ports::{Audit, Author, Notice, PortError, PortResult},
+    ports::{Audit, Author, EntryNotice, EntryRecord, Notice, PortError, PortResult, Settlement},
     random::Random,
     sale::{Sale, SaleState},
 };
@@ -166,6 +166,30 @@ impl Desk {
                 "a change is in the ledger but could not be announced; nodes learn it from the next line report"
             );
         }
+    }
+
+    /// Line and bulletin follow the ledger. A line that is away is a fault: it would go on saying that the entry is called.
+    pub(crate) async fn spread(&self, record: &EntryRecord) -> PortResult<()> {
+        let ports = &self.ports;
+        let settlement = Settlement { outcome: record.outcome, live: record.is_live() };
+        match ports.line.settle(&record.sale, &[(record.entry, settlement)]).await {
+            // One that has forgotten the sale says nothing about the entry.
+            Ok(()) | Err(PortError::Cold) => {}
+            Err(error) => return Err(error),
+        }
+        let entries = vec![EntryNotice::of(record)];
+        let notice = Notice::Entries { sale: record.sale.clone(), entries };
+        let told = async {
+            ports.bulletin.publish(notice).await?;
+            ports.ledger.told(&[record.entry]).await
+        };
+        if let Err(error) = told.await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "an outcome was not announced; the relay will do it"
+            );
+        }
+        Ok(())
     }
 
     /// Removes what the other stores keep of a sale that is no longer in the ledger. Repeats are harmless.

@@ -2,6 +2,9 @@
 
 pub(crate) mod audit;
 pub(crate) mod bans;
+pub(crate) mod letters;
+pub(crate) mod reconciliation;
+pub(crate) mod report;
 pub(crate) mod sales;
 pub(crate) mod shop;
 pub(crate) mod stats;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use sluice_core::{
     clock::Clock,
-    ports::{Bulletin, Ledger, Line, Ports, StockGate, TurnQueue, WaitingQueue},
+    ports::{Bulletin, DeadLetters, Ledger, Line, Ports, StockGate, TurnQueue, WaitingQueue},
     sale::NewSale,
     view::Directory,
 };
@@ -41,6 +41,7 @@ pub struct OperatorPorts {
     pub line: Arc<dyn Line>,
     pub waiting: Arc<dyn WaitingQueue>,
     pub turns: Arc<dyn TurnQueue>,
+    pub letters: Arc<dyn DeadLetters>,
     pub gate: Arc<dyn StockGate>,
     pub bulletin: Arc<dyn Bulletin>,
     /// This process's own view of the sales. Somebody else keeps it fresh; changes made here are put in at once.
@@ -57,6 +58,7 @@ impl OperatorPorts {
             line: Arc::clone(&ports.line),
             waiting: Arc::clone(&ports.waiting),
             turns: Arc::clone(&ports.turns),
+            letters: Arc::clone(&ports.letters),
             gate: Arc::clone(&ports.gate),
             bulletin: Arc::clone(&ports.bulletin),
             directory,

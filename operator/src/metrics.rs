@@ -1,16 +1,12 @@
 //! The operator role's metrics. Labels never carry a token's name, an address or a buyer.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
-use sluice_core::{
-    ids::{SaleId, SkuId},
-    order::OrderState,
-};
+use sluice_core::{ids::SaleId, order::OrderState};
 
 const CHANGES: &str = "sluice_operator_changes_total";
 const AUTH_FAILURES: &str = "sluice_operator_auth_failures_total";
 const ORDERS: &str = "sluice_orders_total";
 const STREAMS: &str = "sluice_operator_streams";
-const STOCK_DRIFT: &str = "sluice_stock_drift";
 
 /// Help texts. Repeating it is harmless.
 pub(crate) fn describe() {
@@ -21,11 +17,6 @@ pub(crate) fn describe() {
     );
     describe_counter!(AUTH_FAILURES, Unit::Count, "Requests without a right admin token.");
     describe_gauge!(STREAMS, Unit::Count, "Statistics streams open now.");
-    describe_gauge!(
-        STOCK_DRIFT,
-        Unit::Count,
-        "Units the stock gate has beyond the ledger (below 0: lacks), available and held together."
-    );
 }
 
 pub(crate) fn changed(verb: &'static str, result: &'static str) {
@@ -47,9 +38,4 @@ pub(crate) fn stream_opened() {
 
 pub(crate) fn stream_closed() {
     gauge!(STREAMS).decrement(1);
-}
-
-pub(crate) fn stock_drift(sale: &SaleId, sku: &SkuId, units: i64) {
-    #[expect(clippy::cast_precision_loss, reason = "units are far below 2^53")]
-    gauge!(STOCK_DRIFT, "sale" => sale.to_string(), "sku" => sku.to_string()).set(units as f64);
 }

@@ -1,5 +1,7 @@
 //! What the operator API answers with: a sale as operators see it, its version tag, and the refusals several share.
 
+use std::str::FromStr;
+
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use sluice_core::{
@@ -90,6 +92,22 @@ pub(crate) fn no_such_sku() -> Problem {
         "no_such_sku",
         "The sale has no SKU of this id. `GET /v1/sales/{sale}` lists those it has.",
     )
+}
+
+/// A whole number in the query, if it is there.
+pub(crate) fn query_number<T: FromStr>(
+    exchange: &Exchange,
+    name: &'static str,
+) -> Result<Option<T>, Problem> {
+    match exchange.query(name).as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => {
+                Err(Problem::bad_request(format!("`{name}` must be a whole number.")).field(name))
+            }
+        },
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{
     Role::{self, Admin, Operator},
     audited::{self, Attempt, Refusal, subject_of},
     desk::Desk,
-    handlers::{audit, bans, sales, shop, stats, tune},
+    handlers::{audit, bans, letters, reconciliation, report, sales, shop, stats, tune},
 };
 
 type Answer = Result<Response, Problem>;
@@ -32,6 +32,23 @@ pub(crate) fn routes(desk: &Arc<Desk>) -> Routes {
         )
         .get("/v1/sales/{sale}/stats", reads(desk, stats::show))
         .get("/v1/sales/{sale}/stats/stream", reads(desk, stats::stream))
+        .get("/v1/sales/{sale}/report.csv", reads(desk, report::csv))
+        .get("/v1/reconciliation", reads(desk, reconciliation::list))
+        .post(
+            "/v1/reconciliation/run",
+            changes(desk, Operator, "reconciliation.run", reconciliation::run),
+        )
+        .get("/v1/dead-letters", reads(desk, letters::list))
+        .get("/v1/dead-letters/{letter}", reads(desk, letters::show))
+        .delete("/v1/dead-letters/{letter}", changes(desk, Admin, "letter.remove", letters::remove))
+        .post(
+            "/v1/dead-letters/{letter}/replay",
+            changes(desk, Operator, "letter.replay", letters::replay),
+        )
+        .post(
+            "/v1/dead-letters/{letter}/refuse",
+            changes(desk, Operator, "letter.refuse", letters::refuse),
+        )
         .get("/v1/audit", reads(desk, audit::list))
         .get("/v1/bans", reads(desk, bans::list))
         .post("/v1/bans", changes(desk, Admin, "ban.add", bans::add))

@@ -6,7 +6,7 @@ use sluice_core::sale::Sale;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{desk::Desk, metrics};
+use crate::desk::Desk;
 
 mod arrivals;
 mod stats;
@@ -15,14 +15,11 @@ pub(crate) use arrivals::Arrivals;
 pub(crate) use stats::Stats;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Every how many looks gate and ledger are compared, for the metric.
-const LOOKS_PER_COUNT: u32 = 5;
 
 /// Looks at every line once a second, for the arrivals; until `shutdown`. A store that is away leaves a gap.
 pub(crate) async fn run(desk: &Desk, shutdown: &CancellationToken) {
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looks: u32 = 0;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -30,13 +27,12 @@ pub(crate) async fn run(desk: &Desk, shutdown: &CancellationToken) {
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = look(desk, looks.is_multiple_of(LOOKS_PER_COUNT)) => {}
+            () = look(desk) => {}
         }
-        looks = looks.wrapping_add(1);
     }
 }
 
-async fn look(desk: &Desk, compare: bool) {
+async fn look(desk: &Desk) {
     let sales: Vec<Arc<Sale>> =
         desk.ports.directory.sales().iter().map(|view| view.sale()).collect();
     desk.arrivals.retain(|known| sales.iter().any(|sale| sale.id == *known));
@@ -46,11 +42,6 @@ async fn look(desk: &Desk, compare: bool) {
                 desk.arrivals.note(&sale.id, snapshot.cursor.rank(snapshot.last), Instant::now())
             }
             Err(_) => desk.arrivals.forget(&sale.id),
-        }
-        if compare {
-            for (sku, units) in stats::drift(desk, &sale.id).await {
-                metrics::stock_drift(&sale.id, &sku, units);
-            }
         }
     }
 }

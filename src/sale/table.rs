@@ -4,7 +4,10 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use crate::cli::SaleCommand;
+use crate::{
+    api::{figures, text},
+    cli::SaleCommand,
+};
 
 pub(super) fn print(out: &mut impl Write, command: &SaleCommand, answer: &Value) -> io::Result<()> {
     match command {
@@ -15,6 +18,7 @@ pub(super) fn print(out: &mut impl Write, command: &SaleCommand, answer: &Value)
         | SaleCommand::Pause(_)
         | SaleCommand::Resume(_)
         | SaleCommand::Close(_)
+        | SaleCommand::Freeze(_)
         | SaleCommand::Notice { .. }
         | SaleCommand::Stock { .. } => {
             writeln!(
@@ -49,34 +53,9 @@ fn list(out: &mut impl Write, answer: &Value) -> io::Result<()> {
     Ok(())
 }
 
-/// Every figure on a line of its own, named by its path.
 fn show(out: &mut impl Write, sale: &str, answer: &Value) -> io::Result<()> {
     writeln!(out, "{sale}")?;
     figures(out, "", answer)
-}
-
-fn figures(out: &mut impl Write, path: &str, value: &Value) -> io::Result<()> {
-    let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    match value {
-        Value::Object(object) => {
-            object.iter().try_for_each(|(key, value)| figures(out, &inner(key), value))
-        }
-        Value::Array(list) => list.iter().enumerate().try_for_each(|(n, value)| {
-            let named = ["sku", "state"].iter().find_map(|key| value[*key].as_str());
-            figures(out, &inner(named.unwrap_or(&n.to_string())), value)
-        }),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            writeln!(out, "  {path:<36} {}", text(value))
-        }
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -14,3 +14,4 @@ mod layering;
 mod manners;
 mod sim;
 mod stores;
+mod upkeep;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_core::event::SettledBy;
+use sluice_core::{event::SettledBy, reconcile::ReconcileSettings};
 
 /// Settings of a worker. [`Config::default`] is what a deployment should begin with.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +68,14 @@ pub struct Config {
     pub relay_interval: Duration,
     /// Most outcomes announced again at a time.
     pub relay_max: u32,
+    /// How often each sale is reconciled, by one worker at a time.
+    pub reconcile_interval: Duration,
+    pub reconcile: ReconcileSettings,
+    /// How often old idempotency keys are archived and swept.
+    pub keys_interval: Duration,
+    /// Most keys moved by one transaction; a sweep goes on while it finds so many, at most 100 times in a row. What is left
+    /// waits for the next.
+    pub keys_max: u32,
     /// Most consequences of order steps (for gate, line and bulletin) waiting in memory. Beyond it they are dropped with an
     /// error in the log, and the gate is right again once it is reconciled or rebuilt.
     pub aftermath_max: usize,
@@ -105,6 +113,10 @@ impl Default for Config {
             shop_closing_grace: Duration::from_secs(3),
             relay_interval: Duration::from_secs(1),
             relay_max: 1_000,
+            reconcile_interval: Duration::from_secs(10),
+            reconcile: ReconcileSettings::default(),
+            keys_interval: Duration::from_secs(60),
+            keys_max: 1_000,
             aftermath_max: 16_384,
         }
     }

@@ -1,7 +1,8 @@
 //! The order worker: turns become outcomes, holds and orders; orders are paid, cancelled, closed or fulfilled.
 //!
 //! [`Worker`] is the role: it consumes turns in micro-batches, answers the order routes and the payment callback, sweeps
-//! payment deadlines, applies callbacks that were kept while the ledger was away, and announces again what a crash kept from the bulletin. [`Simulated`] is a payment provider of our
+//! payment deadlines, applies callbacks that were kept while the ledger was away, announces again what a crash kept from the
+//! bulletin, reconciles gate and ledger, and archives old idempotency keys. [`Simulated`] is a payment provider of our
 //! own, as unruly as is wished, for demonstrations, rehearsals and tests; [`Webhook`] leaves what follows a payment to the shop.
 //!
 //! It decides nothing that two workers could decide differently: outcomes and states are the ledger's, each effect is keyed
@@ -27,6 +28,7 @@ mod silence;
 mod simulated;
 mod sweeper;
 mod turns;
+mod upkeep;
 mod word;
 mod worker;
 

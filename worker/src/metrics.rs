@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
-use sluice_core::{ids::SaleId, order::OrderState};
+use sluice_core::{ids::SaleId, order::OrderState, reconcile::Reconciliation};
 
 /// Orders that entered a state.
 pub(crate) const ORDERS: &str = "sluice_orders_total";
@@ -27,6 +27,10 @@ pub(crate) const PROVIDER_SECONDS: &str = "sluice_provider_seconds";
 pub(crate) const PROVIDER_UP: &str = "sluice_provider_up";
 /// Tries to have the shop fulfil an order.
 pub(crate) const FULFILMENTS: &str = "sluice_fulfilment_calls_total";
+/// Units by which gate and ledger were found to differ.
+pub(crate) const STOCK_DRIFT: &str = "sluice_stock_drift";
+/// Holds of the gate that were set right from the ledger.
+pub(crate) const HOLDS_MENDED: &str = "sluice_holds_mended_total";
 
 /// Help texts, and what is shown before anything happened. Call it once a recorder is installed.
 pub(crate) fn describe() {
@@ -63,6 +67,16 @@ pub(crate) fn describe() {
         Unit::Count,
         "Webhooks that asked the shop to fulfil an order, by result: done, refused, later, or resting where none was sent."
     );
+    describe_gauge!(
+        STOCK_DRIFT,
+        Unit::Count,
+        "Units the stock gate had beyond the ledger when they were last reconciled (below 0: lacked). Anything but 0 is an alarm."
+    );
+    describe_counter!(
+        HOLDS_MENDED,
+        Unit::Count,
+        "Holds of the stock gate that were set right from the ledger, by remedy: `set` to its word, or `released` as a leak."
+    );
     dead(0);
     for result in ["applied", "kept", "buried", "wrong_amount"] {
         counter!(CALLBACKS, "result" => result).increment(0);
@@ -86,6 +100,17 @@ pub(crate) fn batch(sale: &SaleId, turns: usize) {
 
 pub(crate) fn released_again(sale: &SaleId, turns: usize) {
     counter!(RELEASED_AGAIN, "sale" => sale.to_string()).increment(turns as u64);
+}
+
+pub(crate) fn reconciled(found: &Reconciliation) {
+    let sale = || found.sale.to_string();
+    for sku in &found.skus {
+        #[expect(clippy::cast_precision_loss, reason = "units are far below 2^53")]
+        gauge!(STOCK_DRIFT, "sale" => sale(), "sku" => sku.sku.to_string()).set(sku.drift as f64);
+    }
+    for (remedy, count) in [("set", found.repaired), ("released", found.leaks)] {
+        counter!(HOLDS_MENDED, "sale" => sale(), "remedy" => remedy).increment(count);
+    }
 }
 
 pub(crate) fn dead(count: u64) {
@@ -127,6 +152,8 @@ mod tests {
                 PROVIDER_SECONDS,
                 PROVIDER_UP,
                 FULFILMENTS,
+                STOCK_DRIFT,
+                HOLDS_MENDED,
             ],
             [
                 "sluice_orders_total",
@@ -138,6 +165,8 @@ mod tests {
                 "sluice_provider_seconds",
                 "sluice_provider_up",
                 "sluice_fulfilment_calls_total",
+                "sluice_stock_drift",
+                "sluice_holds_mended_total",
             ]
         );
     }

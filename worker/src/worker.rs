@@ -23,7 +23,7 @@ use crate::{
     guarded::Guarded,
     inbox, metrics, orders, relay,
     shared::Shared,
-    silence, sweeper, turns,
+    silence, sweeper, turns, upkeep,
 };
 
 /// Orders that wait in memory for the sweeper to take them up.
@@ -117,6 +117,7 @@ impl Worker {
             tasks.spawn(inbox::run(Arc::clone(&shared), kept, stop.clone()));
         }
         tasks.spawn(relay::run(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(upkeep::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(sweeper::run(Arc::clone(&shared), orders, stop.clone()));
         loop {
             tokio::select! {

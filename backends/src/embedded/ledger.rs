@@ -1,4 +1,4 @@
-//! The ledger in SQLite: five books in one file. Each method is one job of the writer or one reading; every time is taken
+//! The ledger in SQLite: six books in one file. Each method is one job of the writer or one reading; every time is taken
 //! from the store's clock, when the job comes to its turn.
 
 use std::sync::Arc;
@@ -22,6 +22,7 @@ mod shop;
 mod simulated;
 mod speaker;
 mod steps;
+mod upkeep;
 
 /// See the module.
 #[derive(Debug)]

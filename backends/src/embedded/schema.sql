@@ -1,4 +1,4 @@
--- The embedded store, version 2. Ids are UUIDs of 16 bytes; times are milliseconds since the Unix epoch; `sale` and `sku`
+-- The embedded store, version 4. Ids are UUIDs of 16 bytes; times are milliseconds since the Unix epoch; `sale` and `sku`
 -- are slugs. What the domain promises is a constraint here, so that it holds when all else lies.
 
 CREATE TABLE sale (
@@ -286,3 +286,30 @@ CREATE TABLE ban_list (
 ) STRICT;
 
 INSERT INTO ban_list (only_row, version) VALUES (1, 0);
+
+-- Keys that are no longer compared, for whoever looks into an old complaint.
+CREATE TABLE idempotency_archive (
+    id INTEGER PRIMARY KEY,
+    scope TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body BLOB NOT NULL CHECK (length(body) = 32),
+    at INTEGER NOT NULL,
+    archived_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX idempotency_archive_age ON idempotency_archive (archived_at);
+
+-- What one process at a time does for a sale.
+CREATE TABLE duty (
+    sale TEXT NOT NULL,
+    duty TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (sale, duty)
+) STRICT, WITHOUT ROWID;
+
+-- What the last reconciliation of a sale found, as JSON.
+CREATE TABLE reconciliation (
+    sale TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -26,6 +26,9 @@ use super::{
 };
 
 mod consumer;
+mod letters;
+
+pub(super) use letters::LetterPort;
 
 /// See the module.
 pub(super) struct Turns {

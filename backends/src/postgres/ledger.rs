@@ -1,4 +1,4 @@
-//! The ledger in PostgreSQL: five books in one database. Each method is one operation; what it does on its connection is a
+//! The ledger in PostgreSQL: six books in one database. Each method is one operation; what it does on its connection is a
 //! plain function beside it.
 
 use sluice_core::ports::PortResult;
@@ -18,6 +18,7 @@ mod shop;
 mod simulated;
 mod speaker;
 mod steps;
+mod upkeep;
 
 /// See the module.
 #[derive(Debug)]

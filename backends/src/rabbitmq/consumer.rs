@@ -231,7 +231,8 @@ impl WorkOutlet for Outlet {
         let Self(counter) = self;
         let _watch = watch(counter.queue.bury);
         let (queue, now) = (counter.queue.name, counter.shared.clock.now());
-        let message = |parcel: &Parcel| parcel.buried(queue, reason, now);
+        let letter = counter.shared.new_letter();
+        let message = |parcel: &Parcel| parcel.buried(queue, reason, &letter, now);
         counter.send_away(tag, message).await
     }
 }

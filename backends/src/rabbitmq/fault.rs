@@ -24,6 +24,8 @@ pub enum Fault {
     Cancelled,
     #[error("no waiting queue is declared for the sale")]
     NotDeclared,
+    #[error("somebody else looks at the dead letters; try again in a moment")]
+    Busy,
     #[error("a message was returned, so it is unknown which of its channel were stored")]
     Returned,
     #[error("some of the messages were stored and some were refused")]

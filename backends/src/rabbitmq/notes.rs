@@ -6,7 +6,7 @@ use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable, ShortString},
 };
-use sluice_core::clock::UnixMillis;
+use sluice_core::{clock::UnixMillis, ids::LetterId};
 
 use super::{topology, writer::Outgoing};
 
@@ -18,6 +18,19 @@ const SINCE: &str = "x-sluice-failing-since";
 const REASON: &str = "x-sluice-reason";
 /// The queue it was taken from; publishing it to the default exchange with this key replays it.
 const SOURCE: &str = "x-sluice-source";
+/// What a buried message is known by.
+const LETTER: &str = "x-sluice-letter";
+/// What the broker notes about a message that a consumer rejected: a list, the last time first.
+const DEATHS: &str = "x-death";
+/// How we and the broker begin what is written about a message that failed; one that is replayed is new again.
+const FAILURES: [&str; 6] = [
+    "x-sluice-",
+    DEATHS,
+    "x-first-death-",
+    "x-last-death-",
+    "x-delivery-count",
+    "x-acquired-count",
+];
 /// The longest reason that is kept, in characters.
 const REASON_CHARS_MAX: usize = 500;
 /// Headers by which a message would be routed to further queues.
@@ -61,9 +74,16 @@ impl Parcel {
         }
     }
 
-    /// The message as it is buried.
-    pub(super) fn buried(&self, source: &str, reason: &str, now: UnixMillis) -> Outgoing {
+    /// The message as it is buried; it will be known as `letter`.
+    pub(super) fn buried(
+        &self,
+        source: &str,
+        reason: &str,
+        letter: &LetterId,
+        now: UnixMillis,
+    ) -> Outgoing {
         let mut headers = self.headers();
+        headers.insert(LETTER.into(), AMQPValue::LongString(letter.as_str().into()));
         let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
         headers.insert(TRIES.into(), AMQPValue::LongLongInt(self.tries().into()));
         headers.insert(REASON.into(), AMQPValue::LongString(reason.into()));
@@ -77,9 +97,67 @@ impl Parcel {
         }
     }
 
+    /// A buried message as it goes back to the queue it came from.
+    pub(super) fn replayed(&self, exchange: &str, queue: &str) -> Outgoing {
+        let is_new = |key: &str| !FAILURES.iter().any(|failure| key.starts_with(failure));
+        let headers = self.headers_if(is_new);
+        Outgoing {
+            exchange: exchange.into(),
+            key: queue.into(),
+            properties: self.properties(headers),
+            body: self.body.clone(),
+        }
+    }
+
+    /// What a buried message is known by, if it was given a name.
+    pub(super) fn letter(&self) -> Option<LetterId> {
+        LetterId::new(&text(&self.properties, LETTER)?).ok()
+    }
+
+    pub(super) fn reason(&self) -> Option<String> {
+        text(&self.properties, REASON)
+    }
+
+    pub(super) fn message_id(&self) -> Option<String> {
+        self.properties.message_id().as_ref().map(ToString::to_string)
+    }
+
+    /// The queue a buried message was taken from, as we or the broker wrote it down.
+    pub(super) fn source(&self) -> Option<String> {
+        text(&self.properties, SOURCE).or_else(|| match self.death()?.get("queue") {
+            Some(AMQPValue::LongString(queue)) => Some(queue.to_string()),
+            _ => None,
+        })
+    }
+
+    /// Since when it has been failing, likewise.
+    pub(super) fn since(&self) -> Option<UnixMillis> {
+        let headers = self.properties.headers().as_ref();
+        let ours = headers.and_then(|headers| headers.inner().get(SINCE));
+        let since = match ours {
+            Some(since) => since,
+            None => self.death()?.get("time")?,
+        };
+        let AMQPValue::Timestamp(seconds) = since else { return None };
+        Some(UnixMillis(i64::try_from(*seconds).ok()?.saturating_mul(1_000)))
+    }
+
+    fn death(&self) -> Option<&BTreeMap<ShortString, AMQPValue>> {
+        let deaths = self.properties.headers().as_ref()?.inner().get(DEATHS)?;
+        let AMQPValue::FieldArray(deaths) = deaths else { return None };
+        let AMQPValue::FieldTable(death) = deaths.as_slice().first()? else { return None };
+        Some(death.inner())
+    }
+
     fn headers(&self) -> FieldTable {
+        self.headers_if(|_| true)
+    }
+
+    fn headers_if(&self, goes_along: impl Fn(&str) -> bool) -> FieldTable {
         let Some(headers) = self.properties.headers() else { return FieldTable::default() };
-        let stays = |(key, _): &(&ShortString, &AMQPValue)| !ROUTING.contains(&key.as_str());
+        let stays = |(key, _): &(&ShortString, &AMQPValue)| {
+            !ROUTING.contains(&key.as_str()) && goes_along(key.as_str())
+        };
         let kept = headers.into_iter().filter(stays);
         let kept: BTreeMap<_, _> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
         kept.into()
@@ -160,9 +238,30 @@ mod tests {
         Parcel::new(b"body".to_vec(), properties)
     }
 
+    fn letter() -> LetterId {
+        LetterId::new("letter-1").unwrap()
+    }
+
+    #[test]
+    fn a_replayed_message_has_no_failures() {
+        let tried = foreign().retried("sluice.turns", 4, UnixMillis(5_000));
+        let tried = Parcel::new(tried.body, tried.properties);
+        let buried = tried.buried("sluice.turns", "odd", &letter(), UnixMillis(9_000));
+        let buried = Parcel::new(buried.body, buried.properties);
+        assert_eq!((buried.letter(), buried.tries()), (Some(letter()), 1));
+        assert_eq!(buried.source().as_deref(), Some("sluice.turns"));
+        assert_eq!(buried.since(), Some(UnixMillis(5_000)), "the first time");
+        let again = buried.replayed("sluice.turns", "sluice.turns");
+        assert_eq!((again.exchange.as_str(), again.key.as_str()), ("sluice.turns", "sluice.turns"));
+        let again = Parcel::new(again.body, again.properties);
+        assert_eq!((again.letter(), again.tries(), again.since()), (None, 0, None));
+        assert_eq!((again.source(), again.reason()), (None, None));
+        assert_eq!(text(&again.properties, "trace").unwrap(), "7");
+    }
+
     #[test]
     fn what_describes_a_message_goes_along_and_what_steers_it_does_not() {
-        let buried = foreign().buried("sluice.turns", "not a turn", UnixMillis(5_000));
+        let buried = foreign().buried("sluice.turns", "not a turn", &letter(), UnixMillis(5_000));
         let properties = &buried.properties;
         assert_eq!(properties.message_id().as_ref().unwrap().as_str(), "m-1");
         assert_eq!(text(properties, "trace").unwrap(), "7");
@@ -190,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut() {
-        let buried = foreign().buried("q", &"é".repeat(2_000), UnixMillis(0));
+        let buried = foreign().buried("q", &"é".repeat(2_000), &letter(), UnixMillis(0));
         assert_eq!(text(&buried.properties, REASON).unwrap().chars().count(), REASON_CHARS_MAX);
     }
 }

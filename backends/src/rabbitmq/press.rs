@@ -110,10 +110,11 @@ pub(super) fn bury_foreign(
     // The reason may quote the message: it goes with it, and is not logged.
     tracing::error!(queue = source, "a message that is not ours is buried; its headers say why");
     let (clock, limit) = (Arc::clone(&shared.clock), shared.options.answer_timeout);
+    let letter = shared.new_letter();
     shared.tasks.spawn(async move {
         let bury = async {
             loop {
-                let message = parcel.buried(&source, &reason, clock.now());
+                let message = parcel.buried(&source, &reason, &letter, clock.now());
                 if let Ok(live) = press.live()
                     && let Sent::Stored = live.kit.publish(vec![message], limit).await
                 {

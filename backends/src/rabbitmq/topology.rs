@@ -54,6 +54,11 @@ pub(super) fn waiting_queue(sale: &SaleId) -> ShortString {
     format!("{WAITING}{sale}").into()
 }
 
+/// Whether a queue of this name is of a sale's joined entries.
+pub(super) fn is_waiting_queue(name: &str) -> bool {
+    name.strip_prefix(WAITING).is_some_and(|sale| SaleId::new(sale).is_ok())
+}
+
 /// The exchange and the queue of one delay.
 pub(super) fn retry(delay_seconds: u32) -> ShortString {
     format!("sluice.retry.{delay_seconds}s").into()

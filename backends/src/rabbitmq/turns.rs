@@ -113,7 +113,8 @@ impl TurnQueue for Turns {
         let _watch = watch("turns.bury_unheard");
         let Outgoing { body, properties, .. } = outgoing(turn)?;
         let parcel = Parcel::new(body, properties);
-        self.publish(vec![parcel.buried(topology::TURNS, reason, self.shared.clock.now())]).await
+        let (letter, now) = (self.shared.new_letter(), self.shared.clock.now());
+        self.publish(vec![parcel.buried(topology::TURNS, reason, &letter, now)]).await
     }
 }
 

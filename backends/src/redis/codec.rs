@@ -63,7 +63,7 @@ pub(super) fn basket_text(basket: &Basket) -> String {
     items.collect::<Vec<String>>().join(",")
 }
 
-fn parse_basket(text: &str) -> Option<Basket> {
+pub(super) fn parse_basket(text: &str) -> Option<Basket> {
     let item = |part: &str| {
         let (sku, quantity) = part.split_once(':')?;
         Some(Item { sku: SkuId::new(sku).ok()?, quantity: quantity.parse().ok()? })

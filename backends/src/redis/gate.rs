@@ -1,20 +1,20 @@
 //! The stock gate, one script to a call. A rebuild may be long: then it comes in parts, between which the gate is cold.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use redis::Value;
 use sluice_core::{
-    ids::{Epoch, SaleId, SkuId},
+    ids::{Epoch, HoldId, SaleId, SkuId},
     ports::{
-        GateImage, HeldStock, HoldPhase, HoldUpdate, PortResult, Reserved, Restock, SkuLevel,
-        StockGate, Want,
+        GateHold, GateHolds, GateImage, HeldStock, HoldPhase, HoldUpdate, HoldsPlace, PortResult,
+        Reserved, Restock, SkuLevel, StockGate, Want,
     },
     random::Random,
 };
 
 use super::{
-    codec::{basket_text, bytes, list, number},
+    codec::{basket_text, bytes, list, number, parse_basket, sound},
     fault::CallFault,
     line::{WORKED_MAX, parts},
     link::Link,
@@ -28,6 +28,9 @@ const HEARD_MAX: usize = 65_536;
 
 /// Fields looked at by one step of the sweep after a rebuild.
 const SWEEP_FIELDS: usize = 512;
+
+/// Fields looked at for one page of holds.
+const PAGE_FIELDS: usize = 1_024;
 
 /// See the module.
 #[derive(Debug)]
@@ -182,6 +185,18 @@ impl StockGate for RedisGate {
         Ok(levels)
     }
 
+    async fn holds(&self, sale: &SaleId, from: Option<&HoldsPlace>) -> PortResult<GateHolds> {
+        let mut call = script::GATE_HOLDS.on(&[&self.names.of(sale).gate]);
+        call.arg(from.map_or(b"0".as_slice(), |HoldsPlace(place)| place));
+        call.arg(PAGE_FIELDS);
+        let told = list(self.link.run(call).await?)?;
+        let Some((next, holds)) = told.split_first() else { return Err(CallFault::Damaged.into()) };
+        let next = bytes(next)?;
+        let next = (next != b"0").then(|| HoldsPlace(next.to_vec()));
+        let holds = holds.chunks(4).map(read_hold).collect::<PortResult<_>>()?;
+        Ok(GateHolds { holds, next })
+    }
+
     async fn forget(&self, sale: &SaleId) -> PortResult<()> {
         let Keys { gate, line, holds_over, heard, worked, worked_order, .. } = self.names.of(sale);
         let keys = [&*gate, &line, &holds_over, &heard, &worked, &worked_order];
@@ -189,6 +204,17 @@ impl StockGate for RedisGate {
         call.arg(2); // The last two are shared with the line.
         self.link.run(call).await.map(|_| ())
     }
+}
+
+fn read_hold(told: &[Value]) -> PortResult<GateHold> {
+    let [hold, movement, age, basket] = told else { return Err(CallFault::Damaged.into()) };
+    let basket = std::str::from_utf8(bytes(basket)?).ok().and_then(parse_basket);
+    Ok(GateHold {
+        hold: sound(bytes(hold)?.try_into().ok().map(HoldId::from_bytes))?,
+        movement: number(movement)?,
+        basket: sound(basket)?,
+        age: Duration::from_millis(number(age)?),
+    })
 }
 
 fn read_level(told: &[Value]) -> PortResult<SkuLevel> {

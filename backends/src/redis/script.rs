@@ -83,5 +83,6 @@ scripts! {
     GATE_SET: "gate.set" = ["shared", "stock", "gate_set"];
     GATE_RESTOCK: "gate.restock" = ["shared", "stock", "gate_restock"];
     GATE_LEVELS: "gate.levels" = ["shared", "stock", "gate_levels"];
+    GATE_HOLDS: "gate.holds" = ["shared", "stock", "gate_holds"];
     GATE_FORGET: "gate.forget" = ["forget"];
 }

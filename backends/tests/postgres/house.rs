@@ -163,7 +163,7 @@ pub(crate) fn orders_of(replies: &[HoldReply]) -> Vec<OrderId> {
         HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
             record.order.map(|order| order.order)
         }
-        HoldReply::GateWrong => None,
+        HoldReply::GateWrong | HoldReply::Frozen => None,
     };
     replies.iter().filter_map(order).collect()
 }

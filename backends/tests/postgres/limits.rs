@@ -6,7 +6,7 @@ use sluice_backends::postgres::{Postgres, PostgresOptions};
 use sluice_core::{
     order::{ClosingCause, OrderState},
     ports::{
-        Audit, IdempotencyKey, Ledger, PortError, Replay, StepReply,
+        Audit, IdempotencyKey, KeysSwept, Ledger, PortError, Replay, StepReply,
         conformance::{House as _, assert_balanced},
     },
 };
@@ -165,7 +165,7 @@ async fn a_sweep_passes_over_what_others_have_locked() {
 }
 
 #[tokio::test]
-async fn idempotency_keys_are_forgotten_after_seven_days_and_cleared_away() {
+async fn idempotency_keys_are_forgotten_after_seven_days_archived_and_swept() {
     let house = House::new().await;
     let ledger = house.port();
     let key = |name: String| IdempotencyKey { scope: "drop ada".into(), key: name, body: [7; 32] };
@@ -182,12 +182,20 @@ async fn idempotency_keys_are_forgotten_after_seven_days_and_cleared_away() {
     assert_eq!(ledger.replay(&key("old-0".into())).await.unwrap(), Replay::Same, "not yet");
     run(&mut shell, &age(2, "")).await;
     assert_eq!(ledger.replay(&key("old-0".into())).await.unwrap(), Replay::First, "forgotten");
-    for n in 0..10 {
-        ledger.replay(&key(format!("new-{n}"))).await.unwrap();
-    }
-    let old = "SELECT count(*) FROM idempotency WHERE key LIKE 'old-%' AND key <> 'old-0'";
-    assert_eq!(number(&mut shell, old).await, 0, "each request cleared a few of them");
-    assert_eq!(number(&mut shell, "SELECT count(*) FROM idempotency").await, 11);
+    let count = "SELECT count(*) FROM idempotency";
+    let archived = "SELECT count(*) FROM idempotency_archive";
+    assert_eq!(number(&mut shell, archived).await, 1, "the one that was overwritten");
+    let swept = |archived, dropped| KeysSwept { archived, dropped };
+    assert_eq!(ledger.sweep_keys(20).await.unwrap(), swept(20, 0), "no more than asked for");
+    assert_eq!(ledger.sweep_keys(20).await.unwrap(), swept(9, 0));
+    assert_eq!((number(&mut shell, count).await, number(&mut shell, archived).await), (1, 30));
+    let age =
+        "UPDATE idempotency_archive SET archived_at = archived_at - 31::bigint * 24 * 3600 * 1000
+        WHERE key <> 'old-1'";
+    run(&mut shell, age).await;
+    assert_eq!(ledger.sweep_keys(20).await.unwrap(), swept(0, 20));
+    assert_eq!(ledger.sweep_keys(20).await.unwrap(), swept(0, 9));
+    assert_eq!(number(&mut shell, archived).await, 1, "30 days are not over for that one");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ fn told(reply: &HoldReply) -> (EntryId, Outcome, Option<OrderId>) {
         HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
             (record.entry, record.outcome, record.order.map(|order| order.order))
         }
-        HoldReply::GateWrong => panic!("the gate had said yes"),
+        HoldReply::GateWrong | HoldReply::Frozen => panic!("the gate had said yes"),
     }
 }
 

@@ -13,7 +13,9 @@ use sluice_backends::{
     clock::SystemClock,
     rabbitmq::{OpenError, Rabbitmq, RabbitmqOptions, open},
 };
-use sluice_core::ports::{Bulletin, CallbackInbox, TurnQueue, WaitingQueue, conformance::House};
+use sluice_core::ports::{
+    Bulletin, CallbackInbox, DeadLetters, TurnQueue, WaitingQueue, conformance::House,
+};
 
 use crate::server::Server;
 
@@ -88,6 +90,8 @@ impl Home {
 pub(crate) struct Handles {
     pub(crate) waiting: Arc<dyn WaitingQueue>,
     pub(crate) turns: Arc<dyn TurnQueue>,
+    #[allow(dead_code, reason = "not every test binary looks at them")]
+    pub(crate) letters: Arc<dyn DeadLetters>,
     pub(crate) inbox: Arc<dyn CallbackInbox>,
     pub(crate) bulletin: Arc<dyn Bulletin>,
 }
@@ -101,6 +105,7 @@ impl House for Home {
         Handles {
             waiting: backend.waiting(),
             turns: backend.turns(),
+            letters: backend.letters(),
             inbox: backend.inbox(),
             bulletin: backend.bulletin(),
         }

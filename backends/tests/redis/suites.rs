@@ -43,6 +43,7 @@ macro_rules! every_suite {
                 line_limits: limits_conformance over line,
                 line_calls: calls_conformance over line,
                 gate_stock: gate_conformance over gate,
+                gate_holds: gate_holds_conformance over gate,
                 gate_rebuilds: rebuilds_conformance over gate,
                 gate_walk: gate_walk_conformance over gate,
                 gate_flight: flight_conformance over stage,

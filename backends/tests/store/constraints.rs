@@ -114,7 +114,7 @@ async fn a_batch_that_trips_a_constraint_is_cut_down_to_who_tripped_it() {
         match reply {
             HoldReply::GateWrong => assert_eq!(n, 20, "only the one with the spent hold"),
             HoldReply::Settled { record, .. } => assert_eq!(record.outcome, Outcome::Reserved),
-            HoldReply::Known { .. } => panic!("{reply:?}"),
+            HoldReply::Known { .. } | HoldReply::Frozen => panic!("{reply:?}"),
         }
     }
     let stock = ports.ledger.stock(&sale()).await.unwrap().remove(0);

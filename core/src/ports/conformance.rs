@@ -7,11 +7,12 @@
 //! |---|---|---|
 //! | line | `line_…`, `numbers_…`, `calls_conformance!` | `Arc<dyn Line>` |
 //! | a line that shares limits | `limits_conformance!` | `Arc<dyn Line>` |
-//! | stock gate | `gate_…`, `rebuilds_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
+//! | stock gate | `gate_…`, `gate_holds_…`, `rebuilds_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
 //! | waiting queue, turn queue | `waiting_…`, `drains_…`, `turns_conformance!` | [`Queues`] |
+//! | dead letters | `letters_conformance!` | [`Buried`](letters::Buried) |
 //! | callback inbox | `callbacks_conformance!` | `Arc<dyn CallbackInbox>` |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
-//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `orders_…`, `payments_…`, `shop_…`, `simulated_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
+//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `orders_…`, `payments_…`, `shop_…`, `simulated_…`, `upkeep_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
 //! | all together | `journey_conformance!` | `Ports` |
 //!
@@ -42,11 +43,13 @@ pub mod drains;
 pub mod entries;
 pub mod flight;
 pub mod gate;
+pub mod gate_holds;
 pub mod gate_walk;
 pub mod holds;
 pub mod images;
 pub mod journey;
 pub mod ledger_walk;
+pub mod letters;
 pub mod limits;
 pub mod line;
 pub mod numbers;
@@ -60,6 +63,7 @@ pub mod shop;
 pub mod simulated;
 pub mod speaker;
 pub mod turns;
+pub mod upkeep;
 pub mod waiting;
 
 pub use samples::assert_balanced;
@@ -220,9 +224,11 @@ mod tests {
             "entries",
             "flight",
             "gate",
+            "gate_holds",
             "holds",
             "images",
             "journey",
+            "letters",
             "limits",
             "line",
             "numbers",
@@ -235,6 +241,7 @@ mod tests {
             "simulated",
             "speaker",
             "turns",
+            "upkeep",
             "waiting",
         ];
         for (name, text) in suites {

@@ -3,7 +3,7 @@
 //! Every change is keyed by hold, so a repeat is harmless. The gate may forget; it is *cold* for a sale until
 //! [`StockGate::rebuild`], and every other call on a cold sale answers `Cold` and does nothing.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
 
@@ -99,6 +99,29 @@ pub struct SkuLevel {
     pub in_flight: u64,
 }
 
+/// What the gate counts as held.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GateHold {
+    pub hold: HoldId,
+    /// The ledger's number of the word it was held by; 0 for a reservation of which the ledger has not spoken.
+    pub movement: u64,
+    pub basket: Basket,
+    /// Since the gate first set it aside, or was rebuilt.
+    pub age: Duration,
+}
+
+/// Where a reading of holds goes on. Means something to the gate that gave it only.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HoldsPlace(pub Vec<u8>);
+
+/// Some of the holds.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct GateHolds {
+    pub holds: Vec<GateHold>,
+    /// `None` at the end.
+    pub next: Option<HoldsPlace>,
+}
+
 /// See the module.
 #[async_trait]
 pub trait StockGate: Debug + Send + Sync {
@@ -120,6 +143,10 @@ pub trait StockGate: Debug + Send + Sync {
     /// Every SKU of the sale, in the order of their ids.
     async fn levels(&self, sale: &SaleId) -> PortResult<Vec<SkuLevel>>;
 
-    /// Forgets a deleted sale.
+    /// A page of what is held, some thousand holds at most; from the beginning if `from` is `None`. What was held before the
+    /// first page was asked for and is held still is in one of them; what came or went meanwhile may be. One may come twice.
+    async fn holds(&self, sale: &SaleId, from: Option<&HoldsPlace>) -> PortResult<GateHolds>;
+
+    /// Forgets a sale that was deleted, or whose gate is not to be trusted any more: it is cold then.
     async fn forget(&self, sale: &SaleId) -> PortResult<()>;
 }

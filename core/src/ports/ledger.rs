@@ -1,7 +1,7 @@
 //! Port: the ledger. The SQL database; it decides. Every promise is a constraint or a compare-and-swap here, so that it
 //! holds when all else lies.
 //!
-//! Five books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
+//! Six books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
 //! own clock stamps and compares every time. Reads see all that was committed before they began.
 
 use std::fmt::Debug;
@@ -11,6 +11,7 @@ mod orders;
 mod sales;
 mod shop;
 mod speaker;
+mod upkeep;
 
 pub use entries::{
     EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, IdempotencyKey, NewOutcome, OrderRef,
@@ -25,11 +26,15 @@ pub use sales::{
 };
 pub use shop::{ShopBook, ShopOutcome, ShopReply, ShopReport, ShopWord};
 pub use speaker::{CursorSaved, Lease, LeaseReply, Speaker};
+pub use upkeep::{Books, Duty, HoldWord, KeysSwept, SaleMinute, UpkeepBook};
 
-/// All five books.
+/// All six books.
 pub trait Ledger:
-    SaleBook + Speaker + EntryBook + OrderBook + ShopBook + Debug + Send + Sync
+    SaleBook + Speaker + EntryBook + OrderBook + ShopBook + UpkeepBook + Debug + Send + Sync
 {
 }
 
-impl<T: SaleBook + Speaker + EntryBook + OrderBook + ShopBook + Debug + Send + Sync> Ledger for T {}
+impl<T: SaleBook + Speaker + EntryBook + OrderBook + ShopBook + UpkeepBook + Debug + Send + Sync>
+    Ledger for T
+{
+}

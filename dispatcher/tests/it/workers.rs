@@ -77,7 +77,7 @@ async fn hold(
     let (record, held) = match reply {
         HoldReply::Settled { record, movement } => (record, movement.map(|n| (hold, n))),
         HoldReply::Known { record, .. } => (record, None),
-        HoldReply::GateWrong => panic!("the gate is wrong"),
+        HoldReply::GateWrong | HoldReply::Frozen => panic!("the gate is wrong"),
     };
     if let Some((hold, movement)) = held {
         let update = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket };

@@ -168,7 +168,7 @@ impl World {
     }
 
     pub(crate) fn dispatcher_with(&mut self, config: Config, ports: Ports) -> Running {
-        let Ports { line, waiting, turns, bulletin, gate, ledger, inbox: _ } = ports;
+        let Ports { line, waiting, turns, bulletin, gate, ledger, letters: _, inbox: _ } = ports;
         let ports = DispatcherPorts {
             line,
             waiting,

@@ -1,13 +1,16 @@
 //! The audit log: who did what, from where, when, and what came of it. Newest first, a page at a time.
 
-use std::{str::FromStr, sync::Arc};
+use std::sync::Arc;
 
 use http::StatusCode;
 use serde::Serialize;
 use sluice_core::{policy::OutOfRange, ports::AuditRow};
 use sluice_http::{Exchange, Problem, Response};
 
-use crate::{desk::Desk, reply::fresh};
+use crate::{
+    desk::Desk,
+    reply::{fresh, query_number},
+};
 
 const ROWS_DEFAULT: u32 = 100;
 
@@ -19,9 +22,9 @@ struct Page {
 }
 
 pub(crate) async fn list(desk: Arc<Desk>, exchange: Exchange) -> Result<Response, Problem> {
-    let before = number(&exchange, "before")?;
+    let before = query_number(&exchange, "before")?;
     let most = desk.limits.audit_rows_max;
-    let limit = number(&exchange, "limit")?.unwrap_or(ROWS_DEFAULT.min(most));
+    let limit = query_number(&exchange, "limit")?.unwrap_or(ROWS_DEFAULT.min(most));
     if !(1..=most).contains(&limit) {
         return Err(Problem::out_of_range(&OutOfRange::new(
             "limit",
@@ -32,16 +35,4 @@ pub(crate) async fn list(desk: Arc<Desk>, exchange: Exchange) -> Result<Response
     // Ids have no gaps and begin at 1.
     let next_before = rows.last().map(|row| row.id).filter(|id| *id > 1);
     Ok(fresh(StatusCode::OK, &Page { rows, next_before }))
-}
-
-fn number<T: FromStr>(exchange: &Exchange, name: &'static str) -> Result<Option<T>, Problem> {
-    match exchange.query(name).as_deref() {
-        None | Some("") => Ok(None),
-        Some(text) => match text.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => {
-                Err(Problem::bad_request(format!("`{name}` must be a whole number.")).field(name))
-            }
-        },
-    }
 }

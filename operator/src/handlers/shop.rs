@@ -15,8 +15,8 @@ use sluice_core::{
     order::{Order, OrderState},
     policy::OutOfRange,
     ports::{
-        EntryNotice, EntryRecord, Notice, OutcomeReason, PortError, PortResult, Settlement,
-        ShopOutcome, ShopReply, ShopReport, ShopWord, StepReply,
+        EntryNotice, EntryRecord, Notice, OutcomeReason, ShopOutcome, ShopReply, ShopReport,
+        ShopWord, StepReply,
     },
     sale::STOCK_MAX,
 };
@@ -71,7 +71,7 @@ async fn settle(desk: &Desk, entry: EntryId, outcome: ShopOutcome) -> Result<Res
         }
         ShopReply::Known(record) => record,
     };
-    spread(desk, &record).await?;
+    desk.spread(&record).await?;
     if report.outcome.is_that_of(&record) {
         return Ok(answer(&record));
     }
@@ -84,30 +84,6 @@ async fn settle(desk: &Desk, entry: EntryId, outcome: ShopOutcome) -> Result<Res
         "The entry has ended as {stands}, and that stands: take back what was set aside for it."
     );
     Err(Problem::conflict("wrong_state", detail))
-}
-
-/// Line and bulletin follow the ledger. A line that is away is a fault: it would go on saying that the entry is called.
-async fn spread(desk: &Desk, record: &EntryRecord) -> PortResult<()> {
-    let ports = &desk.ports;
-    let settlement = Settlement { outcome: record.outcome, live: record.is_live() };
-    match ports.line.settle(&record.sale, &[(record.entry, settlement)]).await {
-        // One that has forgotten the sale says nothing about the entry.
-        Ok(()) | Err(PortError::Cold) => {}
-        Err(error) => return Err(error),
-    }
-    let entries = vec![EntryNotice::of(record)];
-    let notice = Notice::Entries { sale: record.sale.clone(), entries };
-    let told = async {
-        ports.bulletin.publish(notice).await?;
-        ports.ledger.told(&[record.entry]).await
-    };
-    if let Err(error) = told.await {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "an outcome was not announced; the relay will do it"
-        );
-    }
-    Ok(())
 }
 
 async fn step(

@@ -239,23 +239,6 @@ fn sku_stats(
     sale.skus.iter().map(one).collect()
 }
 
-/// Per SKU, what [`SkuStats::drift`] says; empty while a store is away, and where the shop keeps its goods itself.
-pub(crate) async fn drift(desk: &Desk, sale: &SaleId) -> Vec<(SkuId, i64)> {
-    if desk.shop.is_some() {
-        return Vec::new();
-    }
-    let (Ok(stock), Ok(gate)) =
-        tokio::join!(desk.ports.ledger.stock(sale), desk.ports.gate.levels(sale))
-    else {
-        return Vec::new();
-    };
-    let levels = stock.iter().filter_map(|balance| {
-        let level = gate.iter().find(|level| level.sku == balance.sku)?;
-        Some((balance.sku.clone(), difference(balance, level)))
-    });
-    levels.collect()
-}
-
 /// A reservation moves units from available to held within each store, so it does not disturb the sums.
 fn difference(balance: &StockBalance, level: &SkuLevel) -> i64 {
     let signed = |units: u64| i64::try_from(units).unwrap_or(i64::MAX);

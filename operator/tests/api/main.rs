@@ -11,6 +11,8 @@ mod bans;
 mod body;
 mod deletion;
 mod house;
+mod letters;
+mod reconciliation;
 mod roles;
 mod sales;
 mod shop;

@@ -3,9 +3,15 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use sluice_operator::Role::{self, Admin, Operator, Viewer};
+use sluice_operator::{
+    Limits,
+    Role::{self, Admin, Operator, Viewer},
+};
 
-use crate::house::{House, ROLES, sale_body};
+use crate::{
+    house::{House, ROLES, sale_body},
+    letters::bury,
+};
 
 /// Method, route, who may, the body, and what a success is. `{sale}` and `{id}` are made anew for every request.
 fn routes() -> Vec<(&'static str, &'static str, Role, Value, u16)> {
@@ -24,6 +30,15 @@ fn routes() -> Vec<(&'static str, &'static str, Role, Value, u16)> {
         ("POST", "/v1/sales/{sale}/skus/{sku}/stock", Operator, json!({ "add": 1 }), 200),
         ("GET", "/v1/sales/{sale}/stats", Viewer, none(), 200),
         ("GET", "/v1/sales/{sale}/stats/stream", Viewer, none(), 200),
+        ("GET", "/v1/sales/{sale}/report.csv", Viewer, none(), 200),
+        ("GET", "/v1/reconciliation", Viewer, none(), 200),
+        ("POST", "/v1/reconciliation/run", Operator, json!({ "sale": "{sale}" }), 200),
+        ("GET", "/v1/dead-letters", Viewer, none(), 200),
+        ("GET", "/v1/dead-letters/{letter}", Viewer, none(), 200),
+        ("POST", "/v1/dead-letters/{letter}/replay", Operator, none(), 200),
+        ("POST", "/v1/dead-letters/{letter}/refuse", Operator, none(), 200),
+        // It is a turn, which nobody may throw away.
+        ("DELETE", "/v1/dead-letters/{letter}", Admin, none(), 409),
         ("GET", "/v1/audit", Viewer, none(), 200),
         ("GET", "/v1/bans", Viewer, none(), 200),
         ("POST", "/v1/bans", Admin, json!({ "buyer": "{new}" }), 201),
@@ -42,6 +57,7 @@ fn may(role: Role, needed: Role) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_asks_for_its_role() {
     let house = House::open().await;
+    let of_letters = house.sale("letters").await;
     let mut made = 0;
     for (method, route, needed, body, success) in routes() {
         for role in ROLES {
@@ -49,13 +65,15 @@ async fn every_route_asks_for_its_role() {
             let sale = house.sale(&format!("sale-{made}")).await;
             let ban =
                 house.post("/v1/bans", json!({ "buyer": format!("buyer-{made}") })).await.is(201);
+            let letter = bury(&house, &of_letters, 1).await.remove(0).0;
             let path = route
                 .replace("{sale}", sale.as_str())
                 .replace("{sku}", "standard")
+                .replace("{letter}", &letter)
                 .replace("{id}", &ban["id"].to_string());
-            let body =
-                serde_json::from_str(&body.to_string().replace("{new}", &format!("new-{made}")))
-                    .unwrap();
+            let body = body.to_string().replace("{sale}", sale.as_str());
+            let body = body.replace("{new}", &format!("new-{made}"));
+            let body = serde_json::from_str(&body).unwrap();
             let request = house.request(role, method, &path, &body);
             if may(role, needed) {
                 let status = house.send(request).await.status();
@@ -77,12 +95,15 @@ async fn every_route_asks_for_its_role() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_comes_in_without_a_token() {
-    let house = House::open().await;
+    // One try for each route is more than an address has in a minute.
+    let limits = Limits { failures_per_minute_max: 1_000, ..Limits::default() };
+    let house = House::open_with(limits, |ports| ports).await;
     let sale = house.sale("drop").await;
     for (method, route, _, body, _) in routes() {
         let path = route
             .replace("{sale}", sale.as_str())
             .replace("{sku}", "standard")
+            .replace("{letter}", "1")
             .replace("{id}", "1");
         let mut request = house.request(Admin, method, &path, &body);
         request.headers_mut().remove("authorization");

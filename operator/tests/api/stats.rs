@@ -8,8 +8,8 @@ use sluice_core::{
     ids::{Epoch, SaleId, Seq, SkuId, Version},
     line::Cursor,
     ports::{
-        GateImage, HoldUpdate, LeaseReply, LineReport, PortError, PortResult, Ports, Reserved,
-        Restock, Restore, SkuLevel, SkuReport, StockGate, Want,
+        GateHolds, GateImage, HoldUpdate, HoldsPlace, LeaseReply, LineReport, PortError,
+        PortResult, Ports, Reserved, Restock, Restore, SkuLevel, SkuReport, StockGate, Want,
     },
 };
 use sluice_operator::Limits;
@@ -120,6 +120,10 @@ impl StockGate for GateAway {
     }
 
     async fn levels(&self, _: &SaleId) -> PortResult<Vec<SkuLevel>> {
+        Err(PortError::unavailable("away"))
+    }
+
+    async fn holds(&self, _: &SaleId, _: Option<&HoldsPlace>) -> PortResult<GateHolds> {
         Err(PortError::unavailable("away"))
     }
 

@@ -8,10 +8,14 @@ use async_trait::async_trait;
 use sluice_core::{
     clock::UnixMillis,
     event::Turn,
-    ids::{BuyerId, EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId, Version},
+    ids::{
+        BuyerId, EntryId, Epoch, HoldId, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId,
+        Version,
+    },
     line::{Cursor, LineEntry},
     order::{ClosingCause, Order, OrderState},
     ports::*,
+    reconcile::Reconciliation,
     sale::{Sale, SaleChange},
 };
 
@@ -58,6 +62,7 @@ faulty!(StockGate over dyn StockGate {
     effect fn set(sale: &SaleId, updates: &[HoldUpdate]) -> ();
     effect fn restock(sale: &SaleId, restock: &Restock) -> ();
     read fn levels(sale: &SaleId) -> Vec<SkuLevel>;
+    read fn holds(sale: &SaleId, from: Option<&HoldsPlace>) -> GateHolds;
     effect fn forget(sale: &SaleId) -> ();
 });
 
@@ -122,4 +127,14 @@ faulty!(ShopBook over dyn Ledger {
     effect fn report(report: &ShopReport) -> ShopReply;
     effect fn hear(entry: EntryId, order: &ShopOrderId, word: ShopWord) -> StepReply;
     effect fn tell_remaining(sale: &SaleId, sku: &SkuId, units: u64) -> bool;
+});
+
+faulty!(UpkeepBook over dyn Ledger {
+    effect fn take_duty(sale: &SaleId, duty: Duty, holder: &str, ttl: Duration) -> bool;
+    read fn books(sale: &SaleId) -> Books;
+    read fn hold_words(holds: &[HoldId]) -> Vec<Option<HoldWord>>;
+    effect fn keep_reconciliation(found: &Reconciliation) -> ();
+    read fn reconciliations() -> Vec<Reconciliation>;
+    effect fn sweep_keys(limit: u32) -> KeysSwept;
+    read fn minutes(sale: &SaleId, limit: u32) -> Vec<SaleMinute>;
 });

@@ -290,6 +290,7 @@ impl World {
             bulletin: Arc::new(Faulty { inner: Arc::clone(&ports.bulletin), faults: faults() }),
             gate: Arc::new(Faulty { inner: Arc::clone(&ports.gate), faults: faults() }),
             ledger: Arc::new(Faulty { inner: Arc::clone(&ports.ledger), faults: faults() }),
+            letters: Arc::clone(&ports.letters),
             inbox: ports.inbox.clone(),
         }
     }

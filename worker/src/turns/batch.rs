@@ -31,6 +31,8 @@ pub(crate) struct Through {
     pub(crate) told: Vec<EntryId>,
     /// The gate refused what the ledger still has: to be asked again in a moment.
     pub(crate) again: Vec<InHand>,
+    /// Their sale is frozen: they wait until that is lifted.
+    pub(crate) frozen: Vec<InHand>,
     pub(crate) faulty: Vec<(InHand, Fault)>,
 }
 
@@ -64,7 +66,8 @@ pub(crate) async fn work(shared: &Shared, sale: &SaleId, turns: Vec<InHand>) -> 
         Err(PortError::Cold) => {
             let through = verdicts.through;
             let faulty = through.faulty.into_iter().map(|(turn, _)| turn);
-            Ok(Worked::Cold(through.done.into_iter().chain(through.again).chain(faulty).collect()))
+            let rest = through.again.into_iter().chain(through.frozen).chain(faulty);
+            Ok(Worked::Cold(through.done.into_iter().chain(rest).collect()))
         }
         Err(error) => Err(error),
     }
@@ -136,6 +139,12 @@ impl Verdicts {
                 }
                 turn.disagreements += 1;
                 self.through.again.push(turn);
+            }
+            Some(HoldReply::Frozen) => {
+                if said == Reserved::Held {
+                    self.updates.push(unrecorded());
+                }
+                self.through.frozen.push(turn);
             }
             None => self.through.faulty.push((turn, Fault::LedgerRejects)),
         }

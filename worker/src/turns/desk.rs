@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sluice_core::{
+    event::Turn,
     ids::SaleId,
     ports::{HoldUpdate, Notice, PortResult, TurnDelivery, WorkOutlet},
 };
@@ -23,6 +24,8 @@ const COLD: Backoff = Backoff { first: Duration::from_millis(100), most: Duratio
 const DISAGREEMENT: Backoff =
     Backoff { first: Duration::from_millis(20), most: Duration::from_secs(1) };
 const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// How long turns of a frozen sale are kept in hand before they go to the end of the queue: others must get by.
+const FROZEN_IN_HAND: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Desk<'a> {
@@ -30,6 +33,14 @@ pub(crate) struct Desk<'a> {
     outlet: Arc<dyn WorkOutlet>,
     lots: Vec<Lot>,
     goods: Goods,
+}
+
+/// What is to be done with a lot when it is due.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Next {
+    Work,
+    /// Its sale is frozen: back to the queue with it.
+    PutBack,
 }
 
 /// Turns of one sale that are due together.
@@ -40,6 +51,13 @@ pub(crate) struct Lot {
     due: Instant,
     /// How often the sale was found cold in a row; new turns join a cold lot instead of asking by themselves.
     cold: u32,
+    next: Next,
+}
+
+impl Lot {
+    fn to_work(sale: SaleId, turns: Vec<InHand>, due: Instant, cold: u32) -> Self {
+        Self { sale, turns, due, cold, next: Next::Work }
+    }
 }
 
 impl<'a> Desk<'a> {
@@ -56,7 +74,7 @@ impl<'a> Desk<'a> {
         for (sale, turns) in sales {
             match self.lots.iter_mut().find(|lot| lot.cold > 0 && lot.sale == sale) {
                 Some(cold) => cold.turns.extend(turns),
-                None => self.lots.push(Lot { sale, turns, due: Instant::now(), cold: 0 }),
+                None => self.lots.push(Lot::to_work(sale, turns, Instant::now(), 0)),
             }
         }
     }
@@ -69,11 +87,14 @@ impl<'a> Desk<'a> {
     pub(crate) fn next_due(&mut self, now: Instant) -> Option<Lot> {
         let place = self.lots.iter().position(|lot| lot.due <= now)?;
         let mut lot = self.lots.swap_remove(place);
+        if lot.next == Next::PutBack {
+            return Some(lot);
+        }
         let most = self.shared.config.batch_max.max(1);
         lot.turns = in_order(lot.turns);
         if lot.turns.len() > most {
             let turns = lot.turns.split_off(most);
-            self.lots.push(Lot { sale: lot.sale.clone(), turns, due: now, cold: lot.cold });
+            self.lots.push(Lot::to_work(lot.sale.clone(), turns, now, lot.cold));
         }
         Some(lot)
     }
@@ -81,7 +102,10 @@ impl<'a> Desk<'a> {
     /// Works a lot and settles its deliveries. An error means that a store is away: everything in hand goes back to the
     /// queue with the intake.
     pub(crate) async fn work(&mut self, lot: Lot) -> PortResult<()> {
-        let Lot { sale, turns, cold, .. } = lot;
+        let Lot { sale, turns, cold, next, .. } = lot;
+        if next == Next::PutBack {
+            return self.put_back(turns).await;
+        }
         let mut wholesome = Vec::with_capacity(turns.len());
         for turn in turns {
             match self.goods.check(self.shared, &sale, turn.basket()).await? {
@@ -114,7 +138,7 @@ impl<'a> Desk<'a> {
                 lot.turns.extend(turns);
                 (lot.due, lot.cold) = (due, cold);
             }
-            None => self.lots.push(Lot { sale, turns, due, cold }),
+            None => self.lots.push(Lot::to_work(sale, turns, due, cold)),
         }
     }
 
@@ -124,6 +148,10 @@ impl<'a> Desk<'a> {
         }
         for turn in through.again {
             self.ask_again(sale, turn).await?;
+        }
+        if !through.frozen.is_empty() {
+            let (turns, due) = (through.frozen, Instant::now() + FROZEN_IN_HAND);
+            self.lots.push(Lot { sale: sale.clone(), turns, due, cold: 0, next: Next::PutBack });
         }
         let shared = self.shared;
         let tags: Vec<u64> = through.done.into_iter().flat_map(|turn| turn.tags).collect();
@@ -144,6 +172,15 @@ impl<'a> Desk<'a> {
         tokio::join!(told, acked).1
     }
 
+    /// Puts turns at the end of the queue, with no try counted: it is no fault of theirs.
+    async fn put_back(&self, turns: Vec<InHand>) -> PortResult<()> {
+        let shared = self.shared;
+        let tags: Vec<u64> = turns.iter().flat_map(|turn| turn.tags.iter().copied()).collect();
+        let turns: Vec<Turn> = turns.into_iter().map(|turn| turn.turn).collect();
+        shared.ask(|| shared.ports.turns.release_again(&turns)).await?;
+        shared.ask(|| self.outlet.ack(&tags)).await
+    }
+
     /// Lays a turn back for a moment, or counts a try when the gate has disagreed too often.
     async fn ask_again(&mut self, sale: &SaleId, turn: InHand) -> PortResult<()> {
         let random = &self.shared.ports.random;
@@ -151,7 +188,7 @@ impl<'a> Desk<'a> {
             return self.mend(sale, turn, Fault::GateDisagrees).await;
         }
         let due = Instant::now() + DISAGREEMENT.after(turn.disagreements - 1, random);
-        self.lots.push(Lot { sale: sale.clone(), turns: vec![turn], due, cold: 0 });
+        self.lots.push(Lot::to_work(sale.clone(), vec![turn], due, 0));
         Ok(())
     }
 

@@ -13,9 +13,10 @@ use sluice_core::{
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     line::{Cursor, LineEntry},
     ports::{
-        Bulletin, GateImage, HoldUpdate, Join, JoinReply, Line, LineSnapshot, Notice, Place,
-        PortResult, QueueDepths, Reserved, Restock, Restore, Settlement, SkuLevel, Standing,
-        StockGate, Subscription, TurnIntake, TurnQueue, Want, WorkOutlet,
+        Bulletin, GateHolds, GateImage, HoldUpdate, HoldsPlace, Join, JoinReply, Line,
+        LineSnapshot, Notice, Place, PortResult, QueueDepths, Reserved, Restock, Restore,
+        Settlement, SkuLevel, Standing, StockGate, Subscription, TurnIntake, TurnQueue, Want,
+        WorkOutlet,
     },
 };
 use sluice_worker::WorkerPorts;
@@ -90,6 +91,10 @@ impl StockGate for Fused<dyn StockGate> {
 
     async fn levels(&self, sale: &SaleId) -> PortResult<Vec<SkuLevel>> {
         self.port.levels(sale).await
+    }
+
+    async fn holds(&self, sale: &SaleId, from: Option<&HoldsPlace>) -> PortResult<GateHolds> {
+        self.port.holds(sale, from).await
     }
 
     async fn forget(&self, sale: &SaleId) -> PortResult<()> {

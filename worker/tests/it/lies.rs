@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use sluice_core::{
     entry::Outcome,
     ids::{Epoch, SaleId},
-    ports::{GateImage, HoldUpdate, PortResult, Reserved, Restock, SkuLevel, StockGate, Want},
+    ports::{
+        GateHolds, GateImage, HoldUpdate, HoldsPlace, PortResult, Reserved, Restock, SkuLevel,
+        StockGate, Want,
+    },
 };
 use sluice_worker::{Config, WorkerPorts};
 
@@ -46,6 +49,10 @@ impl StockGate for Mean {
 
     async fn levels(&self, sale: &SaleId) -> PortResult<Vec<SkuLevel>> {
         self.gate.levels(sale).await
+    }
+
+    async fn holds(&self, sale: &SaleId, from: Option<&HoldsPlace>) -> PortResult<GateHolds> {
+        self.gate.holds(sale, from).await
     }
 
     async fn forget(&self, sale: &SaleId) -> PortResult<()> {

@@ -19,3 +19,4 @@ mod shop;
 mod silence;
 mod sweeping;
 mod turns;
+mod upkeep;

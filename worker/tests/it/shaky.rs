@@ -12,10 +12,11 @@ use async_trait::async_trait;
 use sluice_core::{
     entry::Outcome,
     event::Turn,
-    ids::{EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId, Version},
+    ids::{EntryId, Epoch, HoldId, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId, Version},
     line::Cursor,
     order::{ClosingCause, Order, OrderState},
     ports::*,
+    reconcile::Reconciliation,
     sale::{Sale, SaleChange},
 };
 use sluice_worker::{Config, WorkerPorts};
@@ -36,6 +37,8 @@ pub(crate) struct Shaky {
     /// Words on payments are taken, and the answers held back.
     pub(crate) words_held: AtomicBool,
     pub(crate) refused: AtomicU64,
+    /// One unit more is told to be sold than there is.
+    pub(crate) miscounts: AtomicBool,
 }
 
 /// Takes one, if there is one.
@@ -144,6 +147,47 @@ book!(ShopBook {
 });
 
 #[async_trait]
+impl UpkeepBook for Shaky {
+    async fn take_duty(
+        &self,
+        sale: &SaleId,
+        duty: Duty,
+        holder: &str,
+        ttl: Duration,
+    ) -> PortResult<bool> {
+        self.ledger.take_duty(sale, duty, holder, ttl).await
+    }
+
+    async fn books(&self, sale: &SaleId) -> PortResult<Books> {
+        let mut books = self.ledger.books(sale).await?;
+        if self.miscounts.load(Ordering::SeqCst) {
+            books.balances[0].sold += 1;
+        }
+        Ok(books)
+    }
+
+    async fn hold_words(&self, holds: &[HoldId]) -> PortResult<Vec<Option<HoldWord>>> {
+        self.ledger.hold_words(holds).await
+    }
+
+    async fn keep_reconciliation(&self, found: &Reconciliation) -> PortResult<()> {
+        self.ledger.keep_reconciliation(found).await
+    }
+
+    async fn reconciliations(&self) -> PortResult<Vec<Reconciliation>> {
+        self.ledger.reconciliations().await
+    }
+
+    async fn sweep_keys(&self, limit: u32) -> PortResult<KeysSwept> {
+        self.ledger.sweep_keys(limit).await
+    }
+
+    async fn minutes(&self, sale: &SaleId, limit: u32) -> PortResult<Vec<SaleMinute>> {
+        self.ledger.minutes(sale, limit).await
+    }
+}
+
+#[async_trait]
 impl EntryBook for Shaky {
     async fn entries(&self, entries: &[EntryId]) -> PortResult<Vec<Option<EntryRecord>>> {
         self.ledger.entries(entries).await
@@ -196,6 +240,7 @@ pub(crate) fn shaky(
         words_lost: AtomicU64::new(0),
         words_held: AtomicBool::new(false),
         refused: AtomicU64::new(0),
+        miscounts: AtomicBool::new(false),
     });
     (WorkerPorts { ledger: Arc::clone(&ledger) as Arc<dyn Ledger>, ..ports }, ledger)
 }

@@ -20,9 +20,7 @@ use super::{SqlLedger, hold};
 use crate::embedded::codec::{id, int, is_null, text, time, whole, word};
 
 /// How long an idempotency key is remembered.
-const KEY_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Most expired keys that one request clears away: more than it adds, so that the table comes to rest.
-const KEYS_CLEARED_MAX: u32 = 4;
+pub(super) const KEY_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// `reserved` is made by a hold only.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -120,12 +118,13 @@ fn replay(
     key: &IdempotencyKey,
 ) -> rusqlite::Result<Replay> {
     let expired = now.minus(KEY_KEPT).0;
-    connection.prepare_cached(sql!("entries/key_expire"))?.execute(params![
-        expired,
-        KEYS_CLEARED_MAX,
-        key.scope,
-        key.key
-    ])?;
+    let archived = connection
+        .prepare_cached(sql!("entries/key_archive"))?
+        .execute(params![key.scope, key.key, expired, now.0])?;
+    if archived > 0 {
+        let mut clear = connection.prepare_cached(sql!("entries/key_clear"))?;
+        clear.execute(params![key.scope, key.key, expired])?;
+    }
     let known: Option<[u8; 32]> = connection
         .prepare_cached(sql!("entries/key_get"))?
         .query_row(params![key.scope, key.key], |row| row.get(0))

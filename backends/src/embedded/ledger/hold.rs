@@ -12,7 +12,7 @@ use sluice_core::{
     ids::{BuyerId, SaleId, SkuId},
     order::OrderState,
     ports::{GateSaid, HoldReply, HoldRequest, OutcomeReason},
-    sale::Sale,
+    sale::{Control, Sale},
 };
 
 use super::{
@@ -150,6 +150,9 @@ fn one(
     let line_entry = &request.line_entry;
     if let Some((record, hold)) = record(connection, line_entry.entry)? {
         return Ok(HoldReply::Known { record, hold });
+    }
+    if sale.control == Control::Frozen {
+        return Ok(HoldReply::Frozen);
     }
     let no = |outcome, reason| settled(connection, now, &sale.id, request, outcome, reason);
     if has_live_order(connection, &sale.id, &line_entry.buyer)? {

@@ -121,7 +121,7 @@ fn ids(
     statement.query_map(params![at.0, limit], |row| id(row, 0, OrderId::from_bytes))?.collect()
 }
 
-fn stock(connection: &Connection, sale: &SaleId) -> rusqlite::Result<Vec<StockBalance>> {
+pub(super) fn stock(connection: &Connection, sale: &SaleId) -> rusqlite::Result<Vec<StockBalance>> {
     let mut statement = connection.prepare_cached(sql!("orders/stock"))?;
     let rows = statement.query_map([sale.as_str()], |row| {
         Ok(StockBalance {
@@ -136,7 +136,7 @@ fn stock(connection: &Connection, sale: &SaleId) -> rusqlite::Result<Vec<StockBa
     rows.collect()
 }
 
-fn gate_image(connection: &Connection, sale: &SaleId) -> rusqlite::Result<GateImage> {
+pub(super) fn gate_image(connection: &Connection, sale: &SaleId) -> rusqlite::Result<GateImage> {
     let stock = stock(connection, sale)?;
     let skus = stock.into_iter().map(|one| (one.sku, one.total, one.sold)).collect();
     let mut statement = connection.prepare_cached(sql!("orders/holds"))?;

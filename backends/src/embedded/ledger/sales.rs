@@ -110,6 +110,8 @@ fn delete(
         sql!("sales/delete_movements"),
         sql!("sales/delete_outcomes"),
         sql!("sales/delete_stock"),
+        sql!("upkeep/forget"),
+        sql!("upkeep/forget_duties"),
         sql!("sales/delete"),
     ] {
         connection.prepare_cached(statement)?.execute([id.as_str()])?;

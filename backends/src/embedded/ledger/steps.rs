@@ -29,11 +29,11 @@ impl Movement {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Held, Self::Sold, Self::Released].into_iter().find(|kind| kind.as_str() == text)
     }
 
-    fn phase(self) -> HoldPhase {
+    pub(super) fn phase(self) -> HoldPhase {
         match self {
             Self::Held => HoldPhase::Held,
             Self::Sold => HoldPhase::Sold,

@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use sluice_core::{
     basket::Basket,
+    clock::UnixMillis,
     ids::{Epoch, HoldId, SkuId},
-    ports::{GateImage, HoldPhase, HoldUpdate, PortError, PortResult, Reserved, Restock, Want},
+    ports::{
+        GateHold, GateImage, HoldPhase, HoldUpdate, PortError, PortResult, Reserved, Restock, Want,
+    },
 };
 
 /// Units of one SKU. Held and sold may exceed the total for a while, when the ledger says so.
@@ -31,6 +34,8 @@ struct Hold {
     movement: u64,
     basket: Basket,
     counted: Counted,
+    /// When it was set aside, or its gate rebuilt.
+    since: UnixMillis,
 }
 
 /// Where a hold's units stand in the levels.
@@ -57,7 +62,12 @@ pub(in crate::embedded) struct Stock {
 
 impl Stock {
     /// The stock of the ledger's image.
-    pub(in crate::embedded) fn new(epoch: Epoch, image: GateImage, over_max: usize) -> Self {
+    pub(in crate::embedded) fn new(
+        epoch: Epoch,
+        image: GateImage,
+        over_max: usize,
+        now: UnixMillis,
+    ) -> Self {
         let mut stock = Self {
             epoch,
             moved: 0,
@@ -66,7 +76,7 @@ impl Stock {
             over: VecDeque::new(),
             over_max,
         };
-        stock.take_in(image);
+        stock.take_in(image, now);
         stock
     }
 
@@ -75,6 +85,7 @@ impl Stock {
         &mut self,
         epoch: Epoch,
         image: GateImage,
+        now: UnixMillis,
     ) -> PortResult<()> {
         if epoch < self.epoch {
             return Err(PortError::Fenced);
@@ -83,11 +94,11 @@ impl Stock {
         self.levels.clear();
         // A reservation that the ledger has not recorded is gone.
         self.holds.retain(|_, hold| hold.movement > 0 || hold.phase == HoldPhase::Released);
-        self.take_in(image);
+        self.take_in(image, now);
         Ok(())
     }
 
-    fn take_in(&mut self, image: GateImage) {
+    fn take_in(&mut self, image: GateImage, since: UnixMillis) {
         self.moved = image.moved;
         for (sku, total, sold) in image.skus {
             self.levels.insert(sku, Level { total, held: 0, sold });
@@ -96,13 +107,13 @@ impl Stock {
         for held in image.holds {
             let (phase, counted) = (HoldPhase::Held, Counted::Held);
             let (movement, basket) = (held.movement, held.basket);
-            self.put(held.hold, Hold { phase, movement, basket, counted });
+            self.put(held.hold, Hold { phase, movement, basket, counted, since });
         }
         for (id, Hold { phase, movement, basket, .. }) in known {
             let listed = self.holds.get(&id).is_some_and(|listed| movement <= listed.movement);
             if !listed {
                 let (now, counted) = self.standing(phase, movement);
-                self.put(id, Hold { phase: now, movement, basket, counted });
+                self.put(id, Hold { phase: now, movement, basket, counted, since });
                 if now != phase {
                     self.remember(id);
                 }
@@ -111,7 +122,7 @@ impl Stock {
     }
 
     /// All of a demand, or nothing of it.
-    pub(in crate::embedded) fn reserve(&mut self, want: &Want) -> Reserved {
+    pub(in crate::embedded) fn reserve(&mut self, want: &Want, now: UnixMillis) -> Reserved {
         match self.holds.get(&want.hold).map(|hold| hold.phase) {
             Some(HoldPhase::Held) => return Reserved::Held,
             Some(HoldPhase::Sold | HoldPhase::Released) => return Reserved::Over,
@@ -125,12 +136,12 @@ impl Stock {
             return Reserved::Short;
         }
         let (phase, movement, basket) = (HoldPhase::Held, 0, want.basket.clone());
-        self.set(HoldUpdate { hold: want.hold, movement, phase, basket });
+        self.set(HoldUpdate { hold: want.hold, movement, phase, basket }, now);
         Reserved::Held
     }
 
     /// Sets a hold to what the ledger says of it, unless that word or a later one was heard.
-    pub(in crate::embedded) fn set(&mut self, word: HoldUpdate) {
+    pub(in crate::embedded) fn set(&mut self, word: HoldUpdate, now: UnixMillis) {
         let HoldUpdate { hold: id, movement, phase, basket } = word;
         let heard = self.holds.get(&id).is_some_and(|known| {
             movement < known.movement
@@ -140,7 +151,8 @@ impl Stock {
             return;
         }
         let (phase, counted) = self.standing(phase, movement);
-        self.put(id, Hold { phase, movement, basket, counted });
+        let since = self.holds.get(&id).map_or(now, |known| known.since);
+        self.put(id, Hold { phase, movement, basket, counted, since });
         if phase != HoldPhase::Held {
             self.remember(id);
         }
@@ -154,6 +166,30 @@ impl Stock {
     /// SKU, available, held; in the order of ids.
     pub(in crate::embedded) fn levels(&self) -> impl Iterator<Item = (&SkuId, u64, u64)> {
         self.levels.iter().map(|(sku, level)| (sku, level.available(), level.held))
+    }
+
+    /// At most `limit` of what is held, in the order of ids, beyond `after`.
+    pub(in crate::embedded) fn held(
+        &self,
+        after: Option<HoldId>,
+        limit: usize,
+        now: UnixMillis,
+    ) -> Vec<GateHold> {
+        let beyond = |id: HoldId| after.is_none_or(|after| id > after);
+        let held =
+            self.holds.iter().filter(|(id, hold)| hold.phase == HoldPhase::Held && beyond(**id));
+        let mut ids: Vec<HoldId> = held.map(|(id, _)| *id).collect();
+        if ids.len() > limit {
+            ids.select_nth_unstable(limit);
+            ids.truncate(limit);
+        }
+        ids.sort_unstable();
+        let hold = |id: HoldId| {
+            let Hold { movement, basket, since, .. } = self.holds.get(&id)?;
+            let (movement, age) = (*movement, now.since(*since));
+            Some(GateHold { hold: id, movement, basket: basket.clone(), age })
+        };
+        ids.into_iter().filter_map(hold).collect()
     }
 
     /// How a hold stands by a word that the image does not list. If the image has seen the word, the hold was over by then:

@@ -26,9 +26,7 @@ use crate::postgres::{
 };
 
 /// How long an idempotency key is remembered.
-const KEY_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Most expired keys that one request clears away: more than it adds, so that the table comes to rest.
-const KEYS_CLEARED_MAX: i64 = 4;
+pub(super) const KEY_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What is recorded of an entry, and the hold of its order.
 #[derive(Clone, Debug)]
@@ -152,12 +150,13 @@ async fn settle(
 
 async fn replay(connection: &mut PgConnection, key: &IdempotencyKey) -> Result<Replay, Fault> {
     let kept = i64::try_from(KEY_KEPT.as_millis()).unwrap_or(i64::MAX);
-    sqlx::query(sql!("entries/keys_clear"))
+    let (scope, name) = (plain(key.scope.clone()), plain(key.key.clone()));
+    sqlx::query(sql!("entries/key_archive"))
+        .bind(&scope)
+        .bind(&name)
         .bind(kept)
-        .bind(KEYS_CLEARED_MAX)
         .execute(&mut *connection)
         .await?;
-    let (scope, name) = (plain(key.scope.clone()), plain(key.key.clone()));
     let first = sqlx::query(sql!("entries/key"))
         .bind(&scope)
         .bind(&name)

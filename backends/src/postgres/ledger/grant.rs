@@ -10,6 +10,7 @@ use sluice_core::{
     money::AmountFen,
     order::OrderState,
     ports::{EntryRecord, GateSaid, HoldReply, HoldRequest, OrderRef, OutcomeReason},
+    sale::Control,
 };
 
 use super::{
@@ -45,6 +46,7 @@ pub(super) fn decide<'a>(books: &mut Books, requests: &'a [HoldRequest]) -> Plan
         let reply = match look(books, request) {
             Decision::Known(known) => HoldReply::Known { record: known.record, hold: known.hold },
             Decision::GateWrong => HoldReply::GateWrong,
+            Decision::Frozen => HoldReply::Frozen,
             Decision::No(outcome, reason) => {
                 let record = settled(books, request, outcome, reason);
                 books.known.insert(record.entry, Known { record: record.clone(), hold: None });
@@ -64,6 +66,7 @@ pub(super) fn decide<'a>(books: &mut Books, requests: &'a [HoldRequest]) -> Plan
 enum Decision {
     Known(Known),
     GateWrong,
+    Frozen,
     No(Outcome, OutcomeReason),
     Yes(AmountFen),
 }
@@ -72,6 +75,9 @@ fn look(books: &Books, request: &HoldRequest) -> Decision {
     let line_entry = &request.line_entry;
     if let Some(known) = books.known.get(&line_entry.entry) {
         return Decision::Known(known.clone());
+    }
+    if books.sale.control == Control::Frozen {
+        return Decision::Frozen;
     }
     if books.live.contains(&line_entry.buyer) {
         return Decision::No(Outcome::Refused, OutcomeReason::Duplicate);

@@ -122,7 +122,10 @@ fn ids(rows: &[PgRow]) -> sqlx::Result<Vec<OrderId>> {
     rows.iter().map(|row| id(row, 0, OrderId::from_bytes)).collect()
 }
 
-async fn stock(connection: &mut PgConnection, sale: &SaleId) -> Result<Vec<StockBalance>, Fault> {
+pub(super) async fn stock(
+    connection: &mut PgConnection,
+    sale: &SaleId,
+) -> Result<Vec<StockBalance>, Fault> {
     let asked = sqlx::query(sql!("orders/stock")).bind(sale.as_str());
     let rows = asked.fetch_all(connection).await?;
     let balance = |row: &PgRow| {
@@ -139,7 +142,10 @@ async fn stock(connection: &mut PgConnection, sale: &SaleId) -> Result<Vec<Stock
 }
 
 /// Three readings of one snapshot.
-async fn gate_image(connection: &mut PgConnection, sale: &SaleId) -> Result<GateImage, Fault> {
+pub(super) async fn gate_image(
+    connection: &mut PgConnection,
+    sale: &SaleId,
+) -> Result<GateImage, Fault> {
     let stock = stock(&mut *connection, sale).await?;
     let skus = stock.into_iter().map(|one| (one.sku, one.total, one.sold)).collect();
     let asked = sqlx::query(sql!("orders/holds")).bind(sale.as_str());

@@ -128,6 +128,8 @@ async fn delete(
         sql!("sales/delete_orders"),
         sql!("sales/delete_outcomes"),
         sql!("sales/delete_stock"),
+        sql!("upkeep/forget"),
+        sql!("upkeep/forget_duties"),
         sql!("sales/delete"),
     ] {
         sqlx::query(statement).bind(id.as_str()).execute(&mut *connection).await?;

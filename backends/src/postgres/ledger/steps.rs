@@ -237,7 +237,7 @@ pub(super) async fn last_word(
 }
 
 /// What a kind of movement makes of a hold.
-fn phase(kind: &str) -> Option<HoldPhase> {
+pub(super) fn phase(kind: &str) -> Option<HoldPhase> {
     match kind {
         "held" => Some(HoldPhase::Held),
         "sold" => Some(HoldPhase::Sold),

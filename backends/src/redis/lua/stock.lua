@@ -2,9 +2,9 @@
 --   .server .epoch .generation .building .skus   what is known of the gate itself; .building while a rebuild goes on
 --   .moved                the last of the ledger's movements that the image has seen
 --   t<sku> u<sku> v<sku>  units in all, held, sold      h<hold>  a hold
--- A hold is 14 bytes and a basket as sku:quantity,…:
+-- A hold is 22 bytes and a basket as sku:quantity,…:
 --   1 phase H held, S sold, R released    2 where its units are counted: h held, s sold, n nowhere by themselves
---   3 generation    7 the ledger's movement    15 basket
+--   3 generation    7 the ledger's movement    15 milliseconds at which it was set aside    23 basket
 -- A rebuild begins a new generation instead of touching every hold. It renews those that the image lists and those of
 -- words that the image has not seen. Any other of an older generation is read as the rebuild would have left it: its
 -- units are in the image, it is over if it was held, and unknown if the ledger never recorded it.
@@ -23,12 +23,13 @@ local function is_warm()
 end
 
 local function read_hold(record)
-  local generation, movement = struct.unpack('>I4I8', record, 3)
+  local generation, movement, since = struct.unpack('>I4I8I8', record, 3)
   return {
     phase = string.sub(record, 1, 1),
     counted = string.sub(record, 2, 2),
     movement = movement,
-    basket = string.sub(record, 15),
+    since = since,
+    basket = string.sub(record, 23),
     lapsed = generation < about.generation,
   }
 end
@@ -51,8 +52,16 @@ local function hold_of(id)
   return hold
 end
 
+local clock
+local function now_ms()
+  clock = clock or redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+
 local function put_hold(id, phase, counted, movement, basket)
-  put(gate, 'h' .. id, phase .. counted .. struct.pack('>I4I8', about.generation, movement) .. basket)
+  local record = look(gate, 'h' .. id)
+  local since = record and read_hold(record).since or now_ms()
+  put(gate, 'h' .. id, phase .. counted .. struct.pack('>I4I8I8', about.generation, movement, since) .. basket)
 end
 
 local function units(column, sku)

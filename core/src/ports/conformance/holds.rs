@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{House, assert_balanced, samples::*, together};
+use super::{House, assert_balanced, orders::pay, samples::*, together};
 use crate::{
     clock::UnixMillis,
     entry::Outcome,
@@ -41,6 +41,7 @@ macro_rules! holds_conformance {
             a_buyer_may_order_again_when_the_order_is_over,
             a_basket_over_the_limit_is_refused,
             what_is_not_sold_here_is_not_held,
+            a_frozen_sale_holds_nothing_anew,
             prices_and_windows_are_those_of_the_moment,
             what_was_answered_of_a_hold_survives_a_crash,
             a_crash_in_the_middle_leaves_the_books_balanced,
@@ -76,7 +77,7 @@ async fn hold_one(ledger: &dyn Ledger, sale: &SaleId, one: HoldRequest) -> HoldR
 fn record_of(reply: &HoldReply) -> &EntryRecord {
     match reply {
         HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => record,
-        HoldReply::GateWrong => panic!("an outcome was due"),
+        HoldReply::GateWrong | HoldReply::Frozen => panic!("an outcome was due"),
     }
 }
 
@@ -415,4 +416,23 @@ pub async fn a_crash_in_the_middle_leaves_the_books_balanced(mut house: impl Hou
         ledger = house.port();
         assert_balanced(&*ledger, &sale).await;
     }
+}
+
+pub async fn a_frozen_sale_holds_nothing_anew(house: impl House<Port = Port>) {
+    let (ledger, sale) = open(&house, &[("a", 10)]).await;
+    let before = request(wanting(1, "ada", &[("a", 1)]));
+    let held = hold_one(&*ledger, &sale, before.clone()).await;
+    let author = author();
+    let steer = |change| ledger.change_sale(&sale, None, change, &author, None);
+    steer(SaleChange::Freeze).await.unwrap();
+    let after = request(wanting(2, "bob", &[("a", 1)]));
+    assert_eq!(hold_one(&*ledger, &sale, after.clone()).await, HoldReply::Frozen);
+    assert_eq!(ledger.entries(&[after.line_entry.entry]).await.unwrap(), [None]);
+    let known = hold_one(&*ledger, &sale, before.clone()).await;
+    assert!(matches!(known, HoldReply::Known { .. }), "what was held stays: {known:?}");
+    let order = order_of(&*ledger, &held).await;
+    pay(&*ledger, order.id).await;
+    steer(SaleChange::Resume).await.unwrap();
+    let reply = hold_one(&*ledger, &sale, after).await;
+    assert_eq!(outcome_of(&reply), (Outcome::Reserved, OutcomeReason::Plain));
 }

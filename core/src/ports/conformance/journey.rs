@@ -170,7 +170,7 @@ pub async fn a_turn_released_twice_makes_one_order(mut house: impl House<Port = 
                 HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
                     orders.insert(record.order.unwrap().order);
                 }
-                HoldReply::GateWrong => panic!("the gate had said yes"),
+                HoldReply::GateWrong | HoldReply::Frozen => panic!("the gate had said yes"),
             }
         }
         drop(workers);
@@ -228,7 +228,7 @@ pub async fn a_buyer_whose_place_was_forgotten_gets_one_order(mut house: impl Ho
             assert_ne!(record.entry, first.entry);
             assert_eq!(record.reason, OutcomeReason::Duplicate);
         }
-        HoldReply::GateWrong => panic!("the gate had said yes"),
+        HoldReply::GateWrong | HoldReply::Frozen => panic!("the gate had said yes"),
     }
     assert_eq!(balance(&*ports.ledger, &sale, "a").await.held, 1);
     assert_balanced(&*ports.ledger, &sale).await;

@@ -90,7 +90,7 @@ impl Walk {
                 HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
                     self.answered(&record);
                 }
-                HoldReply::GateWrong => {}
+                HoldReply::GateWrong | HoldReply::Frozen => {}
             }
         }
     }

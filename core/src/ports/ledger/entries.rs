@@ -116,6 +116,8 @@ pub enum HoldReply {
     Known { record: EntryRecord, hold: Option<HoldId> },
     /// The gate said no but the ledger has the stock: set the gate right and try again. Nothing changed.
     GateWrong,
+    /// The sale is frozen: nothing is held anew until somebody lifts that. Nothing changed.
+    Frozen,
 }
 
 /// A request that must be done once. `body` is a hash of the canonical request.

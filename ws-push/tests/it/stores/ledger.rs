@@ -1,4 +1,4 @@
-//! The ledger's five books: only what a look needs is answered.
+//! The ledger's six books: only what a look needs is answered.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,16 +6,18 @@ use async_trait::async_trait;
 use sluice_core::{
     event::Turn,
     ids::Version,
-    ids::{EntryId, Epoch, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId},
+    ids::{EntryId, Epoch, HoldId, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId},
     line::Cursor,
     order::{ClosingCause, Order, OrderState},
     ports::{
-        Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Changed, Created, CursorSaved,
-        Deleted, EntryBook, EntryRecord, GateImage, HoldReply, HoldRequest, IdempotencyKey,
-        LeaseReply, NewOutcome, NewPayment, OrderBook, OrderCount, Payment, PaymentStep,
-        PaymentUpdate, PortError, PortResult, Replay, SaleBook, ShopBook, ShopReply, ShopReport,
-        ShopWord, SimulatedPayment, SimulatedState, Speaker, StepReply, StockBalance,
+        Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Books, Changed, Created,
+        CursorSaved, Deleted, Duty, EntryBook, EntryRecord, GateImage, HoldReply, HoldRequest,
+        HoldWord, IdempotencyKey, KeysSwept, LeaseReply, NewOutcome, NewPayment, OrderBook,
+        OrderCount, Payment, PaymentStep, PaymentUpdate, PortError, PortResult, Replay, SaleBook,
+        SaleMinute, ShopBook, ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedState,
+        Speaker, StepReply, StockBalance, UpkeepBook,
     },
+    reconcile::Reconciliation,
     sale::{Sale, SaleChange},
 };
 
@@ -246,6 +248,37 @@ impl ShopBook for Stores {
     }
 
     async fn tell_remaining(&self, _: &SaleId, _: &SkuId, _: u64) -> PortResult<bool> {
+        Err(PortError::Full)
+    }
+}
+
+#[async_trait]
+impl UpkeepBook for Stores {
+    async fn take_duty(&self, _: &SaleId, _: Duty, _: &str, _: Duration) -> PortResult<bool> {
+        Err(PortError::Full)
+    }
+
+    async fn books(&self, _: &SaleId) -> PortResult<Books> {
+        Err(PortError::Full)
+    }
+
+    async fn hold_words(&self, _: &[HoldId]) -> PortResult<Vec<Option<HoldWord>>> {
+        Err(PortError::Full)
+    }
+
+    async fn keep_reconciliation(&self, _: &Reconciliation) -> PortResult<()> {
+        Err(PortError::Full)
+    }
+
+    async fn reconciliations(&self) -> PortResult<Vec<Reconciliation>> {
+        Err(PortError::Full)
+    }
+
+    async fn sweep_keys(&self, _: u32) -> PortResult<KeysSwept> {
+        Err(PortError::Full)
+    }
+
+    async fn minutes(&self, _: &SaleId, _: u32) -> PortResult<Vec<SaleMinute>> {
         Err(PortError::Full)
     }
 }

@@ -10,6 +10,8 @@ use sluice_core::{
 
 use super::*;
 
+const NOW: UnixMillis = UnixMillis(1_000);
+
 fn basket(units: u32) -> Basket {
     Basket::new(vec![Item { sku: SkuId::new("a").unwrap(), quantity: units }]).unwrap()
 }
@@ -37,7 +39,7 @@ fn word(hold: HoldId, movement: u64, phase: HoldPhase, units: u32) -> HoldUpdate
 
 fn reserve(stock: &mut Stock, hold: HoldId, units: u32) -> Reserved {
     let entry = EntryId::generate(UnixMillis(1), &Random::system());
-    stock.reserve(&Want { hold, entry, basket: basket(units) })
+    stock.reserve(&Want { hold, entry, basket: basket(units) }, NOW)
 }
 
 /// Available and held.
@@ -49,10 +51,10 @@ fn level(stock: &Stock) -> (u64, u64) {
 #[test]
 fn a_sale_told_after_the_image_that_counts_it_is_not_counted_twice() {
     let sold = hold();
-    let mut stock = Stock::new(Epoch(1), image(0, &[(sold, 1, 10)]), 100);
+    let mut stock = Stock::new(Epoch(1), image(0, &[(sold, 1, 10)]), 100, NOW);
     // It is paid; the image is read and taken in before the gate hears of it.
-    stock.rebuild(Epoch(2), GateImage { moved: 2, ..image(10, &[]) }).unwrap();
-    stock.set(word(sold, 2, HoldPhase::Sold, 10));
+    stock.rebuild(Epoch(2), GateImage { moved: 2, ..image(10, &[]) }, NOW).unwrap();
+    stock.set(word(sold, 2, HoldPhase::Sold, 10), NOW);
     assert_eq!(level(&stock), (90, 0));
     assert_eq!(reserve(&mut stock, sold, 10), Reserved::Over);
 }
@@ -61,22 +63,22 @@ fn a_sale_told_after_the_image_that_counts_it_is_not_counted_twice() {
 fn a_word_that_came_after_the_image_stands_above_it() {
     let (sold, released) = (hold(), hold());
     let before = image(0, &[(sold, 1, 10), (released, 2, 5)]);
-    let mut stock = Stock::new(Epoch(1), before.clone(), 100);
-    stock.set(word(sold, 3, HoldPhase::Sold, 10));
-    stock.set(word(released, 4, HoldPhase::Released, 5));
-    stock.rebuild(Epoch(2), before).unwrap();
+    let mut stock = Stock::new(Epoch(1), before.clone(), 100, NOW);
+    stock.set(word(sold, 3, HoldPhase::Sold, 10), NOW);
+    stock.set(word(released, 4, HoldPhase::Released, 5), NOW);
+    stock.rebuild(Epoch(2), before, NOW).unwrap();
     assert_eq!(level(&stock), (90, 0));
 }
 
 #[test]
 fn what_is_over_is_forgotten_oldest_first_and_what_is_held_never() {
-    let mut stock = Stock::new(Epoch(1), image(0, &[]), 2);
+    let mut stock = Stock::new(Epoch(1), image(0, &[]), 2, NOW);
     let holds: Vec<HoldId> = (0..5).map(|_| hold()).collect();
     for id in &holds {
         assert_eq!(reserve(&mut stock, *id, 1), Reserved::Held);
     }
     for id in &holds[1..] {
-        stock.set(word(*id, 1, HoldPhase::Released, 1));
+        stock.set(word(*id, 1, HoldPhase::Released, 1), NOW);
     }
     assert_eq!(level(&stock), (99, 1));
     assert_eq!(stock.holds.len(), 3, "one that is held, and two that are over");

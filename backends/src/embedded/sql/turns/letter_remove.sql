@@ -1,0 +1,1 @@
+DELETE FROM turn WHERE id = ?1 AND buried_at IS NOT NULL

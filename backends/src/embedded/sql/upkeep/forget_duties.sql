@@ -1,0 +1,1 @@
+DELETE FROM duty WHERE sale = ?1

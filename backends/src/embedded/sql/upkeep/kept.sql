@@ -1,0 +1,1 @@
+SELECT body FROM reconciliation ORDER BY sale

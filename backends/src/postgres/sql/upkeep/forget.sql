@@ -1,0 +1,1 @@
+DELETE FROM reconciliation WHERE sale = $1

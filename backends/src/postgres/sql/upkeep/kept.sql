@@ -1,0 +1,1 @@
+SELECT body::text FROM reconciliation ORDER BY sale
