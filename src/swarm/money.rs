@@ -73,13 +73,12 @@ mod tests {
     use super::*;
 
     fn record(paid: bool, state: Option<&str>, statement: Option<&str>) -> Record {
-        Record {
-            paid,
-            paid_fen: 100,
-            order_state: state.map(str::to_owned),
-            statement: statement.map(str::to_owned),
-            ..Record::default()
-        }
+        let mut record = Record::of(1);
+        record.paid = paid;
+        record.paid_fen = 100;
+        record.order_state = state.map(str::to_owned);
+        record.statement = statement.map(str::to_owned);
+        record
     }
 
     #[test]

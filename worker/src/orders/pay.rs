@@ -112,11 +112,11 @@ async fn still_awaits(shared: &Shared, order: &Order, payment: PaymentId) -> Res
     if state == OrderState::AwaitingPayment {
         return Ok(());
     }
-    if matches!(state, OrderState::Closing | OrderState::Closed) {
-        if let Err(error) = shared.provider.close(payment).await {
-            tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
-                "a payment opened too late could not be closed; money that comes on it is late money");
-        }
+    if matches!(state, OrderState::Closing | OrderState::Closed)
+        && let Err(error) = shared.provider.close(payment).await
+    {
+        tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
+            "a payment opened too late could not be closed; money that comes on it is late money");
     }
     Err(wrong_state(state, "`awaiting_payment`"))
 }

@@ -67,7 +67,10 @@ impl PaymentProvider for Told {
     ) -> Result<RefundStatus, ProviderError> {
         match self.answer()? {
             ProviderStatus::Refunded => Ok(RefundStatus::Done),
-            _ => Ok(RefundStatus::Pending),
+            ProviderStatus::Pending
+            | ProviderStatus::Succeeded
+            | ProviderStatus::Failed
+            | ProviderStatus::Closed => Ok(RefundStatus::Pending),
         }
     }
 }
