@@ -35,7 +35,8 @@ async fn the_balance_is_printed_and_nothing_is_buried() {
     let house = House::start("").await;
     house.sale("drop", 10, json!({ "tail_per_second": 100 })).await;
     let object = house.join("drop").await;
-    let reserved = house.until(&object, |object| object["state"] == "reserved").await;
+    let mut reserved = house.until(&object, |object| object["state"] == "reserved").await;
+    reserved["token"] = object["token"].clone();
     house.pay(&reserved).await;
     let admin = house.admin;
     let table = printed(&sluice(admin, "reconcile --sale drop").await);

@@ -1,3 +1,5 @@
+//! The rules of the simulation, each as a test.
+
 use proptest::prelude::*;
 
 use super::*;

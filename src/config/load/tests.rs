@@ -1,3 +1,5 @@
+//! Every mistake in a configuration is named; every layer of it counts.
+
 use std::io::Write;
 
 use super::*;
