@@ -204,8 +204,7 @@ impl From<Problem> for Response {
             code,
             instance: &instance.unwrap_or_else(instance::fresh),
             field: field.as_deref(),
-            retry_after_ms: retry_after
-                .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+            retry_after_ms: retry_after.map(whole_milliseconds),
         };
         // Strings and numbers always serialise; an empty body with the right status would still be honest.
         let body = serde_json::to_vec(&members).unwrap_or_default();
@@ -216,15 +215,17 @@ impl From<Problem> for Response {
         // A cache may keep a 404 or a 410 by itself, beyond the moment at which it stops being true.
         response.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
         if let Some(after) = retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+            let seconds = whole_milliseconds(after).div_ceil(1_000);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
 }
 
-/// Rounded up: a client that obeys the header never comes back before the time the body tells.
-fn whole_seconds(after: Duration) -> u64 {
-    after.as_secs() + u64::from(after.subsec_nanos() > 0)
+/// Rounded up, and the header's seconds from these: a client that obeys either never comes back too early, nor much later
+/// than the other tells.
+fn whole_milliseconds(after: Duration) -> u64 {
+    u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// `no_such_sale` reads `No such sale`.
@@ -267,6 +268,17 @@ mod tests {
         assert_eq!(body["instance"].as_str().unwrap().len(), 20);
         assert!(body["detail"].as_str().unwrap().contains("Repeat"));
         assert_eq!(body.get("field"), None);
+    }
+
+    #[tokio::test]
+    async fn a_wait_with_a_fraction_is_the_same_in_header_and_body() {
+        for (micros, milliseconds, seconds) in
+            [(1, 1, 1), (1_999_001, 2_000, 2), (2_000_000, 2_000, 2), (2_000_300, 2_001, 3)]
+        {
+            let (response, body) = told(Problem::unavailable(Duration::from_micros(micros))).await;
+            assert_eq!(body["retry_after_ms"], milliseconds);
+            assert_eq!(response.headers()["retry-after"], seconds.to_string());
+        }
     }
 
     #[tokio::test]
