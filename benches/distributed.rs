@@ -1,5 +1,5 @@
 //! The ratios we watch of the roles as processes of their own on real Redis, RabbitMQ and PostgreSQL, which `scripts/services`
-//! starts for each measurement anew: joins against lapin alone, orders beside bare inserts, the rate against the law's integral,
+//! starts for each measurement anew: joins against lapin alone, orders beside bare inserts, payment callbacks, the rate against the law's integral,
 //! polls against bare hyper, and how long the line stands when its speaker dies or freezes. Nothing here asserts a time.
 
 #![expect(
@@ -32,6 +32,8 @@ mod process;
 mod rate;
 #[path = "ratios/sale.rs"]
 mod sale;
+#[path = "distributed/settling.rs"]
+mod settling;
 #[path = "distributed/shop.rs"]
 mod shop;
 #[path = "../tests/it/stores.rs"]
@@ -67,6 +69,9 @@ async fn main() {
     }
     if wanted("orders") {
         orders::measure().await;
+    }
+    if wanted("settling") {
+        settling::measure().await;
     }
     if wanted("handover") {
         handover::measure().await;

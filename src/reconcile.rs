@@ -79,9 +79,22 @@ fn print(out: &mut impl Write, answer: &Value) -> io::Result<()> {
                 "  {name:<24} {total:>11} {available:>11} {owed:>9} {held:>9} {sold:>11} {free:>12} {in_gate:>9} {drift:>7} {left:>7}"
             )?;
         }
+        print_money(out, sale)?;
         for finding in sale["findings"].as_array().into_iter().flatten() {
             writeln!(out, "  does not add up: {}", text(&finding["detail"]))?;
         }
+    }
+    Ok(())
+}
+
+fn print_money(out: &mut impl Write, sale: &Value) -> io::Result<()> {
+    for money in sale["money"].as_array().into_iter().flatten() {
+        let [currency, taken, kept, refunded, in_flight] =
+            ["currency", "taken", "kept", "refunded", "in_flight"].map(|key| text(&money[key]));
+        writeln!(
+            out,
+            "  money ({currency}, fen): {taken} taken = {kept} kept + {refunded} refunded + {in_flight} on their way back"
+        )?;
     }
     Ok(())
 }
@@ -115,6 +128,7 @@ mod tests {
             "sale": "drop", "verdict": "broken", "at": "2026-01-01T00:00:00Z", "repaired": 1, "leaks": 2,
             "skus": [{ "sku": "a", "total": 10, "available": 5, "owed": 0, "held": 2, "sold": 2,
                 "gate": { "available": 5, "held": 2 }, "drift": -1, "remaining_drift": 0 }],
+            "money": [{ "currency": "CNY", "taken": 600, "kept": 300, "refunded": 200, "in_flight": 100 }],
             "findings": [{ "detail": "a: 9 of 10 units are accounted for" }],
         }] });
         let mut out = Vec::new();
@@ -122,6 +136,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("drop: broken"), "{text}");
         assert!(text.contains("9 of 10 units"), "{text}");
+        assert!(text.contains("600 taken = 300 kept + 200 refunded + 100 on"), "{text}");
         let row: Vec<&str> = text.lines().nth(2).unwrap().split_whitespace().collect();
         assert_eq!(row, ["a", "10", "5", "0", "2", "2", "5", "2", "-1", "0"]);
     }

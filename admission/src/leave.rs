@@ -61,11 +61,13 @@ impl Admission {
         let reply =
             self.ask(self.ports.ledger.begin_closing(order.order, ClosingCause::Cancelled)).await?;
         match reply {
-            StepReply::Done { .. } | StepReply::Already(_) => Ok(()),
-            // A repeat of the call that cancelled it.
+            StepReply::Done { .. } | StepReply::Already { .. } => Ok(()),
+            // A repeat of the call that cancelled it, found paid or not.
             StepReply::Wrong(order)
-                if order.state == OrderState::Closed
-                    && order.closing_cause == Some(ClosingCause::Cancelled) =>
+                if matches!(
+                    order.state,
+                    OrderState::Closed | OrderState::Refunding | OrderState::Refunded
+                ) && order.closing_cause == Some(ClosingCause::Cancelled) =>
             {
                 Ok(())
             }

@@ -14,6 +14,8 @@ pub(crate) struct Deployment {
     roles: Vec<Process>,
     /// Where buyers connect.
     pub(crate) door: SocketAddr,
+    /// Where a worker serves orders and callbacks.
+    pub(crate) work: SocketAddr,
     config: PathBuf,
     _folder: TempDir,
     pub(crate) stores: Stores,
@@ -32,7 +34,8 @@ impl Deployment {
             process::settings()
         );
         std::fs::write(&config, text).unwrap();
-        let mut deployment = Self { roles: Vec::new(), door, config, _folder: folder, stores };
+        let mut deployment =
+            Self { roles: Vec::new(), door, work, config, _folder: folder, stores };
         deployment.begin("operator");
         for role in roles {
             deployment.begin(role);

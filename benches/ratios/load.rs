@@ -83,7 +83,7 @@ pub(crate) async fn once(address: SocketAddr, request: &[u8]) -> Reply {
 }
 
 /// Reads one answer with a content length into `buffer`; returns its status.
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> u16 {
+pub(crate) async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> u16 {
     buffer.clear();
     let whole = loop {
         if stream.read_buf(buffer).await.unwrap() == 0 {

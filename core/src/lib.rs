@@ -5,11 +5,13 @@
 //! futures that a service drives), so the whole crate runs on paused time.
 
 pub mod basket;
+pub mod change;
 pub mod clock;
 pub mod entry;
 pub mod event;
 pub mod forecast;
 pub mod ids;
+pub mod late;
 pub mod law;
 pub mod line;
 pub mod money;
@@ -18,6 +20,7 @@ pub mod policy;
 pub mod ports;
 pub mod random;
 pub mod reconcile;
+pub mod refund;
 pub mod sale;
 pub mod simulation;
 pub mod token;

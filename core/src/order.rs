@@ -188,6 +188,8 @@ pub struct OrderLine {
     pub quantity: u32,
     /// Price of one unit.
     pub amount: AmountFen,
+    /// Units of it that were given back for their money.
+    pub refunded: u32,
 }
 
 /// One row of an order's history.
@@ -235,8 +237,40 @@ impl Order {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::random::Random;
+
+    /// An order in a state, of lines of SKU, quantity and price.
+    pub(crate) fn order(state: OrderState, lines: &[(&str, u32, i64)]) -> Order {
+        let random = Random::seeded(7);
+        let entry = EntryId::generate(UnixMillis(1), &random);
+        let line = |(sku, quantity, amount): &(&str, u32, i64)| OrderLine {
+            sku: SkuId::new(sku).unwrap(),
+            quantity: *quantity,
+            amount: AmountFen(*amount),
+            refunded: 0,
+        };
+        Order {
+            id: OrderId::generate(UnixMillis(1), &random),
+            sale: SaleId::new("drop").unwrap(),
+            entry,
+            buyer: BuyerId::new("ada").unwrap(),
+            hold: HoldId::of_entry(entry, 0),
+            state,
+            version: Version(1),
+            closing_cause: None,
+            lines: lines.iter().map(line).collect(),
+            amount: AmountFen(
+                lines.iter().map(|(_, units, price)| i64::from(*units) * price).sum(),
+            ),
+            currency: Currency::CNY,
+            pay_by: UnixMillis(2),
+            payment: None,
+            shop: None,
+            history: Vec::new(),
+        }
+    }
 
     const EVENTS: [OrderEvent; 11] = [
         OrderEvent::Paid,
@@ -295,5 +329,60 @@ mod tests {
     #[test]
     fn refunded_is_the_end() {
         assert!(EVENTS.into_iter().all(|event| OrderState::Refunded.step(event, None).is_err()));
+    }
+
+    /// However things happen, an order ends, and what has ended with its money back stays so. Each random run takes only
+    /// steps of the drawing; from wherever it stands, some events lead it to an end.
+    #[test]
+    fn every_order_can_come_to_an_end() {
+        let causes = [None, Some(ClosingCause::Deadline), Some(ClosingCause::Cancelled)];
+        let ends = |state: OrderState, cause| {
+            let mut reached = vec![state];
+            let mut next = 0;
+            while next < reached.len() {
+                for event in EVENTS {
+                    if let Ok(to) = reached[next].step(event, cause)
+                        && !reached.contains(&to)
+                    {
+                        reached.push(to);
+                    }
+                }
+                next += 1;
+            }
+            reached.into_iter().any(OrderState::is_final)
+        };
+        for state in OrderState::ALL {
+            assert!(causes.into_iter().all(|cause| ends(state, cause)), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_random_life_sells_and_refunds_at_most_once() {
+        let random = Random::seeded(23);
+        let mut ended = 0;
+        for _ in 0..2_000 {
+            let (mut state, mut cause) = (OrderState::AwaitingPayment, None);
+            let (mut paid, mut refunded) = (0, 0);
+            for _ in 0..60 {
+                let event = EVENTS[usize::try_from(random.below(EVENTS.len() as u64)).unwrap()];
+                let Ok(to) = state.step(event, cause) else { continue };
+                if let OrderEvent::Close(because) = event {
+                    cause = Some(because);
+                }
+                paid += u32::from(event == OrderEvent::Paid);
+                refunded += u32::from(to == OrderState::Refunded);
+                assert!(to != state, "a step leads elsewhere");
+                assert!(to != OrderState::Fulfilled || paid == 1, "nothing for nothing");
+                let over = matches!(state, OrderState::Closed) && to.is_live();
+                assert!(
+                    !over || matches!(event, OrderEvent::Paid | OrderEvent::RefundBegan),
+                    "what is closed lives again only by money"
+                );
+                state = to;
+            }
+            assert!(paid <= 1 && refunded <= 1, "{state:?}: paid {paid}, refunded {refunded}");
+            ended += u32::from(state == OrderState::Refunded);
+        }
+        assert!(ended > 100, "the lives went somewhere: {ended}");
     }
 }

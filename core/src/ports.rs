@@ -27,11 +27,12 @@ pub use gate::{
     Restock, SkuLevel, StockGate, Want,
 };
 pub use ledger::{
-    Audit, AuditRow, Author, Ban, BanList, BanRule, Books, Changed, Created, CursorSaved, Deleted,
-    Duty, EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, HoldWord, IdempotencyKey,
-    KeysSwept, Lease, LeaseReply, Ledger, NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef,
-    OutcomeReason, Payment, PaymentState, PaymentStep, PaymentUpdate, Replay, SaleBook, SaleMinute,
-    ShopBook, ShopOutcome, ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund,
+    AfterSales, Audit, AuditRow, Author, Ban, BanList, BanRule, Books, ChangeEnd, ChangeReply,
+    Changed, Created, CursorSaved, Deleted, Duty, EntryBook, EntryRecord, GateSaid, HoldReply,
+    HoldRequest, HoldWord, IdempotencyKey, KeysSwept, Lease, LeaseReply, Ledger, MoneyBalance,
+    NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef, OrderStep, OutcomeReason, Payment,
+    PaymentState, PaymentStep, PaymentUpdate, RefundReply, Replay, SaleBook, SaleMinute, ShopBook,
+    ShopOutcome, ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund,
     SimulatedState, Speaker, StepReply, StockBalance, UpkeepBook,
 };
 pub use letters::{

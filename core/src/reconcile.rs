@@ -18,7 +18,10 @@ use crate::{
     basket::Basket,
     clock::UnixMillis,
     ids::{HoldId, SaleId, SkuId},
-    ports::{Books, GateHold, HeldStock, HoldPhase, HoldUpdate, HoldWord, SkuLevel, StockBalance},
+    ports::{
+        Books, GateHold, HeldStock, HoldPhase, HoldUpdate, HoldWord, MoneyBalance, SkuLevel,
+        StockBalance,
+    },
 };
 
 mod run;
@@ -32,6 +35,8 @@ pub struct Reconciliation {
     pub at: UnixMillis,
     pub verdict: Verdict,
     pub skus: Vec<SkuFound>,
+    /// What the ledger says of the money, by currency.
+    pub money: Vec<MoneyBalance>,
     /// Live holds in the ledger.
     pub live_holds: u64,
     /// Holds that the gate was told of anew.
@@ -96,7 +101,7 @@ pub struct GateFound {
 pub struct Finding {
     pub kind: FindingKind,
     pub sku: Option<SkuId>,
-    /// By how many units.
+    /// By how many units; of money, by how many fen.
     pub units: i64,
     /// For people.
     pub detail: String,
@@ -109,6 +114,8 @@ pub enum FindingKind {
     LedgerSum,
     /// What is held is not what the live holds hold.
     LedgerHolds,
+    /// Money was taken that is neither kept, nor given back, nor on its way.
+    Money,
     /// The gate differs from the ledger, and no hold explains it.
     Drift,
 }
@@ -282,7 +289,22 @@ pub fn gaps(books: &Books) -> Vec<Finding> {
             });
         }
     }
+    findings.extend(books.money.iter().filter(|money| money.gap() != 0).map(swallowed));
     findings
+}
+
+fn swallowed(money: &MoneyBalance) -> Finding {
+    let MoneyBalance { currency, taken, kept, refunded, in_flight } = money;
+    let parts = [kept, refunded, in_flight].map(|amount| amount.0);
+    Finding {
+        kind: FindingKind::Money,
+        sku: None,
+        units: money.gap(),
+        detail: format!(
+            "{currency}: {} fen were taken, but {} are kept, {} refunded and {} on their way back",
+            taken.0, parts[0], parts[1], parts[2]
+        ),
+    }
 }
 
 /// What is left of the drift, as findings.

@@ -272,6 +272,12 @@ impl Sale {
         self.control == Control::Closed || self.closes_at.is_some_and(|at| at <= now)
     }
 
+    /// Whether goods are held for a buyer who is not in line: an order that is changed, or whose money came late.
+    #[must_use]
+    pub fn holds_at(&self, now: UnixMillis) -> bool {
+        !self.is_over(now) && self.control != Control::Frozen
+    }
+
     #[must_use]
     pub fn sku(&self, sku: &SkuId) -> Option<&Sku> {
         self.skus.iter().find(|known| known.sku == *sku)

@@ -29,7 +29,15 @@ mod tests {
 
     fn balance(sku: &str, available: u64, held: u64, sold: u64) -> StockBalance {
         let total = available + held + sold;
-        StockBalance { sku: SkuId::new(sku).unwrap(), total, available, owed: 0, held, sold }
+        StockBalance {
+            sku: SkuId::new(sku).unwrap(),
+            total,
+            available,
+            owed: 0,
+            held,
+            sold,
+            returned: 0,
+        }
     }
 
     #[test]

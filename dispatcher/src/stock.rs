@@ -139,6 +139,7 @@ mod tests {
             owed: 0,
             held,
             sold: 0,
+            returned: 0,
         };
         let mut stock = Stock::default();
         stock.learn_from_shop(vec![balance(5, 2)], &[level("a", 900, 0, 3)]);

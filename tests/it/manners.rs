@@ -29,7 +29,18 @@ async fn a_crowd_of_all_manners_finds_its_money() {
                 "--patience",
                 "40s",
             ])
-            .args(["--abandon", "0.2", "--cancel", "0.1", "--dawdle", "0.1"])
+            .args([
+                "--abandon",
+                "0.2",
+                "--cancel",
+                "0.1",
+                "--dawdle",
+                "0.1",
+                "--late",
+                "0.1",
+                "--refund",
+                "0.3",
+            ])
             .output()
             .unwrap()
     });

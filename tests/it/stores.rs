@@ -78,5 +78,8 @@ impl Drop for Stores {
     }
 }
 
+/// The secret of [`SECRETS`] that verifies payment callbacks.
+#[allow(dead_code, reason = "only a measurement calls back by itself")]
+pub(crate) const WEBHOOK: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 pub(crate) const SECRETS: &str = "[secrets]\nqueue_token_keys = [{ id = \"k1\", secret = \"0123456789abcdef0123456789abcdef\" }]\n\
     payment_webhook = [\"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"]\n";

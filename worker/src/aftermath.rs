@@ -21,21 +21,31 @@ use crate::{agenda::until, backoff::Backoff, shared::Shared};
 const TAKEN_MAX: usize = 256;
 const PAUSE: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(2) };
 
+/// What became of goods that had been sold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Goods {
+    Stay,
+    /// They are available again: the gate hears the ledger's new totals.
+    CameBack,
+}
+
 /// What one step means for the others.
 #[derive(Clone, Debug)]
 pub(crate) struct Aftermath {
     sale: SaleId,
     gate: Option<HoldUpdate>,
+    goods: Goods,
     /// The entry whose order is over: its buyer may join again.
     freed: Option<EntryId>,
     notice: EntryNotice,
 }
 
 impl Aftermath {
-    pub(crate) fn of(order: &Order, gate: Option<HoldUpdate>) -> Self {
+    pub(crate) fn of(order: &Order, gate: Option<HoldUpdate>, goods: Goods) -> Self {
         Self {
             sale: order.sale.clone(),
             gate,
+            goods,
             freed: (!order.state.is_live()).then_some(order.entry),
             notice: EntryNotice {
                 entry: order.entry,
@@ -138,13 +148,19 @@ async fn apply(shared: &Shared, sale: &SaleId, steps: &[Aftermath]) -> PortResul
     if !updates.is_empty() {
         shared.once(ports.gate.set(sale, &updates)).await?;
     }
+    let came_back = steps.iter().any(|step| step.goods == Goods::CameBack);
+    if came_back {
+        for balance in shared.once(ports.ledger.stock(sale)).await? {
+            shared.once(ports.gate.restock(sale, &balance.restock())).await?;
+        }
+    }
     let over = Settlement { outcome: Outcome::Reserved, live: false };
     let freed: Vec<_> =
         steps.iter().filter_map(|step| step.freed).map(|entry| (entry, over)).collect();
     if !freed.is_empty() {
         shared.once(ports.line.settle(sale, &freed)).await?;
     }
-    let released = updates.iter().any(|update| update.phase == HoldPhase::Released);
+    let released = came_back || updates.iter().any(|update| update.phase == HoldPhase::Released);
     let told = publish(shared, Notice::Entries { sale: sale.clone(), entries: newest(steps) });
     told.await;
     if released {

@@ -53,6 +53,12 @@ pub struct Config {
     pub sweep_max: u32,
     /// Most orders being closed or fulfilled at a time; more wait their turn.
     pub finishing_max: usize,
+    /// How often refunds that are due are looked for.
+    pub refund_interval: Duration,
+    /// Most refunds asked for at a time; the next look takes the rest.
+    pub refunds_max: u32,
+    /// How long a refund in the hands of a worker is left to it, before another asks for it. Longer than the calls it takes.
+    pub refund_lease: Duration,
     /// Most orders waiting to be closed or fulfilled in memory; more stay in the ledger until they are found again.
     pub agenda_max: usize,
     /// How often turns are looked for of which the shop has said nothing in time.
@@ -106,6 +112,9 @@ impl Default for Config {
             closing_max: Duration::from_secs(60),
             sweep_max: 1_000,
             finishing_max: 128,
+            refund_interval: Duration::from_millis(250),
+            refunds_max: 64,
+            refund_lease: Duration::from_secs(30),
             agenda_max: 8_192,
             silence_interval: Duration::from_secs(1),
             silence_max: 256,

@@ -1,4 +1,4 @@
-//! The steps that see one order through: `closing` to `closed` or `paid`, `paid` to `fulfilled`. Each is a compare-and-swap
+//! The steps that see one order through: `closing` to `closed` or `paid`, `paid` to `fulfilled` or back, `changing` to its end. Each is a compare-and-swap
 //! in the ledger, so any number of workers may try; who comes second goes on from where the first one left it.
 
 use std::time::Duration;
@@ -6,11 +6,14 @@ use std::time::Duration;
 use sluice_core::{
     ids::PaymentId,
     order::{Order, OrderState},
-    ports::{PaymentState, PaymentStep, PortResult, ProviderStatus, StepReply},
+    ports::{
+        ChangeEnd, ChangeReply, OrderStep, PaymentState, PaymentStep, PortResult, ProviderStatus,
+        RefundReply, StepReply,
+    },
 };
 use tokio::time::{Instant, timeout};
 
-use crate::shared::Shared;
+use crate::{FulfilmentError, aftermath::Goods, metrics, shared::Shared};
 
 /// Tries after which an order that is not finished is worth an alarm.
 const ALARM_AFTER: u32 = 8;
@@ -39,13 +42,13 @@ pub(crate) async fn finish(shared: &Shared, order: Order, since: Instant, tries:
         let step = match order.state {
             OrderState::Closing => close(shared, &order, since.elapsed()).await,
             OrderState::Paid | OrderState::Fulfilling => fulfil(shared, &order).await,
+            OrderState::Changing => change(shared, &order).await,
             OrderState::AwaitingPayment
             | OrderState::Closed
             | OrderState::Fulfilled
             | OrderState::Failed
             | OrderState::Refunding
-            | OrderState::Refunded
-            | OrderState::Changing => return Finished::Done,
+            | OrderState::Refunded => return Finished::Done,
         };
         match step {
             Ok(Step::Now(next)) => order = *next,
@@ -91,7 +94,7 @@ async fn close(shared: &Shared, order: &Order, closing_for: Duration) -> PortRes
 }
 
 async fn close_unpaid(shared: &Shared, order: &Order) -> PortResult<Step> {
-    let reply = shared.ask(|| shared.ports.ledger.close_unpaid(order.id)).await?;
+    let reply = shared.step(order.id, OrderStep::CloseUnpaid).await?;
     Ok(took(shared, order, reply))
 }
 
@@ -103,7 +106,7 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
         return Ok(Step::Later);
     };
     let update = payment.found(PaymentState::Succeeded);
-    match shared.ask(|| ledger.apply_payment(update.clone())).await? {
+    match shared.ask(|| shared.words.ask(update.clone())).await? {
         PaymentStep::Applied { order, gate } => {
             shared.entered(&order, gate);
             Ok(Step::Now(Box::new(order)))
@@ -115,7 +118,7 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
             Ok(Step::Now(Box::new(now)))
         }
         PaymentStep::Surplus(now) if now.state != OrderState::Closing => {
-            tracing::error!(sale = %now.sale, order = %now.id, "surplus money waits for its refund");
+            tracing::warn!(sale = %now.sale, order = %now.id, "surplus money goes back");
             Ok(Step::Now(Box::new(now)))
         }
         step @ (PaymentStep::Ignored { .. }
@@ -130,29 +133,96 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
 }
 
 async fn fulfil(shared: &Shared, order: &Order) -> PortResult<Step> {
-    let ledger = &shared.ports.ledger;
     if order.state == OrderState::Paid {
-        let reply = shared.ask(|| ledger.fulfil(order.id, OrderState::Fulfilling)).await?;
+        let reply = shared.step(order.id, OrderStep::BeginFulfilment).await?;
         return Ok(took(shared, order, reply));
     }
+    match issue(shared, order).await {
+        Issued::Yes => {
+            let reply = shared.step(order.id, OrderStep::EndFulfilment).await?;
+            Ok(took(shared, order, reply))
+        }
+        Issued::Later => Ok(Step::Later),
+        Issued::Never => fail(shared, order).await,
+    }
+}
+
+/// What the fulfilment said.
+enum Issued {
+    Yes,
+    Later,
+    Never,
+}
+
+async fn issue(shared: &Shared, order: &Order) -> Issued {
     let limit = shared.config.fulfilment_timeout;
-    let fulfilled = match timeout(limit, shared.fulfilment.fulfil(order)).await {
-        Ok(Ok(())) => true,
-        Ok(Err(error)) => {
+    match timeout(limit, shared.fulfilment.fulfil(order)).await {
+        Ok(Ok(())) => Issued::Yes,
+        Ok(Err(error @ FulfilmentError::Refused(_))) => {
+            tracing::error!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
+                "an order will never be fulfilled");
+            Issued::Never
+        }
+        Ok(Err(error @ FulfilmentError::Unreachable(_))) => {
             tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
                 "an order cannot be fulfilled now; trying again");
-            false
+            Issued::Later
         }
         Err(_) => {
             tracing::warn!(sale = %order.sale, order = %order.id, "the fulfilment of an order took too long; trying again");
-            false
+            Issued::Later
         }
-    };
-    if !fulfilled {
-        return Ok(Step::Later);
     }
-    let reply = shared.ask(|| ledger.fulfil(order.id, OrderState::Fulfilled)).await?;
-    Ok(took(shared, order, reply))
+}
+
+/// It will never be fulfilled: goods and money go back.
+async fn fail(shared: &Shared, order: &Order) -> PortResult<Step> {
+    match shared.ask(|| shared.ports.ledger.fail_fulfilment(order.id)).await? {
+        RefundReply::Begun(_, now) => {
+            // Both states in one transaction.
+            metrics::orders_entered(&now.sale, OrderState::Failed, 1);
+            shared.entered_with(&now, None, Goods::CameBack);
+            Ok(Step::Now(Box::new(now)))
+        }
+        RefundReply::Already(_, now) => {
+            shared.follow_with(&now, None, Goods::CameBack);
+            Ok(Step::Now(Box::new(now)))
+        }
+        RefundReply::Refused(now, _) if now.state != order.state => Ok(Step::Now(Box::new(now))),
+        // What the shop's own order backend made, or has no payment of ours: only the shop can end it.
+        RefundReply::Refused(..) => Ok(Step::Later),
+        RefundReply::NoSuchOrder => Ok(gone(order)),
+    }
+}
+
+/// Has the new goods issued, then sells them and frees the old; or gives the new ones back.
+async fn change(shared: &Shared, order: &Order) -> PortResult<Step> {
+    let ledger = &shared.ports.ledger;
+    let Some(changed) = shared.ask(|| ledger.changed(order.id)).await? else {
+        let now = shared.ask(|| ledger.order(order.id)).await?;
+        return Ok(now.map_or_else(|| gone(order), |now| Step::Now(Box::new(now))));
+    };
+    let end = match issue(shared, &changed).await {
+        Issued::Yes => ChangeEnd::Made,
+        Issued::Later => return Ok(Step::Later),
+        Issued::Never => ChangeEnd::Undone,
+    };
+    match shared.ask(|| ledger.end_change(order.id, end)).await? {
+        ChangeReply::Done { order, gate } => {
+            shared.entered_with(&order, Some(gate), Goods::CameBack);
+            Ok(Step::Now(Box::new(order)))
+        }
+        ChangeReply::Already(now) | ChangeReply::Refused(now, _) => {
+            shared.follow_with(&now, None, Goods::CameBack);
+            Ok(Step::Now(Box::new(now)))
+        }
+        ChangeReply::NoSuchOrder => Ok(gone(order)),
+    }
+}
+
+/// Its sale was deleted, which only final orders allow.
+fn gone(before: &Order) -> Step {
+    Step::Now(Box::new(Order { state: OrderState::Closed, ..before.clone() }))
 }
 
 /// Goes on from the ledger's reply; a step that did not move the order is not tried again at once.
@@ -162,15 +232,13 @@ fn took(shared: &Shared, before: &Order, reply: StepReply) -> Step {
             shared.entered(&order, gate);
             Step::Now(Box::new(order))
         }
-        StepReply::Already(order) | StepReply::Wrong(order) if order.state != before.state => {
-            Step::Now(Box::new(order))
+        StepReply::Already { order, gate } => {
+            // Whoever took it may have died before the gate heard.
+            shared.follow(&order, gate);
+            if order.state == before.state { Step::Later } else { Step::Now(Box::new(order)) }
         }
-        StepReply::Already(_) | StepReply::Wrong(_) => Step::Later,
-        StepReply::NoSuchOrder => {
-            // Its sale was deleted, which only final orders allow.
-            let mut gone = before.clone();
-            gone.state = OrderState::Closed;
-            Step::Now(Box::new(gone))
-        }
+        StepReply::Wrong(order) if order.state != before.state => Step::Now(Box::new(order)),
+        StepReply::Wrong(_) => Step::Later,
+        StepReply::NoSuchOrder => gone(before),
     }
 }

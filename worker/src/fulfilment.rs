@@ -21,7 +21,8 @@ pub enum FulfilmentError {
     Refused(String),
 }
 
-/// Fulfils orders. Called at least once for each paid order, so its effect must be made once, by the order's id.
+/// Fulfils orders. Called at least once for each paid order, and for what each changed one is to be: so its effect must be
+/// made once, by the order's hold, which is another one after a change.
 #[async_trait]
 pub trait Fulfilment: Debug + Send + Sync {
     async fn fulfil(&self, order: &Order) -> Result<(), FulfilmentError>;

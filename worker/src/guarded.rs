@@ -62,7 +62,6 @@ impl Guarded {
         self.ask("query", self.provider.query(payment)).await
     }
 
-    #[expect(dead_code, reason = "the port is guarded whole; nothing asks for money back yet")]
     pub(crate) async fn refund(
         &self,
         payment: PaymentId,

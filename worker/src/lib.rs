@@ -1,4 +1,4 @@
-//! The order worker: turns become outcomes, holds and orders; orders are paid, cancelled, closed or fulfilled.
+//! The order worker: turns become outcomes, holds and orders; orders are paid, cancelled, closed, fulfilled, changed or refunded.
 //!
 //! [`Worker`] is the role: it consumes turns in micro-batches, answers the order routes and the payment callback, sweeps
 //! payment deadlines, applies callbacks that were kept while the ledger was away, announces again what a crash kept from the
@@ -18,10 +18,12 @@ mod callback;
 mod config;
 mod finish;
 mod fulfilment;
+mod gather;
 mod guarded;
 mod inbox;
 mod metrics;
 mod orders;
+mod refunds;
 mod relay;
 mod shared;
 mod silence;

@@ -11,9 +11,10 @@ use crate::shared::Shared;
 
 mod access;
 mod cancel;
-mod later;
+mod change;
 mod object;
 mod pay;
+mod refund;
 mod replay;
 
 use object::OrderObject;
@@ -27,8 +28,8 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Routes {
         .get("/v1/orders/{order}", with(shared, show))
         .post("/v1/orders/{order}/payment", with(shared, pay::pay))
         .post("/v1/orders/{order}/cancel", with(shared, cancel::cancel))
-        .post("/v1/orders/{order}/refund", with(shared, later::refund))
-        .post("/v1/orders/{order}/change", with(shared, later::change))
+        .post("/v1/orders/{order}/refund", with(shared, refund::refund))
+        .post("/v1/orders/{order}/change", with(shared, change::change))
         .counted(&shared.ports.limits, move |exchange| access::limit(&asked, exchange))
 }
 
@@ -46,12 +47,24 @@ where
 
 async fn show(shared: Arc<Shared>, exchange: Exchange) -> Result<Response, Problem> {
     let order = access::order(&shared, &exchange).await?;
-    Ok(answer(&shared, &order))
+    answer(&shared, &order).await
 }
 
-/// The order as the contract shows it.
-fn answer(shared: &Shared, order: &Order) -> Response {
-    private(json(StatusCode::OK, &OrderObject::of(order, &shared.ports.urls)))
+/// The order as the contract shows it, with its refunds where it can have any.
+async fn answer(shared: &Shared, order: &Order) -> Result<Response, Problem> {
+    let refunds = match order.state {
+        OrderState::AwaitingPayment | OrderState::Closing => Vec::new(),
+        OrderState::Closed
+        | OrderState::Paid
+        | OrderState::Fulfilling
+        | OrderState::Fulfilled
+        | OrderState::Failed
+        | OrderState::Refunding
+        | OrderState::Refunded
+        | OrderState::Changing => shared.once(shared.ports.ledger.refunds(order.id)).await?,
+    };
+    let object = OrderObject::of(order, &refunds, &shared.ports.urls);
+    Ok(private(json(StatusCode::OK, &object)))
 }
 
 /// An answer that belongs to one buyer: no cache keeps it.

@@ -5,13 +5,20 @@ use std::sync::Arc;
 use sluice_core::{
     ids::OrderId,
     order::Order,
-    ports::{HoldUpdate, IdempotencyKey, PortResult},
+    ports::{
+        HoldUpdate, IdempotencyKey, OrderStep, PaymentStep, PaymentUpdate, PortResult, StepReply,
+    },
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    Config, Fulfilment, WorkerPorts, aftermath::Aftermath, asking::Asking, callback,
-    guarded::Guarded, metrics,
+    Config, Fulfilment, WorkerPorts,
+    aftermath::{Aftermath, Goods},
+    asking::Asking,
+    callback,
+    gather::Gather,
+    guarded::Guarded,
+    metrics,
 };
 
 #[derive(Debug)]
@@ -24,6 +31,10 @@ pub(crate) struct Shared {
     pub(crate) orders: mpsc::Sender<Order>,
     /// Outlive the requests that began them.
     pub(crate) callbacks: callback::Tasks,
+    /// Words of the provider, on their way to the ledger.
+    pub(crate) words: Gather<PaymentUpdate, PaymentStep>,
+    /// Steps of orders, on their way to the ledger.
+    pub(crate) taking: Gather<(OrderId, OrderStep), StepReply>,
 }
 
 impl Shared {
@@ -55,15 +66,35 @@ impl Shared {
         self.once(ports.ledger.replay(&key)).await.is_ok()
     }
 
+    /// Applies the provider's word with the next batch.
+    pub(crate) async fn apply(&self, word: PaymentUpdate) -> PortResult<PaymentStep> {
+        self.once(self.words.ask(word)).await
+    }
+
+    /// Takes a step of an order with the next batch.
+    pub(crate) async fn step(&self, order: OrderId, step: OrderStep) -> PortResult<StepReply> {
+        self.ask(|| self.taking.ask((order, step))).await
+    }
+
     /// Takes note of a step the ledger has committed that brought the order into another state.
     pub(crate) fn entered(&self, order: &Order, gate: Option<HoldUpdate>) {
+        self.entered_with(order, gate, Goods::Stay);
+    }
+
+    /// As [`entered`](Self::entered), with what became of goods that were sold.
+    pub(crate) fn entered_with(&self, order: &Order, gate: Option<HoldUpdate>, goods: Goods) {
         metrics::orders_entered(&order.sale, order.state, 1);
-        self.follow(order, gate);
+        self.follow_with(order, gate, goods);
     }
 
     /// Lets gate, line and bulletin follow what the ledger has committed.
     pub(crate) fn follow(&self, order: &Order, gate: Option<HoldUpdate>) {
-        if self.steps.try_send(Aftermath::of(order, gate)).is_err() {
+        self.follow_with(order, gate, Goods::Stay);
+    }
+
+    /// As [`follow`](Self::follow), with what became of goods that were sold.
+    pub(crate) fn follow_with(&self, order: &Order, gate: Option<HoldUpdate>, goods: Goods) {
+        if self.steps.try_send(Aftermath::of(order, gate, goods)).is_err() {
             tracing::error!(
                 sale = %order.sale,
                 order = %order.id,

@@ -1,4 +1,4 @@
-//! Sees orders through: closes those whose deadline has passed or whose buyer cancelled, fulfils those that are paid,
+//! Sees orders through: closes those whose deadline has passed or whose buyer cancelled, fulfils those that are paid, ends changes,
 //! finishes what a crash left half done. One loop finds them; [`finish`](crate::finish) takes the steps.
 
 use std::{sync::Arc, time::Duration};
@@ -43,7 +43,7 @@ pub(crate) async fn run(
             () = shutdown.cancelled() => break,
             _ = deadlines.tick() => passed(&shared).await,
             _ = closing.tick() => unfinished(&shared, Duration::ZERO).await.map(|orders| {
-                orders.into_iter().filter(|order| order.state == OrderState::Closing).collect()
+                orders.into_iter().filter(|order| begun_elsewhere(order.state)).collect()
             }),
             _ = left_behind.tick() => unfinished(&shared, config.idle_after).await,
             Some(ended) = tasks.join_next() => {
@@ -83,6 +83,11 @@ pub(crate) async fn run(
         }
     }
     while tasks.join_next().await.is_some() {}
+}
+
+/// What a request may have begun at another process, for anybody to see through at once.
+fn begun_elsewhere(state: OrderState) -> bool {
+    matches!(state, OrderState::Closing | OrderState::Changing)
 }
 
 fn every(period: Duration) -> Interval {

@@ -6,7 +6,7 @@ use sluice_core::{
     ports::{PaymentStep, PaymentUpdate, PortResult},
 };
 
-use crate::shared::Shared;
+use crate::{aftermath::Goods, shared::Shared};
 
 /// What a word did.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -14,7 +14,7 @@ pub(crate) enum Word {
     Applied,
     /// A repeat, or older than what is known.
     Ignored,
-    /// Money that no order can take: recorded, for its refund.
+    /// Money that no order can take: it goes back.
     Surplus,
     /// Not the amount or currency of the payment: nothing changed, and somebody must look.
     WrongAmount,
@@ -38,11 +38,14 @@ impl Word {
 /// Applies it. Committed when it returns; an error means that nobody knows.
 pub(crate) async fn apply(shared: &Shared, update: PaymentUpdate) -> PortResult<Word> {
     let (payment, order) = (update.payment, update.order);
-    Ok(match shared.once(shared.ports.ledger.apply_payment(update)).await? {
+    Ok(match shared.apply(update).await? {
         PaymentStep::Applied { order, gate } => {
-            // Money that moved an order moved its hold too; a word that only repeats in another version moves nothing.
-            if gate.is_some() || order.state == OrderState::Refunded {
-                shared.entered(&order, gate);
+            // Money that moved an order moved its hold too, or goes back; a word that only repeats in another version moves
+            // nothing.
+            let over = order.state == OrderState::Refunded;
+            let goods = if over { Goods::CameBack } else { Goods::Stay };
+            if gate.is_some() || over || order.state == OrderState::Refunding {
+                shared.entered_with(&order, gate, goods);
             }
             if order.state == OrderState::Paid {
                 shared.take_up(order);
@@ -54,11 +57,14 @@ pub(crate) async fn apply(shared: &Shared, update: PaymentUpdate) -> PortResult<
             if gate.is_some() {
                 shared.follow(&order, gate);
             }
+            if order.state == OrderState::Paid {
+                shared.take_up(order);
+            }
             Word::Ignored
         }
         PaymentStep::Surplus(order) => {
-            tracing::error!(sale = %order.sale, order = %order.id, %payment, state = order.state.as_str(),
-                "money came for an order that cannot take it: it waits for its refund");
+            tracing::warn!(sale = %order.sale, order = %order.id, %payment, state = order.state.as_str(),
+                "money came for an order that cannot take it: it goes back");
             Word::Surplus
         }
         PaymentStep::WrongAmount => {

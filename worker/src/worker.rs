@@ -5,8 +5,12 @@ use std::sync::Arc;
 use sluice_core::{
     clock::Clock,
     event::SettledBy,
+    ids::OrderId,
     order::Order,
-    ports::{Bulletin, CallbackInbox, Ledger, Line, PaymentProvider, StockGate, TurnQueue},
+    ports::{
+        Bulletin, CallbackInbox, Ledger, Line, OrderStep, PaymentProvider, PaymentStep,
+        PaymentUpdate, StepReply, StockGate, TurnQueue,
+    },
     random::Random,
     token::Keyring,
     view::{Directory, object::PublicUrls},
@@ -20,8 +24,9 @@ use crate::{
     Config, Fulfilment,
     aftermath::{self, Aftermath},
     callback,
+    gather::{self, Gathered},
     guarded::Guarded,
-    inbox, metrics, orders, relay,
+    inbox, metrics, orders, refunds, relay,
     shared::Shared,
     silence, sweeper, turns, upkeep,
 };
@@ -59,6 +64,8 @@ pub struct Worker {
     shared: Arc<Shared>,
     steps: mpsc::Receiver<Aftermath>,
     orders: mpsc::Receiver<Order>,
+    words: Gathered<PaymentUpdate, PaymentStep>,
+    taking: Gathered<(OrderId, OrderStep), StepReply>,
 }
 
 impl Worker {
@@ -73,6 +80,8 @@ impl Worker {
         metrics::describe();
         let (steps_sender, steps) = mpsc::channel(config.aftermath_max.max(1));
         let (orders_sender, orders) = mpsc::channel(ORDERS_MAX);
+        let (words_gather, words) = gather::gather();
+        let (taking_gather, taking) = gather::gather();
         let callbacks = callback::Tasks::new(config.callbacks_max);
         let shared = Arc::new(Shared {
             provider: Guarded::new(provider, &config),
@@ -82,8 +91,10 @@ impl Worker {
             steps: steps_sender,
             orders: orders_sender,
             callbacks,
+            words: words_gather,
+            taking: taking_gather,
         });
-        Self { shared, steps, orders }
+        Self { shared, steps, orders, words, taking }
     }
 
     /// The order routes and the payment callback.
@@ -95,10 +106,15 @@ impl Worker {
     /// Works until `shutdown`: what is in hand is finished, the rest is left to others. Returns early only if a task of its
     /// own has died, which ends the role.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { shared, steps, orders } = self;
+        let Self { shared, steps, orders, words, taking } = self;
         let followed = CancellationToken::new();
         let mut follower = JoinSet::new();
         follower.spawn(aftermath::run(Arc::clone(&shared), steps, followed.clone()));
+
+        // They answer callbacks and steps, and so outlive them.
+        let answered = CancellationToken::new();
+        follower.spawn(gather::words(Arc::clone(&shared), words, answered.clone()));
+        follower.spawn(gather::steps(Arc::clone(&shared), taking, answered.clone()));
 
         // Its own token: a task that dies takes its siblings down in good order.
         let stop = shutdown.child_token();
@@ -118,6 +134,7 @@ impl Worker {
         }
         tasks.spawn(relay::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(upkeep::run(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(refunds::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(sweeper::run(Arc::clone(&shared), orders, stop.clone()));
         loop {
             tokio::select! {
@@ -139,9 +156,12 @@ impl Worker {
             }
         }
         shared.callbacks.finish().await;
+        answered.cancel();
         followed.cancel();
-        if let Some(Err(error)) = follower.join_next().await {
-            tracing::error!(%error, "a task of the worker died at its end");
+        while let Some(ended) = follower.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the worker died at its end");
+            }
         }
     }
 }

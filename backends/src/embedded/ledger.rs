@@ -11,12 +11,16 @@ use sluice_core::{
 
 use super::{store::Store, turns::Turns};
 
+mod aftersales;
 mod audit;
 mod bans;
+mod changes;
 mod entries;
+mod goods;
 mod hold;
 mod orders;
 mod payments;
+mod refunds;
 mod sales;
 mod shop;
 mod simulated;

@@ -1,4 +1,4 @@
--- The embedded store, version 4. Ids are UUIDs of 16 bytes; times are milliseconds since the Unix epoch; `sale` and `sku`
+-- The embedded store, version 5. Ids are UUIDs of 16 bytes; times are milliseconds since the Unix epoch; `sale` and `sku`
 -- are slugs. What the domain promises is a constraint here, so that it holds when all else lies.
 
 CREATE TABLE sale (
@@ -16,6 +16,8 @@ CREATE TABLE stock (
     owed INTEGER NOT NULL DEFAULT 0 CHECK (owed >= 0),
     held INTEGER NOT NULL DEFAULT 0 CHECK (held >= 0),
     sold INTEGER NOT NULL DEFAULT 0 CHECK (sold >= 0),
+    -- Sold and given back, ever: the gate counts these on top.
+    returned INTEGER NOT NULL DEFAULT 0 CHECK (returned >= 0),
     PRIMARY KEY (sale, sku),
     CHECK (available + owed + held + sold = total)
 ) STRICT, WITHOUT ROWID;
@@ -123,7 +125,7 @@ CREATE TABLE orders (
 CREATE UNIQUE INDEX orders_one_live ON orders (sale, buyer) WHERE state NOT IN ('closed', 'refunded');
 CREATE INDEX orders_state ON orders (sale, state);
 CREATE INDEX orders_deadline ON orders (pay_by) WHERE state = 'awaiting_payment';
-CREATE INDEX orders_unfinished ON orders (changed_at) WHERE state IN ('closing', 'paid', 'fulfilling');
+CREATE INDEX orders_unfinished ON orders (changed_at) WHERE state IN ('closing', 'paid', 'fulfilling', 'changing');
 
 CREATE TRIGGER orders_move_forward BEFORE UPDATE ON orders WHEN NEW.version <= OLD.version
 BEGIN
@@ -135,6 +137,7 @@ CREATE TABLE order_line (
     sku TEXT NOT NULL,
     quantity INTEGER NOT NULL CHECK (quantity > 0),
     amount INTEGER NOT NULL,
+    refunded INTEGER NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND quantity),
     PRIMARY KEY (order_id, sku)
 ) STRICT, WITHOUT ROWID;
 
@@ -199,6 +202,8 @@ CREATE TABLE payment (
     amount INTEGER NOT NULL,
     currency TEXT NOT NULL,
     surplus INTEGER NOT NULL DEFAULT 0 CHECK (surplus IN (0, 1)),
+    -- What its refunds come to, pending and done: never more than was paid.
+    refunding INTEGER NOT NULL DEFAULT 0 CHECK (refunding BETWEEN 0 AND amount),
     changed_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -211,6 +216,55 @@ CREATE TRIGGER payments_move_forward BEFORE UPDATE ON payment WHEN NEW.version <
 BEGIN
     SELECT RAISE(ABORT, 'the version of a payment only moves forward');
 END;
+
+-- After the sale.
+
+CREATE TRIGGER stock_returns_stay BEFORE UPDATE OF returned ON stock WHEN NEW.returned < OLD.returned
+BEGIN
+    SELECT RAISE(ABORT, 'what came back is never taken out of the count');
+END;
+
+-- Money on its way back, and back: the outbox to the payment provider.
+CREATE TABLE refund (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    order_id BLOB NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
+    payment BLOB NOT NULL REFERENCES payment (id) ON DELETE CASCADE,
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    currency TEXT NOT NULL,
+    scope TEXT NOT NULL CHECK (scope IN ('order', 'items', 'money')),
+    items TEXT,
+    cause TEXT NOT NULL
+        CHECK (cause IN ('cancelled', 'late', 'surplus', 'failed', 'requested', 'changed', 'provider')),
+    state TEXT NOT NULL CHECK (state IN ('pending', 'done')),
+    tries INTEGER NOT NULL DEFAULT 0,
+    due_at INTEGER NOT NULL,
+    begun_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX refund_due ON refund (due_at) WHERE state = 'pending';
+CREATE INDEX refund_order ON refund (order_id);
+CREATE INDEX refund_payment ON refund (payment);
+
+CREATE TRIGGER refund_is_recorded BEFORE UPDATE ON refund
+WHEN OLD.state = 'done' OR NEW.amount <> OLD.amount OR NEW.payment <> OLD.payment OR NEW.order_id <> OLD.order_id
+BEGIN
+    SELECT RAISE(ABORT, 'a refund is never changed, and done once');
+END;
+
+-- What orders that are `changing` are to become: the goods that are held for them.
+CREATE TABLE order_change (
+    order_id BLOB NOT NULL PRIMARY KEY REFERENCES orders (id) ON DELETE CASCADE,
+    hold BLOB NOT NULL CHECK (length(hold) = 16),
+    amount INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE order_change_line (
+    order_id BLOB NOT NULL REFERENCES order_change (order_id) ON DELETE CASCADE,
+    sku TEXT NOT NULL,
+    quantity INTEGER NOT NULL CHECK (quantity > 0),
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (order_id, sku)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE simulated_payment (
     payment BLOB NOT NULL PRIMARY KEY CHECK (length(payment) = 16),

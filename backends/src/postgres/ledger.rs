@@ -5,20 +5,26 @@ use sluice_core::ports::PortResult;
 
 use super::operations::{Operations, Shape, Work};
 
+mod aftersales;
 mod audit;
 mod bans;
 mod books;
+mod changes;
 mod entries;
+mod goods;
 mod grant;
 mod hold;
 mod orders;
 mod payments;
+mod refunds;
 mod sales;
+mod settle;
 mod shop;
 mod simulated;
 mod speaker;
 mod steps;
 mod upkeep;
+mod words;
 
 /// See the module.
 #[derive(Debug)]

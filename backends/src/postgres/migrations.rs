@@ -16,13 +16,14 @@ use super::{
 };
 
 /// Every migration, in order. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "ledger", include_str!("migrations/0001_ledger.sql")),
     (2, "movements in order", include_str!("migrations/0002_movements_in_order.sql")),
     (3, "numbers given out", include_str!("migrations/0003_numbers_given_out.sql")),
     (4, "shop", include_str!("migrations/0004_shop.sql")),
     (5, "simulated refunds", include_str!("migrations/0005_simulated_refunds.sql")),
     (6, "upkeep", include_str!("migrations/0006_upkeep.sql")),
+    (7, "after sales", include_str!("migrations/0007_after_sales.sql")),
 ];
 /// Where it is written down what was applied. A name of our own: the database may be shared with another program.
 const TABLE: &str = "sluice_migration";

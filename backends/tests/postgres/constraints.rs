@@ -122,6 +122,43 @@ async fn an_order_has_one_live_payment_and_one_that_pays() {
     refused(&mut shell, "UPDATE payment SET version = 0").await;
 }
 
+#[tokio::test]
+async fn no_refund_gives_back_more_than_was_paid_or_bought() {
+    let house = House::new().await;
+    let ledger = house.port();
+    let sale = make_sale(&*ledger, 10).await;
+    ledger.hold(&sale, vec![request(entry(1, "ada"))]).await.unwrap();
+    let mut shell = connect(&house.url).await;
+    run(
+        &mut shell,
+        "INSERT INTO payment (id, order_id, provider, state, version, amount, currency, changed_at) \
+         SELECT gen_random_uuid(), id, 'p', 'succeeded', 1, amount, currency, 0 FROM orders",
+    )
+    .await;
+    let refund = |state: &str| {
+        format!(
+            "INSERT INTO refund (id, order_id, payment, amount, currency, scope, cause, state, due_at, begun_at) \
+             SELECT gen_random_uuid(), order_id, id, amount, currency, 'money', 'surplus', '{state}', 0, 0 FROM payment"
+        )
+    };
+    run(&mut shell, &refund("done")).await;
+    for sql in [
+        "UPDATE payment SET refunding = amount + 1",
+        "UPDATE payment SET refunding = -1",
+        "UPDATE order_line SET refunded = quantity + 1",
+        "UPDATE refund SET state = 'pending'",
+        "UPDATE refund SET amount = amount + 1",
+        "UPDATE refund SET amount = -1",
+        "UPDATE stock SET returned = returned - 1",
+        &refund("lost"),
+    ] {
+        refused(&mut shell, sql).await;
+    }
+    // Without the constraint the database would let it pass: it is what refuses.
+    run(&mut shell, "BEGIN; ALTER TABLE payment DROP CONSTRAINT payment_refunding").await;
+    run(&mut shell, "UPDATE payment SET refunding = amount + 1; ROLLBACK").await;
+}
+
 /// A turn whose hold the ledger knows under another order, in the middle of a batch.
 #[tokio::test]
 async fn a_batch_that_trips_a_constraint_is_settled_but_for_the_one_that_does() {
@@ -183,9 +220,18 @@ async fn a_deleted_sale_leaves_no_row() {
     }
     ledger.delete_sale(&sale, &crate::house::author()).await.unwrap();
     let mut shell = connect(&house.url).await;
-    for table in
-        ["sale", "stock", "outcome", "outbox", "orders", "order_line", "order_history", "movement"]
-    {
+    for table in [
+        "sale",
+        "stock",
+        "outcome",
+        "outbox",
+        "orders",
+        "order_line",
+        "order_history",
+        "movement",
+        "refund",
+        "order_change",
+    ] {
         let left = number(&mut shell, &format!("SELECT count(*) FROM {table}")).await;
         assert_eq!(left, 0, "{table}");
     }

@@ -129,6 +129,44 @@ async fn a_batch_that_trips_a_constraint_is_cut_down_to_who_tripped_it() {
 }
 
 #[tokio::test]
+async fn no_refund_gives_back_more_than_was_paid_or_bought() {
+    let house = House::new();
+    let embedded = house.open();
+    let ports = embedded.ports();
+    make_sale(&ports, 10).await;
+    ports.ledger.hold(&sale(), vec![house.request(house.entry(1, "ada"))]).await.unwrap();
+    let shell = house.shell();
+    let refund = |state: &str| {
+        format!(
+            "INSERT INTO refund (id, order_id, payment, amount, currency, scope, cause, state, due_at, begun_at) \
+             SELECT randomblob(16), order_id, id, amount, currency, 'money', 'surplus', '{state}', 0, 0 FROM payment"
+        )
+    };
+    shell
+        .execute_batch(
+            "INSERT INTO payment (id, order_id, provider, state, version, amount, currency, changed_at) \
+             SELECT randomblob(16), id, 'p', 'succeeded', 1, amount, currency, 0 FROM orders",
+        )
+        .unwrap();
+    shell.execute_batch(&refund("done")).unwrap();
+    for sql in [
+        "UPDATE payment SET refunding = amount + 1",
+        "UPDATE payment SET refunding = -1",
+        "UPDATE order_line SET refunded = quantity + 1",
+        "UPDATE refund SET state = 'pending'",
+        "UPDATE refund SET amount = amount + 1",
+        "UPDATE stock SET returned = returned - 1",
+        &refund("lost"),
+    ] {
+        refused(&shell, sql);
+    }
+    // Without the constraint the database would let it pass: it is what refuses.
+    shell.execute_batch("PRAGMA ignore_check_constraints = ON; BEGIN").unwrap();
+    shell.execute_batch("UPDATE payment SET refunding = amount + 1").unwrap();
+    shell.execute_batch("ROLLBACK").unwrap();
+}
+
+#[tokio::test]
 async fn a_step_that_cannot_move_its_stock_is_not_taken() {
     let house = House::new();
     let embedded = house.open();

@@ -12,7 +12,7 @@
 //! | dead letters | `letters_conformance!` | [`Buried`](letters::Buried) |
 //! | callback inbox | `callbacks_conformance!` | `Arc<dyn CallbackInbox>` |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
-//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `orders_…`, `payments_…`, `shop_…`, `simulated_…`, `upkeep_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
+//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `orders_…`, `payments_…`, `batches_…`, `aftersales_…`, `changes_…`, `shop_…`, `simulated_…`, `upkeep_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
 //! | all together | `journey_conformance!` | `Ports` |
 //!
@@ -35,10 +35,13 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::{Line, StockGate, TurnQueue, WaitingQueue};
 
+pub mod aftersales;
 pub mod audit;
+pub mod batches;
 pub mod bulletin;
 pub mod callbacks;
 pub mod calls;
+pub mod changes;
 pub mod drains;
 pub mod entries;
 pub mod flight;
@@ -216,10 +219,13 @@ mod tests {
             };
         }
         let suites = suites![
+            "aftersales",
             "audit",
+            "batches",
             "bulletin",
             "callbacks",
             "calls",
+            "changes",
             "drains",
             "entries",
             "flight",

@@ -1,11 +1,12 @@
 //! Port: the ledger. The SQL database; it decides. Every promise is a constraint or a compare-and-swap here, so that it
 //! holds when all else lies.
 //!
-//! Six books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
+//! Seven books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
 //! own clock stamps and compares every time. Reads see all that was committed before they began.
 
 use std::fmt::Debug;
 
+mod aftersales;
 mod entries;
 mod orders;
 mod sales;
@@ -13,13 +14,14 @@ mod shop;
 mod speaker;
 mod upkeep;
 
+pub use aftersales::{AfterSales, ChangeEnd, ChangeReply, MoneyBalance, RefundReply};
 pub use entries::{
     EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, IdempotencyKey, NewOutcome, OrderRef,
     OutcomeReason, Replay,
 };
 pub use orders::{
-    NewPayment, OrderBook, OrderCount, Payment, PaymentState, PaymentStep, PaymentUpdate,
-    SimulatedPayment, SimulatedRefund, SimulatedState, StepReply, StockBalance,
+    NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentState, PaymentStep,
+    PaymentUpdate, SimulatedPayment, SimulatedRefund, SimulatedState, StepReply, StockBalance,
 };
 pub use sales::{
     Audit, AuditRow, Author, Ban, BanList, BanRule, Changed, Created, Deleted, SaleBook,
@@ -28,13 +30,31 @@ pub use shop::{ShopBook, ShopOutcome, ShopReply, ShopReport, ShopWord};
 pub use speaker::{CursorSaved, Lease, LeaseReply, Speaker};
 pub use upkeep::{Books, Duty, HoldWord, KeysSwept, SaleMinute, UpkeepBook};
 
-/// All six books.
+/// All seven books.
 pub trait Ledger:
-    SaleBook + Speaker + EntryBook + OrderBook + ShopBook + UpkeepBook + Debug + Send + Sync
+    SaleBook
+    + Speaker
+    + EntryBook
+    + OrderBook
+    + ShopBook
+    + AfterSales
+    + UpkeepBook
+    + Debug
+    + Send
+    + Sync
 {
 }
 
-impl<T: SaleBook + Speaker + EntryBook + OrderBook + ShopBook + UpkeepBook + Debug + Send + Sync>
-    Ledger for T
+impl<T> Ledger for T where
+    T: SaleBook
+        + Speaker
+        + EntryBook
+        + OrderBook
+        + ShopBook
+        + AfterSales
+        + UpkeepBook
+        + Debug
+        + Send
+        + Sync
 {
 }

@@ -195,6 +195,7 @@ impl Reconciler {
             at: self.clock.now(),
             verdict: Verdict::Balanced,
             skus: skus.collect(),
+            money: books.money.clone(),
             live_holds: books.image.holds.len() as u64,
             repaired: compared.set.len() as u64,
             leaks: compared.release.len() as u64,

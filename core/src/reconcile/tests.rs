@@ -1,7 +1,12 @@
 //! The rules of `reconcile`, each as a test.
 
 use super::*;
-use crate::{ids::EntryId, ports::GateImage, random::Random};
+use crate::{
+    ids::EntryId,
+    money::{AmountFen, Currency},
+    ports::GateImage,
+    random::Random,
+};
 
 fn basket(units: u32) -> Basket {
     serde_json::from_value(serde_json::json!([{ "sku": "a", "quantity": units }])).unwrap()
@@ -90,9 +95,10 @@ fn what_lies_between_two_looks_is_on_its_way() {
 
 fn books(available: u64, held: u64, in_holds: u32) -> Books {
     let sku = SkuId::new("a").unwrap();
-    let balance = StockBalance { sku, total: 10, available, owed: 1, held, sold: 2 };
+    let balance = StockBalance { sku, total: 10, available, owed: 1, held, sold: 2, returned: 0 };
     let holds = vec![HeldStock { hold: hold(1), movement: 3, basket: basket(in_holds) }];
-    Books { balances: vec![balance], image: GateImage { holds, ..GateImage::default() } }
+    let image = GateImage { holds, ..GateImage::default() };
+    Books { balances: vec![balance], image, money: Vec::new() }
 }
 
 #[test]
@@ -102,6 +108,23 @@ fn the_ledger_must_add_up() {
     assert_eq!((short[0].kind, short[0].units), (FindingKind::LedgerSum, -1));
     let unheld = gaps(&books(4, 3, 5));
     assert_eq!((unheld[0].kind, unheld[0].units), (FindingKind::LedgerHolds, 2));
+}
+
+#[test]
+fn money_that_is_nowhere_is_a_gap() {
+    let mut books = books(4, 3, 3);
+    let fen = |taken, kept, refunded, in_flight| {
+        let [taken, kept, refunded, in_flight] = [taken, kept, refunded, in_flight].map(AmountFen);
+        MoneyBalance { currency: Currency::CNY, taken, kept, refunded, in_flight }
+    };
+    books.money = vec![fen(600, 300, 200, 100)];
+    assert_eq!(gaps(&books), []);
+    for (money, units) in [(fen(600, 300, 200, 0), 100), (fen(0, 0, 5, 0), -5)] {
+        books.money = vec![money];
+        let found = gaps(&books);
+        assert_eq!((found.len(), found[0].kind, found[0].units), (1, FindingKind::Money, units));
+        assert_eq!(consequence(&found, 0, &ReconcileSettings::default()), Consequence::Freeze);
+    }
 }
 
 #[test]

@@ -97,7 +97,7 @@ async fn step(
             metrics::order_entered(&order.sale, order.state);
             order
         }
-        StepReply::Already(order) => order,
+        StepReply::Already { order, gate: _ } => order,
         StepReply::Wrong(order) => {
             let detail = format!(
                 "The order is `{}`; only one that awaits payment is paid or closed.",

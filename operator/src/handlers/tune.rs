@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::json;
 use sluice_core::{
     policy::OutOfRange,
-    ports::{Audit, Changed, Notice, PortError, Restock},
+    ports::{Audit, Changed, Notice, PortError},
     sale::{ChangeRefused, Sale, SaleChange},
 };
 use sluice_http::{Problem, Response};
@@ -107,9 +107,15 @@ fn alters_nothing(sale: &Sale, change: &SaleChange) -> bool {
 /// Tells the gate of added stock. The ledger has it; a gate that cannot be told is rebuilt from there.
 async fn restock(desk: &Desk, sale: &Sale, change: &SaleChange) {
     let SaleChange::AddStock { sku, .. } = change else { return };
-    let Some(known) = sale.sku(sku) else { return };
-    let restock = Restock { sku: sku.clone(), total: known.stock };
-    match desk.ports.gate.restock(&sale.id, &restock).await {
+    let told = async {
+        // The ledger's own word: what was given back counts there too.
+        let stock = desk.ports.ledger.stock(&sale.id).await?;
+        match stock.iter().find(|balance| balance.sku == *sku) {
+            Some(balance) => desk.ports.gate.restock(&sale.id, &balance.restock()).await,
+            None => Ok(()),
+        }
+    };
+    match told.await {
         // A cold gate is rebuilt from the ledger before it is asked for anything.
         Ok(()) | Err(PortError::Cold) => {}
         Err(error) => tracing::warn!(

@@ -6,16 +6,18 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sluice_core::{
+    basket::Basket,
     clock::UnixMillis,
     event::Turn,
     ids::{
-        BuyerId, EntryId, Epoch, HoldId, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId,
-        Version,
+        BuyerId, EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, Seq, ShopOrderId,
+        SkuId, Version,
     },
     line::{Cursor, LineEntry},
-    order::{ClosingCause, Order, OrderState},
+    order::{ClosingCause, Order},
     ports::*,
     reconcile::Reconciliation,
+    refund::{Refund, RefundAsked},
     sale::{Sale, SaleChange},
 };
 
@@ -102,13 +104,12 @@ faulty!(EntryBook over dyn Ledger {
 faulty!(OrderBook over dyn Ledger {
     read fn order(order: OrderId) -> Option<Order>;
     effect fn begin_closing(order: OrderId, cause: ClosingCause) -> StepReply;
-    effect fn close_unpaid(order: OrderId) -> StepReply;
-    effect fn fulfil(order: OrderId, to: OrderState) -> StepReply;
+    effect fn step_orders(steps: Vec<(OrderId, OrderStep)>) -> Vec<StepReply>;
     effect fn sweep_deadlines(limit: u32) -> Vec<Order>;
     read fn unfinished(idle: Duration, limit: u32) -> Vec<Order>;
     effect fn begin_payment(order: OrderId, payment: PaymentId, provider: &str) -> NewPayment;
     read fn payment(payment: PaymentId) -> Option<Payment>;
-    effect fn apply_payment(update: PaymentUpdate) -> PaymentStep;
+    effect fn apply_payments(updates: Vec<PaymentUpdate>) -> Vec<PaymentStep>;
     read fn stock(sale: &SaleId) -> Vec<StockBalance>;
     read fn gate_image(sale: &SaleId) -> GateImage;
     read fn order_counts(sale: &SaleId) -> Vec<OrderCount>;
@@ -118,6 +119,18 @@ faulty!(OrderBook over dyn Ledger {
     effect fn refund_simulated(refund: SimulatedRefund) -> Option<SimulatedPayment>;
     effect fn told_simulated(payment: PaymentId, state: SimulatedState) -> ();
     read fn untold_simulated(idle: Duration, limit: u32) -> Vec<SimulatedPayment>;
+});
+
+faulty!(AfterSales over dyn Ledger {
+    effect fn begin_refund(order: OrderId, refund: RefundId, asked: &RefundAsked) -> RefundReply;
+    effect fn fail_fulfilment(order: OrderId) -> RefundReply;
+    read fn refunds(order: OrderId) -> Vec<Refund>;
+    effect fn claim_refunds(lease: Duration, limit: u32) -> Vec<Refund>;
+    effect fn postpone_refund(refund: RefundId, delay: Duration) -> ();
+    effect fn finish_refund(refund: RefundId) -> Option<(Refund, Order)>;
+    effect fn begin_change(order: OrderId, basket: &Basket) -> ChangeReply;
+    read fn changed(order: OrderId) -> Option<Order>;
+    effect fn end_change(order: OrderId, end: ChangeEnd) -> ChangeReply;
 });
 
 faulty!(ShopBook over dyn Ledger {

@@ -24,11 +24,14 @@ pub(super) async fn cancel(
         StepReply::Done { order, gate } => {
             shared.entered(&order, gate);
             shared.take_up(order.clone());
-            Ok(answer(&shared, &order))
+            answer(&shared, &order).await
         }
-        StepReply::Already(order) => Ok(answer(&shared, &order)),
+        StepReply::Already { order, gate } => {
+            shared.follow(&order, gate);
+            answer(&shared, &order).await
+        }
         StepReply::Wrong(order) if made == Made::Again && is_cancelled(&order) => {
-            Ok(answer(&shared, &order))
+            answer(&shared, &order).await
         }
         StepReply::Wrong(order) => Err(wrong_state(order.state, "`awaiting_payment`")),
         StepReply::NoSuchOrder => {
@@ -40,5 +43,8 @@ pub(super) async fn cancel(
 /// Whether the order is what an earlier cancel made of it.
 fn is_cancelled(order: &Order) -> bool {
     order.closing_cause == Some(ClosingCause::Cancelled)
-        && matches!(order.state, OrderState::Closing | OrderState::Closed)
+        && matches!(
+            order.state,
+            OrderState::Closing | OrderState::Closed | OrderState::Refunding | OrderState::Refunded
+        )
 }

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 use sluice_core::{
+    basket::{Basket, Item},
     clock::UnixMillis,
-    ids::{EntryId, OrderId, SaleId, SkuId, Version},
+    ids::{EntryId, OrderId, RefundId, SaleId, SkuId, Version},
     money::{AmountFen, Currency},
     order::{Order, OrderState},
+    refund::{Refund, RefundCause, RefundState},
     view::object::PublicUrls,
 };
 
@@ -22,7 +24,19 @@ pub(super) struct OrderObject<'a> {
     currency: Currency,
     pay_by: UnixMillis,
     history: Vec<ChangeObject<'a>>,
+    /// Money of it that goes back or went.
+    refunds: Vec<RefundObject<'a>>,
     links: Links,
+}
+
+#[derive(Debug, Serialize)]
+struct RefundObject<'a> {
+    refund: RefundId,
+    amount_fen: AmountFen,
+    state: RefundState,
+    cause: RefundCause,
+    /// Goods that were given back with it.
+    items: &'a [Item],
 }
 
 /// One line of an order. `seat`, `from` and `to` belong to seated goods, and are null for counted ones.
@@ -35,6 +49,8 @@ struct ItemObject<'a> {
     to: Option<u32>,
     /// Of one unit.
     amount_fen: AmountFen,
+    /// Units of it that were given back.
+    refunded: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,12 +69,18 @@ struct Links {
     payment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cancel: Option<String>,
+    /// Present while the order can be given back or changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<String>,
 }
 
 impl<'a> OrderObject<'a> {
-    pub(super) fn of(order: &'a Order, urls: &PublicUrls) -> Self {
+    pub(super) fn of(order: &'a Order, refunds: &'a [Refund], urls: &PublicUrls) -> Self {
         let own = format!("{}/v1/orders/{}", urls.worker, order.id);
         let open = order.state == OrderState::AwaitingPayment;
+        let had = order.state == OrderState::Fulfilled && order.shop.is_none();
         Self {
             order: order.id,
             sale: &order.sale,
@@ -75,6 +97,7 @@ impl<'a> OrderObject<'a> {
                     from: None,
                     to: None,
                     amount_fen: line.amount,
+                    refunded: line.refunded,
                 })
                 .collect(),
             amount_fen: order.amount,
@@ -89,11 +112,26 @@ impl<'a> OrderObject<'a> {
                     reason: &change.reason,
                 })
                 .collect(),
+            refunds: refunds.iter().map(RefundObject::of).collect(),
             links: Links {
+                refund: had.then(|| format!("{own}/refund")),
+                change: had.then(|| format!("{own}/change")),
                 payment: open.then(|| format!("{own}/payment")),
                 cancel: open.then(|| format!("{own}/cancel")),
                 own,
             },
+        }
+    }
+}
+
+impl<'a> RefundObject<'a> {
+    fn of(refund: &'a Refund) -> Self {
+        Self {
+            refund: refund.id,
+            amount_fen: refund.amount,
+            state: refund.state,
+            cause: refund.cause,
+            items: refund.items.as_ref().map_or(&[], Basket::items),
         }
     }
 }

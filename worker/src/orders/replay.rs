@@ -1,5 +1,5 @@
 //! `Idempotency-Key`: within one order and verb, a key stands for one request. What the verbs do is keyed by the order
-//! anyway, so a repeat needs no stored answer; the key guards against its reuse for something else.
+//! anyway (a refund by its key too), so a repeat needs no stored answer; the key guards against its reuse for something else.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -23,6 +23,22 @@ pub(super) enum Made {
     Again,
 }
 
+/// The key of a request, if it has one.
+pub(super) fn key(exchange: &Exchange) -> Result<Option<String>, Problem> {
+    let mut sent = exchange.request.headers().get_all(HEADER).iter();
+    let Some(key) = sent.next() else { return Ok(None) };
+    key.to_str()
+        .ok()
+        .filter(|key| (1..=KEY_CHARS_MAX).contains(&key.len()))
+        .filter(|_| sent.next().is_none())
+        .map(|key| Some(key.to_owned()))
+        .ok_or_else(|| {
+            Problem::bad_request(format!(
+                "`Idempotency-Key` must be sent once, with 1 to {KEY_CHARS_MAX} visible ASCII characters."
+            ))
+        })
+}
+
 /// Notes the request under its key, if it has one. `content` is the request as it was understood.
 pub(super) async fn note(
     shared: &Shared,
@@ -31,22 +47,11 @@ pub(super) async fn note(
     verb: &str,
     content: &impl Serialize,
 ) -> Result<Made, Problem> {
-    let mut sent = exchange.request.headers().get_all(HEADER).iter();
-    let Some(key) = sent.next() else { return Ok(Made::First) };
-    let key = key
-        .to_str()
-        .ok()
-        .filter(|key| (1..=KEY_CHARS_MAX).contains(&key.len()))
-        .filter(|_| sent.next().is_none())
-        .ok_or_else(|| {
-            Problem::bad_request(format!(
-                "`Idempotency-Key` must be sent once, with 1 to {KEY_CHARS_MAX} visible ASCII characters."
-            ))
-        })?;
+    let Some(key) = key(exchange)? else { return Ok(Made::First) };
     let canonical = serde_json::to_vec(content).unwrap_or_default();
     let key = IdempotencyKey {
         scope: format!("order/{order}/{verb}"),
-        key: key.to_owned(),
+        key,
         body: Sha256::digest(canonical).into(),
     };
     match shared.once(shared.ports.ledger.replay(&key)).await? {

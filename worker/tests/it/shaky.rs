@@ -10,13 +10,18 @@ use std::{
 
 use async_trait::async_trait;
 use sluice_core::{
+    basket::Basket,
     entry::Outcome,
     event::Turn,
-    ids::{EntryId, Epoch, HoldId, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId, Version},
+    ids::{
+        EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, Seq, ShopOrderId, SkuId,
+        Version,
+    },
     line::Cursor,
-    order::{ClosingCause, Order, OrderState},
+    order::{ClosingCause, Order},
     ports::*,
     reconcile::Reconciliation,
+    refund::{Refund, RefundAsked},
     sale::{Sale, SaleChange},
 };
 use sluice_worker::{Config, WorkerPorts};
@@ -48,7 +53,7 @@ fn take_one(of: &AtomicU64) -> bool {
 
 impl Shaky {
     fn takes(&self, call: &str) -> bool {
-        if call != "apply_payment" {
+        if call != "apply_payments" {
             return true;
         }
         !take_one(&self.words_rejected) && !self.down.load(Ordering::SeqCst)
@@ -56,7 +61,7 @@ impl Shaky {
 
     /// On the way back from the ledger, which has done it.
     async fn answers(&self, call: &str) -> PortResult<()> {
-        if call != "apply_payment" {
+        if call != "apply_payments" {
             return Ok(());
         }
         while self.words_held.load(Ordering::SeqCst) {
@@ -119,13 +124,12 @@ book!(Speaker {
 book!(OrderBook {
     fn order(order: OrderId) -> Option<Order>;
     fn begin_closing(order: OrderId, cause: ClosingCause) -> StepReply;
-    fn close_unpaid(order: OrderId) -> StepReply;
-    fn fulfil(order: OrderId, to: OrderState) -> StepReply;
+    fn step_orders(steps: Vec<(OrderId, OrderStep)>) -> Vec<StepReply>;
     fn sweep_deadlines(limit: u32) -> Vec<Order>;
     fn unfinished(idle: Duration, limit: u32) -> Vec<Order>;
     fn begin_payment(order: OrderId, payment: PaymentId, provider: &str) -> NewPayment;
     fn payment(payment: PaymentId) -> Option<Payment>;
-    fn apply_payment(update: PaymentUpdate) -> PaymentStep;
+    fn apply_payments(updates: Vec<PaymentUpdate>) -> Vec<PaymentStep>;
     fn stock(sale: &SaleId) -> Vec<StockBalance>;
     fn gate_image(sale: &SaleId) -> GateImage;
     fn order_counts(sale: &SaleId) -> Vec<OrderCount>;
@@ -135,6 +139,18 @@ book!(OrderBook {
     fn refund_simulated(refund: SimulatedRefund) -> Option<SimulatedPayment>;
     fn told_simulated(payment: PaymentId, state: SimulatedState) -> ();
     fn untold_simulated(idle: Duration, limit: u32) -> Vec<SimulatedPayment>;
+});
+
+book!(AfterSales {
+    fn begin_refund(order: OrderId, refund: RefundId, asked: &RefundAsked) -> RefundReply;
+    fn fail_fulfilment(order: OrderId) -> RefundReply;
+    fn refunds(order: OrderId) -> Vec<Refund>;
+    fn claim_refunds(lease: Duration, limit: u32) -> Vec<Refund>;
+    fn postpone_refund(refund: RefundId, delay: Duration) -> ();
+    fn finish_refund(refund: RefundId) -> Option<(Refund, Order)>;
+    fn begin_change(order: OrderId, basket: &Basket) -> ChangeReply;
+    fn changed(order: OrderId) -> Option<Order>;
+    fn end_change(order: OrderId, end: ChangeEnd) -> ChangeReply;
 });
 
 book!(ShopBook {

@@ -9,7 +9,7 @@ use sluice_core::{
     ids::{HoldId, OrderId, PaymentId, SaleId},
     order::{ClosingCause, Order, OrderEvent, OrderState},
     ports::{
-        GateImage, HeldStock, NewPayment, OrderBook, OrderCount, Payment, PaymentStep,
+        GateImage, HeldStock, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
         PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState, StepReply,
         StockBalance,
     },
@@ -39,41 +39,34 @@ fn begin_closing(
     step_unless(connection, now, order, OrderState::Closing, step)
 }
 
-fn close_unpaid(
+/// Steps of many orders: each by itself, since there is one writer.
+fn step_all(
+    connection: &Connection,
+    now: UnixMillis,
+    steps: &[(OrderId, OrderStep)],
+) -> rusqlite::Result<Vec<StepReply>> {
+    steps.iter().map(|(order, step)| step_one(connection, now, *order, *step)).collect()
+}
+
+fn step_one(
     connection: &Connection,
     now: UnixMillis,
     order: OrderId,
+    asked: OrderStep,
 ) -> rusqlite::Result<StepReply> {
-    let step = Step {
-        event: OrderEvent::ClosedUnpaid,
-        hold: Some(Movement::Released),
-        reason: "It was not paid; the goods went back.",
+    let hold = match asked {
+        OrderStep::CloseUnpaid => Some(Movement::Released),
+        OrderStep::BeginFulfilment | OrderStep::EndFulfilment => None,
     };
-    let reply = step_unless(connection, now, order, OrderState::Closed, step)?;
-    if let StepReply::Done { order: closed, gate } = reply {
+    let step = Step { event: asked.event(), hold, reason: asked.reason() };
+    let reply = step_unless(connection, now, order, asked.leads_to(), step)?;
+    if let StepReply::Done { order: closed, gate: gate @ Some(_) } = reply {
         payments::close_pending(connection, now, closed.id)?;
         let closed =
             steps::order(connection, order)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         return Ok(StepReply::Done { order: closed, gate });
     }
     Ok(reply)
-}
-
-fn fulfil(
-    connection: &Connection,
-    now: UnixMillis,
-    order: OrderId,
-    to: OrderState,
-) -> rusqlite::Result<StepReply> {
-    let (event, reason) = if to == OrderState::Fulfilling {
-        (OrderEvent::FulfilmentBegan, "Your order is being fulfilled.")
-    } else if to == OrderState::Fulfilled {
-        (OrderEvent::Fulfilled, "Your order is fulfilled.")
-    } else {
-        let known = steps::order(connection, order)?;
-        return Ok(known.map_or(StepReply::NoSuchOrder, StepReply::Wrong));
-    };
-    step_unless(connection, now, order, to, Step { event, hold: None, reason })
 }
 
 /// Takes a step, unless the order is there already.
@@ -86,7 +79,10 @@ fn step_unless(
 ) -> rusqlite::Result<StepReply> {
     match steps::order(connection, order)? {
         None => Ok(StepReply::NoSuchOrder),
-        Some(order) if order.state == there => Ok(StepReply::Already(order)),
+        Some(order) if order.state == there => {
+            let gate = steps::last_word(connection, &order)?;
+            Ok(StepReply::Already { order, gate })
+        }
         Some(order) => steps::take(connection, now, order, step),
     }
 }
@@ -131,6 +127,7 @@ pub(super) fn stock(connection: &Connection, sale: &SaleId) -> rusqlite::Result<
             owed: whole(row, 3)?,
             held: whole(row, 4)?,
             sold: whole(row, 5)?,
+            returned: whole(row, 6)?,
         })
     })?;
     rows.collect()
@@ -138,7 +135,8 @@ pub(super) fn stock(connection: &Connection, sale: &SaleId) -> rusqlite::Result<
 
 pub(super) fn gate_image(connection: &Connection, sale: &SaleId) -> rusqlite::Result<GateImage> {
     let stock = stock(connection, sale)?;
-    let skus = stock.into_iter().map(|one| (one.sku, one.total, one.sold)).collect();
+    let skus = stock.iter().map(|one| (one.sku.clone(), one.restock().total, one.ever_sold()));
+    let skus = skus.collect();
     let mut statement = connection.prepare_cached(sql!("orders/holds"))?;
     let mut baskets = Baskets::default();
     let holds = statement.query_map([sale.as_str()], |row| {
@@ -176,15 +174,9 @@ impl OrderBook for SqlLedger {
         .await
     }
 
-    async fn close_unpaid(&self, order: OrderId) -> PortResult<StepReply> {
-        self.write("ledger.close_unpaid", move |connection, now| {
-            close_unpaid(connection, now, order)
-        })
-        .await
-    }
-
-    async fn fulfil(&self, order: OrderId, to: OrderState) -> PortResult<StepReply> {
-        self.write("ledger.fulfil", move |connection, now| fulfil(connection, now, order, to)).await
+    async fn step_orders(&self, steps: Vec<(OrderId, OrderStep)>) -> PortResult<Vec<StepReply>> {
+        self.write("ledger.step_orders", move |connection, now| step_all(connection, now, &steps))
+            .await
     }
 
     async fn sweep_deadlines(&self, limit: u32) -> PortResult<Vec<Order>> {
@@ -225,9 +217,10 @@ impl OrderBook for SqlLedger {
         .await
     }
 
-    async fn apply_payment(&self, update: PaymentUpdate) -> PortResult<PaymentStep> {
-        self.write("ledger.apply_payment", move |connection, now| {
-            payments::apply(connection, now, &update)
+    async fn apply_payments(&self, updates: Vec<PaymentUpdate>) -> PortResult<Vec<PaymentStep>> {
+        self.write("ledger.apply_payments", move |connection, now| {
+            let apply = |update| payments::apply(connection, now, update);
+            updates.iter().map(apply).collect()
         })
         .await
     }

@@ -1,15 +1,24 @@
-//! Payments of orders. The provider's versions only move forward; money that no order can take is recorded as surplus.
+//! Payments of orders. The provider's versions only move forward; money that no order can take goes back.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sluice_core::{
     clock::UnixMillis,
-    ids::{OrderId, PaymentId},
+    ids::{HoldId, OrderId, PaymentId},
+    late::{HeldAgain, Success},
     money::AmountFen,
-    order::{ClosingCause, Order, OrderEvent, OrderState},
-    ports::{HoldUpdate, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate, StepReply},
+    order::{Order, OrderEvent, OrderState},
+    ports::{
+        HoldPhase, HoldUpdate, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate,
+        StepReply,
+    },
+    refund::RefundCause,
 };
 
-use super::steps::{self, Movement, Step};
+use super::{
+    goods::{self, Shift, Shifts},
+    hold, refunds, sales,
+    steps::{self, Become, Movement, Step},
+};
 use crate::embedded::codec::{id, int, text, whole, word};
 
 /// A payment, and whether its money was beyond what the order could take.
@@ -17,6 +26,15 @@ use crate::embedded::codec::{id, int, text, whole, word};
 pub(super) struct Known {
     pub(super) payment: Payment,
     surplus: bool,
+    /// What its refunds come to.
+    refunding: AmountFen,
+}
+
+impl Known {
+    /// What can still be sent back of it.
+    pub(super) fn left(&self) -> AmountFen {
+        AmountFen(self.payment.amount.0 - self.refunding.0)
+    }
 }
 
 pub(super) fn payment(
@@ -34,7 +52,7 @@ pub(super) fn payment(
             amount: AmountFen(row.get(4)?),
             currency: text(row, 5)?,
         };
-        Ok(Known { payment, surplus: row.get(6)? })
+        Ok(Known { payment, surplus: row.get(6)?, refunding: AmountFen(row.get(7)?) })
     });
     known.optional()
 }
@@ -112,17 +130,14 @@ pub(super) fn apply(
         return Ok(PaymentStep::Ignored { order, gate });
     }
     let news = known.payment.state != update.state;
-    let step = match update.state {
-        PaymentState::Succeeded if news => return succeed(connection, now, update, order),
-        PaymentState::Refunded if news && !known.surplus => refunded(&order),
-        PaymentState::Pending
-        | PaymentState::Succeeded
-        | PaymentState::Failed
-        | PaymentState::Closed
-        | PaymentState::Refunded => None,
-    };
+    if update.state == PaymentState::Succeeded && news {
+        return succeed(connection, now, update, order);
+    }
     write(connection, now, update, known.surplus)?;
-    applied(connection, now, order, step)
+    if update.state == PaymentState::Refunded && news {
+        refunds::sent_back(connection, now, &order, &known)?;
+    }
+    applied(connection, now, order, None)
 }
 
 /// Whether a payment may pass from one state to another. Money that came in can only go back.
@@ -137,51 +152,105 @@ fn moves_on(from: PaymentState, to: PaymentState) -> bool {
     }
 }
 
-/// The money is there. It pays an order that awaits it, or is recorded for the refund.
+/// The money is there. It pays an order that awaits it, or goes back.
 fn succeed(
     connection: &Connection,
     now: UnixMillis,
     update: &PaymentUpdate,
     order: Order,
 ) -> rusqlite::Result<PaymentStep> {
-    let cancelled = order.closing_cause == Some(ClosingCause::Cancelled);
-    let step = match order.state {
-        OrderState::AwaitingPayment => {
-            Some(Step { event: OrderEvent::Paid, hold: Some(Movement::Sold), reason: "Paid." })
+    match order.success() {
+        Success::Pays => {
+            let closing = order.state == OrderState::Closing;
+            let reason = if closing { "Paid just in time." } else { "Paid." };
+            write(connection, now, update, false)?;
+            let step = Step { event: OrderEvent::Paid, hold: Some(Movement::Sold), reason };
+            applied(connection, now, order, Some(step))
         }
-        OrderState::Closing if cancelled => Some(Step {
-            event: OrderEvent::Paid,
-            hold: Some(Movement::Released),
-            reason: "It was paid after it was cancelled; the money goes back.",
-        }),
-        OrderState::Closing => Some(Step {
-            event: OrderEvent::Paid,
-            hold: Some(Movement::Sold),
-            reason: "Paid just in time.",
-        }),
-        OrderState::Closed
-        | OrderState::Paid
-        | OrderState::Fulfilling
-        | OrderState::Fulfilled
-        | OrderState::Failed
-        | OrderState::Refunding
-        | OrderState::Refunded
-        | OrderState::Changing => None,
-    };
-    write(connection, now, update, step.is_none())?;
-    if step.is_none() {
-        return Ok(PaymentStep::Surplus(order));
+        Success::FoundCancelled => {
+            write(connection, now, update, false)?;
+            back(connection, now, update, &order, RefundCause::Cancelled)?;
+            let step = Step {
+                event: OrderEvent::Paid,
+                hold: Some(Movement::Released),
+                reason: "It was paid after it was cancelled; the money goes back.",
+            };
+            applied(connection, now, order, Some(step))
+        }
+        Success::Late => late(connection, now, update, order),
+        Success::Surplus => surplus(connection, now, update, order),
     }
-    applied(connection, now, order, step)
 }
 
-/// The order's own money went back.
-fn refunded(order: &Order) -> Option<Step> {
-    (order.state == OrderState::Refunding).then_some(Step {
-        event: OrderEvent::Refunded,
-        hold: None,
-        reason: "The money went back.",
-    })
+/// Money for a closed order: its goods are held again, or it goes back.
+fn late(
+    connection: &Connection,
+    now: UnixMillis,
+    update: &PaymentUpdate,
+    order: Order,
+) -> rusqlite::Result<PaymentStep> {
+    let live = hold::has_live_order(connection, &order.sale, &order.buyer)?;
+    let available = goods::available(connection, &order.sale)?;
+    let sale = sales::sale(connection, &order.sale)?;
+    let left = |sku: &_| available.get(sku).copied().unwrap_or_default();
+    match order.held_again(sale.as_ref(), now, live, left) {
+        HeldAgain::Yes => {
+            write(connection, now, update, false)?;
+            hold_again(connection, now, update, &order)
+        }
+        HeldAgain::No => {
+            write(connection, now, update, false)?;
+            back(connection, now, update, &order, RefundCause::Late)?;
+            let reason = "Your payment came late; the money goes back.";
+            let step = Step { event: OrderEvent::RefundBegan, hold: None, reason };
+            applied(connection, now, order, Some(step))
+        }
+        HeldAgain::StaysClosed => surplus(connection, now, update, order),
+    }
+}
+
+/// Holds the goods of a closed order once more, and sells them.
+fn hold_again(
+    connection: &Connection,
+    now: UnixMillis,
+    update: &PaymentUpdate,
+    order: &Order,
+) -> rusqlite::Result<PaymentStep> {
+    let basket = order.basket().ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let (hold, units) = (HoldId::of_late_payment(update.payment), basket.units());
+    let next = Become { hold, amount: order.amount, units };
+    let reason = "Your payment came late; the goods were still there.";
+    steps::become_other(connection, now, order, OrderEvent::Paid, reason, next)?;
+    Shifts::of(&order.lines, Shift::sell).write(connection, &order.sale)?;
+    steps::movement(connection, now, &order.sale, hold, Movement::Held)?;
+    let movement = steps::movement(connection, now, &order.sale, hold, Movement::Sold)?;
+    let gate = Some(HoldUpdate { hold, movement, phase: HoldPhase::Sold, basket });
+    let order = steps::order(connection, order.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(PaymentStep::Applied { order, gate })
+}
+
+/// No order can take it.
+fn surplus(
+    connection: &Connection,
+    now: UnixMillis,
+    update: &PaymentUpdate,
+    order: Order,
+) -> rusqlite::Result<PaymentStep> {
+    write(connection, now, update, true)?;
+    back(connection, now, update, &order, RefundCause::Surplus)?;
+    Ok(PaymentStep::Surplus(order))
+}
+
+/// All of it goes back.
+fn back(
+    connection: &Connection,
+    now: UnixMillis,
+    update: &PaymentUpdate,
+    order: &Order,
+    cause: RefundCause,
+) -> rusqlite::Result<()> {
+    let new = refunds::New::of_payment(update.payment, update.amount, cause);
+    refunds::record(connection, now, order, &new)
 }
 
 fn applied(
@@ -199,7 +268,7 @@ fn applied(
     let (order, gate): (Order, Option<HoldUpdate>) =
         match steps::take(connection, now, order, step)? {
             StepReply::Done { order, gate } => (order, gate),
-            StepReply::Already(order) | StepReply::Wrong(order) => (order, None),
+            StepReply::Already { order, .. } | StepReply::Wrong(order) => (order, None),
             StepReply::NoSuchOrder => return Ok(PaymentStep::Unknown),
         };
     Ok(PaymentStep::Applied { order, gate })

@@ -162,7 +162,8 @@ fn hear(
     let order = found.map(|order| steps::order(connection, order)).transpose()?.flatten();
     let Some(order) = order else { return Ok(StepReply::NoSuchOrder) };
     if word.is_said_of(order.state) {
-        return Ok(StepReply::Already(order));
+        // The gate does not know the shop's goods.
+        return Ok(StepReply::Already { order, gate: None });
     }
     if !order.state.is_unpaid_hold() {
         return Ok(StepReply::Wrong(order));

@@ -53,7 +53,8 @@ pub(super) fn order(connection: &Connection, order: OrderId) -> rusqlite::Result
     let mut statement = connection.prepare_cached(sql!("orders/lines"))?;
     let lines = statement.query_map([key], |row| {
         let amount = AmountFen(row.get(2)?);
-        Ok(OrderLine { sku: text(row, 0)?, quantity: small(row, 1)?, amount })
+        let (quantity, refunded) = (small(row, 1)?, small(row, 3)?);
+        Ok(OrderLine { sku: text(row, 0)?, quantity, amount, refunded })
     })?;
     order.lines = lines.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached(sql!("orders/history"))?;
@@ -101,10 +102,29 @@ pub(super) fn take(
     before: Order,
     step: Step,
 ) -> rusqlite::Result<StepReply> {
-    let Ok(to) = before.state.step(step.event, before.closing_cause) else {
+    if swap(connection, now, &before, step.event, step.reason)?.is_none() {
         return Ok(StepReply::Wrong(before));
+    }
+    let gate = match step.hold {
+        Some(kind) => Some(move_hold(connection, now, &before, kind)?),
+        None => None,
     };
-    let cause = match step.event {
+    // The gate does not know the shop's goods.
+    let gate = gate.filter(|_| before.shop.is_none());
+    let after = order(connection, before.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(StepReply::Done { order: after, gate })
+}
+
+/// Brings an order into the state that an event leads to, with a row of history; `None` where it leads nowhere.
+pub(super) fn swap(
+    connection: &Connection,
+    now: UnixMillis,
+    before: &Order,
+    event: OrderEvent,
+    reason: &str,
+) -> rusqlite::Result<Option<OrderState>> {
+    let Ok(to) = before.state.step(event, before.closing_cause) else { return Ok(None) };
+    let cause = match event {
         OrderEvent::Close(cause) => Some(cause.as_str()),
         OrderEvent::Paid
         | OrderEvent::ClosedUnpaid
@@ -116,7 +136,28 @@ pub(super) fn take(
         | OrderEvent::ChangeBegan
         | OrderEvent::ChangeEnded => None,
     };
-    let version = before.version.next();
+    stay_or_go(connection, now, before, to, cause, reason)?;
+    Ok(Some(to))
+}
+
+/// A version and a row of history for what leaves an order in its state.
+pub(super) fn note(
+    connection: &Connection,
+    now: UnixMillis,
+    before: &Order,
+    reason: &str,
+) -> rusqlite::Result<()> {
+    stay_or_go(connection, now, before, before.state, None, reason)
+}
+
+fn stay_or_go(
+    connection: &Connection,
+    now: UnixMillis,
+    before: &Order,
+    to: OrderState,
+    cause: Option<&str>,
+    reason: &str,
+) -> rusqlite::Result<()> {
     let swapped = connection.prepare_cached(sql!("orders/step"))?.execute(params![
         before.id.as_bytes().as_slice(),
         int(before.version.0),
@@ -128,15 +169,41 @@ pub(super) fn take(
         // There is one writer: the order was read in this very transaction.
         return Err(rusqlite::Error::StatementChangedRows(swapped));
     }
-    history(connection, now, before.id, version.0, to, step.reason)?;
-    let gate = match step.hold {
-        Some(kind) => Some(move_hold(connection, now, &before, kind)?),
-        None => None,
-    };
-    // The gate does not know the shop's goods.
-    let gate = gate.filter(|_| before.shop.is_none());
-    let after = order(connection, before.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    Ok(StepReply::Done { order: after, gate })
+    history(connection, now, before.id, before.version.next().0, to, reason)
+}
+
+/// What an order takes with a step beside its state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Become {
+    pub(super) hold: HoldId,
+    pub(super) amount: AmountFen,
+    pub(super) units: u32,
+}
+
+/// Brings an order into the state that an event leads to, under another hold, with a row of history.
+pub(super) fn become_other(
+    connection: &Connection,
+    now: UnixMillis,
+    before: &Order,
+    event: OrderEvent,
+    reason: &str,
+    next: Become,
+) -> rusqlite::Result<()> {
+    let to = before.state.step(event, before.closing_cause);
+    let to = to.map_err(|_| rusqlite::Error::QueryReturnedNoRows)?;
+    let swapped = connection.prepare_cached(sql!("aftersales/become"))?.execute(params![
+        before.id.as_bytes().as_slice(),
+        int(before.version.0),
+        to.as_str(),
+        now.0,
+        next.hold.as_bytes().as_slice(),
+        next.amount.0,
+        next.units,
+    ])?;
+    if swapped != 1 {
+        return Err(rusqlite::Error::StatementChangedRows(swapped));
+    }
+    history(connection, now, before.id, before.version.next().0, to, reason)
 }
 
 /// Moves what an order holds to sold, or back to available: once, because its movement is written first.

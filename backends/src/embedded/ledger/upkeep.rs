@@ -12,7 +12,7 @@ use sluice_core::{
     reconcile::Reconciliation,
 };
 
-use super::{SqlLedger, entries::KEY_KEPT, orders, steps::Movement};
+use super::{SqlLedger, aftersales, entries::KEY_KEPT, orders, steps::Movement};
 use crate::embedded::codec::{json, time, to_json, whole, word};
 
 /// How long a key stays in the archive.
@@ -105,7 +105,8 @@ impl UpkeepBook for SqlLedger {
         let sale = sale.clone();
         self.read("ledger.books", move |connection| {
             let balances = orders::stock(connection, &sale)?;
-            Ok(Books { balances, image: orders::gate_image(connection, &sale)? })
+            let image = orders::gate_image(connection, &sale)?;
+            Ok(Books { balances, image, money: aftersales::money(connection, &sale)? })
         })
         .await
     }

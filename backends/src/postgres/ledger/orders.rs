@@ -7,7 +7,7 @@ use sluice_core::{
     ids::{HoldId, OrderId, PaymentId, SaleId},
     order::{ClosingCause, Order, OrderEvent, OrderState},
     ports::{
-        GateImage, HeldStock, NewPayment, OrderBook, OrderCount, Payment, PaymentStep,
+        GateImage, HeldStock, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
         PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState, StepReply,
         StockBalance,
     },
@@ -15,8 +15,9 @@ use sluice_core::{
 use sqlx::{PgConnection, postgres::PgRow};
 
 use super::{
-    SqlLedger, payments, simulated,
-    steps::{self, Movement, Step},
+    SqlLedger, payments, settle, simulated,
+    steps::{self, Step},
+    words,
 };
 use crate::postgres::{
     codec::{Baskets, id, text, uuids, whole, word},
@@ -35,57 +36,18 @@ async fn begin_closing(
         ClosingCause::Deadline => LATE,
         ClosingCause::Cancelled => "The order was cancelled.",
     };
-    let step = Step { event: OrderEvent::Close(cause), hold: None, reason };
-    match steps::lock(connection, order).await? {
-        // The shop closes its own, and says so.
-        Some(locked) if locked.order.shop.is_some() => Ok(StepReply::Wrong(locked.order)),
-        Some(_) | None => step_unless(connection, order, OrderState::Closing, step).await,
-    }
-}
-
-async fn close_unpaid(connection: &mut PgConnection, order: OrderId) -> Result<StepReply, Fault> {
-    let step = Step {
-        event: OrderEvent::ClosedUnpaid,
-        hold: Some(Movement::Released),
-        reason: "It was not paid; the goods went back.",
-    };
-    let reply = step_unless(connection, order, OrderState::Closed, step).await?;
-    if let StepReply::Done { order: closed, gate } = reply {
-        let at = closed.history.last().map(|last| last.at).unwrap_or_default();
-        payments::close_pending(connection, at, closed.id).await?;
-        let closed = steps::order(connection, order).await?.ok_or(Fault::Raced)?;
-        return Ok(StepReply::Done { order: closed, gate });
-    }
-    Ok(reply)
-}
-
-async fn fulfil(
-    connection: &mut PgConnection,
-    order: OrderId,
-    to: OrderState,
-) -> Result<StepReply, Fault> {
-    let (event, reason) = if to == OrderState::Fulfilling {
-        (OrderEvent::FulfilmentBegan, "Your order is being fulfilled.")
-    } else if to == OrderState::Fulfilled {
-        (OrderEvent::Fulfilled, "Your order is fulfilled.")
-    } else {
-        let known = steps::order(connection, order).await?;
-        return Ok(known.map_or(StepReply::NoSuchOrder, StepReply::Wrong));
-    };
-    step_unless(connection, order, to, Step { event, hold: None, reason }).await
-}
-
-/// Takes a step, unless the order is there already.
-async fn step_unless(
-    connection: &mut PgConnection,
-    order: OrderId,
-    there: OrderState,
-    step: Step,
-) -> Result<StepReply, Fault> {
     match steps::lock(connection, order).await? {
         None => Ok(StepReply::NoSuchOrder),
-        Some(locked) if locked.order.state == there => Ok(StepReply::Already(locked.order)),
-        Some(locked) => steps::take(connection, locked, step).await,
+        // The shop closes its own, and says so.
+        Some(locked) if locked.order.shop.is_some() => Ok(StepReply::Wrong(locked.order)),
+        Some(locked) if locked.order.state == OrderState::Closing => {
+            let gate = steps::last_word(connection, &locked.order).await?;
+            Ok(StepReply::Already { order: locked.order, gate })
+        }
+        Some(locked) => {
+            let step = Step { event: OrderEvent::Close(cause), hold: None, reason };
+            steps::take(connection, locked, step).await
+        }
     }
 }
 
@@ -136,6 +98,7 @@ pub(super) async fn stock(
             owed: whole(row, 3)?,
             held: whole(row, 4)?,
             sold: whole(row, 5)?,
+            returned: whole(row, 6)?,
         })
     };
     Ok(rows.iter().map(balance).collect::<sqlx::Result<_>>()?)
@@ -147,7 +110,8 @@ pub(super) async fn gate_image(
     sale: &SaleId,
 ) -> Result<GateImage, Fault> {
     let stock = stock(&mut *connection, sale).await?;
-    let skus = stock.into_iter().map(|one| (one.sku, one.total, one.sold)).collect();
+    let skus = stock.iter().map(|one| (one.sku.clone(), one.restock().total, one.ever_sold()));
+    let skus = skus.collect();
     let asked = sqlx::query(sql!("orders/holds")).bind(sale.as_str());
     let rows = asked.fetch_all(&mut *connection).await?;
     let mut baskets = Baskets::default();
@@ -190,18 +154,8 @@ impl OrderBook for SqlLedger {
         .await
     }
 
-    async fn close_unpaid(&self, order: OrderId) -> PortResult<StepReply> {
-        self.write("ledger.close_unpaid", order, |connection, order| {
-            Box::pin(close_unpaid(connection, *order))
-        })
-        .await
-    }
-
-    async fn fulfil(&self, order: OrderId, to: OrderState) -> PortResult<StepReply> {
-        self.write("ledger.fulfil", (order, to), |connection, (order, to)| {
-            Box::pin(fulfil(connection, *order, *to))
-        })
-        .await
+    async fn step_orders(&self, steps: Vec<(OrderId, OrderStep)>) -> PortResult<Vec<StepReply>> {
+        settle::step_all(self, steps).await
     }
 
     async fn sweep_deadlines(&self, limit: u32) -> PortResult<Vec<Order>> {
@@ -241,11 +195,8 @@ impl OrderBook for SqlLedger {
         .await
     }
 
-    async fn apply_payment(&self, update: PaymentUpdate) -> PortResult<PaymentStep> {
-        self.write("ledger.apply_payment", update, |connection, update| {
-            Box::pin(payments::apply(connection, update))
-        })
-        .await
+    async fn apply_payments(&self, updates: Vec<PaymentUpdate>) -> PortResult<Vec<PaymentStep>> {
+        words::apply_all(self, updates).await
     }
 
     async fn stock(&self, sale: &SaleId) -> PortResult<Vec<StockBalance>> {

@@ -1,18 +1,29 @@
-//! Payments of orders. The provider's versions only move forward; money that no order can take is recorded as surplus.
+//! Payments of orders. The provider's versions only move forward; money that no order can take goes back.
 //! Whoever touches a payment has locked its order.
+
+use std::collections::HashMap;
 
 use sluice_core::{
     clock::UnixMillis,
-    ids::{OrderId, PaymentId},
+    ids::{HoldId, OrderId, PaymentId},
+    late::{HeldAgain, Success},
     money::AmountFen,
-    order::{ClosingCause, Order, OrderEvent, OrderState},
-    ports::{NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate, StepReply},
+    order::{OrderEvent, OrderState},
+    ports::{
+        HoldPhase, HoldUpdate, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate,
+        StepReply,
+    },
+    refund::RefundCause,
 };
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::steps::{self, Locked, Movement, Step};
+use super::{
+    goods::{self, Shift, Shifts},
+    refunds,
+    steps::{self, Become, Locked, Movement, Step},
+};
 use crate::postgres::{
-    codec::{ToUuid, id, int, plain, text, whole, word},
+    codec::{ToUuid, id, int, plain, text, uuids, whole, word},
     fault::Fault,
 };
 
@@ -21,24 +32,44 @@ use crate::postgres::{
 pub(super) struct Known {
     pub(super) payment: Payment,
     surplus: bool,
+    /// What its refunds come to.
+    refunding: AmountFen,
+}
+
+impl Known {
+    /// What can still be sent back of it.
+    pub(super) fn left(&self) -> AmountFen {
+        AmountFen(self.payment.amount.0 - self.refunding.0)
+    }
 }
 
 pub(super) async fn payment(
     connection: &mut PgConnection,
     payment: PaymentId,
 ) -> Result<Option<Known>, Fault> {
-    let asked = sqlx::query(sql!("payments/get")).bind(payment.uuid());
-    let Some(row) = asked.fetch_optional(connection).await? else { return Ok(None) };
-    let payment = Payment {
-        id: payment,
-        order: id(&row, 0, OrderId::from_bytes)?,
-        provider: row.try_get(1)?,
-        state: word(&row, 2, PaymentState::parse)?,
-        version: whole(&row, 3)?,
-        amount: AmountFen(row.try_get(4)?),
-        currency: text(&row, 5)?,
+    Ok(all(connection, &[payment]).await?.remove(&payment))
+}
+
+pub(super) async fn all(
+    connection: &mut PgConnection,
+    payments: &[PaymentId],
+) -> Result<HashMap<PaymentId, Known>, Fault> {
+    let asked = sqlx::query(sql!("payments/get")).bind(uuids(payments));
+    let known = |row: &PgRow| {
+        let payment = Payment {
+            id: id(row, 8, PaymentId::from_bytes)?,
+            order: id(row, 0, OrderId::from_bytes)?,
+            provider: row.try_get(1)?,
+            state: word(row, 2, PaymentState::parse)?,
+            version: whole(row, 3)?,
+            amount: AmountFen(row.try_get(4)?),
+            currency: text(row, 5)?,
+        };
+        let (surplus, refunding) = (row.try_get(6)?, AmountFen(row.try_get(7)?));
+        Ok((payment.id, Known { payment, surplus, refunding }))
     };
-    Ok(Some(Known { payment, surplus: row.try_get(6)? }))
+    let rows = asked.fetch_all(connection).await?;
+    Ok(rows.iter().map(known).collect::<sqlx::Result<_>>()?)
 }
 
 /// Opens a payment for an order that awaits one, or finds its live one.
@@ -85,17 +116,6 @@ pub(super) async fn begin(
     Ok(NewPayment::New(payment))
 }
 
-/// The order is closed: its payment is no longer awaited.
-pub(super) async fn close_pending(
-    connection: &mut PgConnection,
-    now: UnixMillis,
-    order: OrderId,
-) -> Result<(), Fault> {
-    let close = sqlx::query(sql!("payments/close")).bind(order.uuid()).bind(now.0);
-    close.execute(connection).await?;
-    Ok(())
-}
-
 /// Applies the provider's word.
 pub(super) async fn apply(
     connection: &mut PgConnection,
@@ -116,21 +136,18 @@ pub(super) async fn apply(
         return Ok(PaymentStep::Ignored { order: locked.order, gate });
     }
     let news = known.payment.state != update.state;
-    let step = match update.state {
-        PaymentState::Succeeded if news => return succeed(connection, update, locked).await,
-        PaymentState::Refunded if news && !known.surplus => refunded(&locked.order),
-        PaymentState::Pending
-        | PaymentState::Succeeded
-        | PaymentState::Failed
-        | PaymentState::Closed
-        | PaymentState::Refunded => None,
-    };
+    if update.state == PaymentState::Succeeded && news {
+        return succeed(connection, update, locked).await;
+    }
     write(connection, locked.now, update, known.surplus).await?;
-    applied(connection, locked, step).await
+    if update.state == PaymentState::Refunded && news {
+        refunds::sent_back(connection, &locked, &known).await?;
+    }
+    applied(connection, locked, None).await
 }
 
 /// Whether a payment may pass from one state to another. Money that came in can only go back.
-fn moves_on(from: PaymentState, to: PaymentState) -> bool {
+pub(super) fn moves_on(from: PaymentState, to: PaymentState) -> bool {
     match from {
         PaymentState::Pending => true,
         PaymentState::Failed | PaymentState::Closed => to != PaymentState::Pending,
@@ -141,50 +158,110 @@ fn moves_on(from: PaymentState, to: PaymentState) -> bool {
     }
 }
 
-/// The money is there. It pays an order that awaits it, or is recorded for the refund.
+/// What the buyer of an order in this state is told when it is paid.
+pub(super) fn paid(state: OrderState) -> &'static str {
+    if state == OrderState::Closing { "Paid just in time." } else { "Paid." }
+}
+
+/// The money is there. It pays an order that awaits it, or goes back.
 async fn succeed(
     connection: &mut PgConnection,
     update: &PaymentUpdate,
     locked: Locked,
 ) -> Result<PaymentStep, Fault> {
-    let cancelled = locked.order.closing_cause == Some(ClosingCause::Cancelled);
-    let step = match locked.order.state {
-        OrderState::AwaitingPayment => {
-            Some(Step { event: OrderEvent::Paid, hold: Some(Movement::Sold), reason: "Paid." })
+    match locked.order.success() {
+        Success::Pays => {
+            write(connection, locked.now, update, false).await?;
+            let (hold, reason) = (Some(Movement::Sold), paid(locked.order.state));
+            applied(connection, locked, Some(Step { event: OrderEvent::Paid, hold, reason })).await
         }
-        OrderState::Closing if cancelled => Some(Step {
-            event: OrderEvent::Paid,
-            hold: Some(Movement::Released),
-            reason: "It was paid after it was cancelled; the money goes back.",
-        }),
-        OrderState::Closing => Some(Step {
-            event: OrderEvent::Paid,
-            hold: Some(Movement::Sold),
-            reason: "Paid just in time.",
-        }),
-        OrderState::Closed
-        | OrderState::Paid
-        | OrderState::Fulfilling
-        | OrderState::Fulfilled
-        | OrderState::Failed
-        | OrderState::Refunding
-        | OrderState::Refunded
-        | OrderState::Changing => None,
-    };
-    write(connection, locked.now, update, step.is_none()).await?;
-    if step.is_none() {
-        return Ok(PaymentStep::Surplus(locked.order));
+        Success::FoundCancelled => {
+            write(connection, locked.now, update, false).await?;
+            back(connection, &locked, update, RefundCause::Cancelled).await?;
+            let step = Step {
+                event: OrderEvent::Paid,
+                hold: Some(Movement::Released),
+                reason: "It was paid after it was cancelled; the money goes back.",
+            };
+            applied(connection, locked, Some(step)).await
+        }
+        Success::Late => late(connection, update, locked).await,
+        Success::Surplus => surplus(connection, update, locked).await,
     }
-    applied(connection, locked, step).await
 }
 
-/// The order's own money went back.
-fn refunded(order: &Order) -> Option<Step> {
-    (order.state == OrderState::Refunding).then_some(Step {
-        event: OrderEvent::Refunded,
-        hold: None,
-        reason: "The money went back.",
-    })
+/// Money for a closed order: its goods are held again, or it goes back.
+async fn late(
+    connection: &mut PgConnection,
+    update: &PaymentUpdate,
+    locked: Locked,
+) -> Result<PaymentStep, Fault> {
+    let books = goods::look(connection, &locked.order).await?;
+    let left = |sku: &_| books.available.get(sku).copied().unwrap_or_default();
+    let (sale, live) = (books.sale.as_ref(), books.has_live_order);
+    match locked.order.held_again(sale, locked.now, live, left) {
+        HeldAgain::Yes => {
+            write(connection, locked.now, update, false).await?;
+            hold_again(connection, update, &locked).await
+        }
+        HeldAgain::No => {
+            write(connection, locked.now, update, false).await?;
+            back(connection, &locked, update, RefundCause::Late).await?;
+            let reason = "Your payment came late; the money goes back.";
+            let step = Step { event: OrderEvent::RefundBegan, hold: None, reason };
+            applied(connection, locked, Some(step)).await
+        }
+        HeldAgain::StaysClosed => surplus(connection, update, locked).await,
+    }
+}
+
+/// Holds the goods of a closed order once more, and sells them. Another live order of its buyer that came since we looked is
+/// met at the index, before any balance is touched; goods that went since, at the balance.
+async fn hold_again(
+    connection: &mut PgConnection,
+    update: &PaymentUpdate,
+    locked: &Locked,
+) -> Result<PaymentStep, Fault> {
+    let Locked { order, now } = locked;
+    let basket = order.basket().ok_or(Fault::Raced)?;
+    let (hold, units) = (HoldId::of_late_payment(update.payment), basket.units());
+    let next = Become { hold, amount: order.amount, units };
+    let reason = "Your payment came late; the goods were still there.";
+    let became = steps::become_other(connection, locked, OrderEvent::Paid, reason, next).await;
+    became.map_err(raced)?;
+    Shifts::of(&order.lines, Shift::sell).write(connection, &order.sale).await?;
+    steps::movement(connection, *now, &order.sale, hold, Movement::Held).await?;
+    let movement = steps::movement(connection, *now, &order.sale, hold, Movement::Sold).await?;
+    let gate = Some(HoldUpdate { hold, movement, phase: HoldPhase::Sold, basket });
+    let order = steps::order(connection, order.id).await?.ok_or(Fault::Raced)?;
+    Ok(PaymentStep::Applied { order, gate })
+}
+
+/// A constraint that our look had let pass: look again.
+fn raced(fault: Fault) -> Fault {
+    if fault.is_constraint() { Fault::Raced } else { fault }
+}
+
+/// No order can take it.
+async fn surplus(
+    connection: &mut PgConnection,
+    update: &PaymentUpdate,
+    locked: Locked,
+) -> Result<PaymentStep, Fault> {
+    write(connection, locked.now, update, true).await?;
+    back(connection, &locked, update, RefundCause::Surplus).await?;
+    Ok(PaymentStep::Surplus(locked.order))
+}
+
+/// All of it goes back.
+async fn back(
+    connection: &mut PgConnection,
+    locked: &Locked,
+    update: &PaymentUpdate,
+    cause: RefundCause,
+) -> Result<(), Fault> {
+    let new = refunds::New::of_payment(update.payment, update.amount, cause);
+    refunds::record(connection, locked, &new).await
 }
 
 async fn applied(
@@ -197,9 +274,9 @@ async fn applied(
         let order = steps::order(connection, locked.order.id).await?.ok_or(Fault::Raced)?;
         return Ok(PaymentStep::Applied { order, gate: None });
     };
-    match steps::take(connection, locked, step).await? {
+    match steps::take(connection, locked, step).await.map_err(raced)? {
         StepReply::Done { order, gate } => Ok(PaymentStep::Applied { order, gate }),
-        StepReply::Already(order) | StepReply::Wrong(order) => {
+        StepReply::Already { order, .. } | StepReply::Wrong(order) => {
             Ok(PaymentStep::Applied { order, gate: None })
         }
         StepReply::NoSuchOrder => Ok(PaymentStep::Unknown),

@@ -192,7 +192,7 @@ async fn hear(
         return Ok(StepReply::NoSuchOrder);
     };
     if word.is_said_of(locked.order.state) {
-        return Ok(StepReply::Already(locked.order));
+        return Ok(StepReply::Already { order: locked.order, gate: None });
     }
     if !locked.order.state.is_unpaid_hold() {
         return Ok(StepReply::Wrong(locked.order));

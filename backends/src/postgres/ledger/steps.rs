@@ -3,10 +3,10 @@
 
 use sluice_core::{
     clock::UnixMillis,
-    ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, Version},
+    ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, SaleId, Version},
     money::AmountFen,
     order::{ClosingCause, Order, OrderChange, OrderEvent, OrderLine, OrderState},
-    ports::{HoldPhase, HoldUpdate, StepReply},
+    ports::{HoldPhase, HoldUpdate, OrderStep, StepReply},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
@@ -19,22 +19,34 @@ use crate::postgres::{
 };
 
 /// What becomes of the hold of an order.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Movement {
+    Held,
     Sold,
     Released,
 }
 
 impl Movement {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
+            Self::Held => "held",
             Self::Sold => "sold",
             Self::Released => "released",
         }
     }
 
-    fn phase(self) -> HoldPhase {
+    /// What it does to a balance.
+    pub(super) fn statement(self) -> &'static str {
         match self {
+            Self::Held => sql!("hold/take_stock"),
+            Self::Sold => sql!("orders/stock_sell"),
+            Self::Released => sql!("orders/stock_release"),
+        }
+    }
+
+    pub(super) fn phase(self) -> HoldPhase {
+        match self {
+            Self::Held => HoldPhase::Held,
             Self::Sold => HoldPhase::Sold,
             Self::Released => HoldPhase::Released,
         }
@@ -85,7 +97,7 @@ pub(super) async fn lock(
 }
 
 /// An order from the columns of `orders/get`.
-fn read(row: &PgRow) -> sqlx::Result<Order> {
+pub(super) fn read(row: &PgRow) -> sqlx::Result<Order> {
     let cause: Option<&str> = row.try_get(7)?;
     Ok(Order {
         id: id(row, 0, OrderId::from_bytes)?,
@@ -109,14 +121,17 @@ fn read(row: &PgRow) -> sqlx::Result<Order> {
 fn lines(row: &PgRow) -> sqlx::Result<Vec<OrderLine>> {
     let skus: Vec<String> = row.try_get(12)?;
     let (quantities, amounts): (Vec<i32>, Vec<i64>) = (row.try_get(13)?, row.try_get(14)?);
-    let lines = skus.iter().zip(quantities).zip(amounts).map(|((sku, quantity), amount)| {
+    let refunded: Vec<i32> = row.try_get(21)?;
+    let lines = skus.iter().zip(quantities).zip(amounts).zip(refunded);
+    let line = |(((sku, quantity), amount), refunded): (((&String, i32), i64), i32)| {
         Ok(OrderLine {
             sku: sku.parse().map_err(|error| damaged(12, error))?,
             quantity: u32::try_from(quantity).map_err(|error| damaged(13, error))?,
             amount: AmountFen(amount),
+            refunded: u32::try_from(refunded).map_err(|error| damaged(21, error))?,
         })
-    });
-    lines.collect()
+    };
+    lines.map(line).collect()
 }
 
 fn history(row: &PgRow) -> sqlx::Result<Vec<OrderChange>> {
@@ -143,29 +158,10 @@ pub(super) async fn take(
     locked: Locked,
     step: Step,
 ) -> Result<StepReply, Fault> {
-    let Locked { order: before, now } = locked;
-    let Ok(to) = before.state.step(step.event, before.closing_cause) else {
-        return Ok(StepReply::Wrong(before));
-    };
-    let swapped = sqlx::query(sql!("orders/step"))
-        .bind(before.id.uuid())
-        .bind(int(before.version.0))
-        .bind(to.as_str())
-        .bind(cause(step.event))
-        .bind(now.0)
-        .execute(&mut *connection)
-        .await?;
-    if swapped.rows_affected() != 1 {
-        return Err(Fault::Raced);
+    if swap(connection, &locked, step.event, step.reason).await?.is_none() {
+        return Ok(StepReply::Wrong(locked.order));
     }
-    sqlx::query(sql!("orders/history_add"))
-        .bind(before.id.uuid())
-        .bind(int(before.version.next().0))
-        .bind(to.as_str())
-        .bind(now.0)
-        .bind(step.reason)
-        .execute(&mut *connection)
-        .await?;
+    let Locked { order: before, now } = locked;
     let gate = match step.hold {
         Some(kind) => Some(move_hold(connection, now, &before, kind).await?),
         None => None,
@@ -174,6 +170,132 @@ pub(super) async fn take(
     let gate = gate.filter(|_| before.shop.is_none());
     let after = order(connection, before.id).await?.ok_or(Fault::Raced)?;
     Ok(StepReply::Done { order: after, gate })
+}
+
+/// One of the steps that are taken of many orders, of one.
+pub(super) async fn take_alone(
+    connection: &mut PgConnection,
+    order: OrderId,
+    asked: OrderStep,
+) -> Result<StepReply, Fault> {
+    let Some(locked) = lock(connection, order).await? else { return Ok(StepReply::NoSuchOrder) };
+    if locked.order.state == asked.leads_to() {
+        let gate = last_word(connection, &locked.order).await?;
+        return Ok(StepReply::Already { order: locked.order, gate });
+    }
+    let (hold, reason, at) = (movement_of(asked), asked.reason(), locked.now);
+    let step = Step { event: asked.event(), hold, reason };
+    let reply = take(connection, locked, step).await?;
+    let (OrderStep::CloseUnpaid, StepReply::Done { gate, .. }) = (asked, &reply) else {
+        return Ok(reply);
+    };
+    let close = sqlx::query(sql!("settle/close_payments"));
+    close.bind(vec![order.uuid()]).bind(vec![at.0]).execute(&mut *connection).await?;
+    let order = self::order(connection, order).await?.ok_or(Fault::Raced)?;
+    Ok(StepReply::Done { order, gate: gate.clone() })
+}
+
+/// What a step makes of a hold.
+pub(super) fn movement_of(step: OrderStep) -> Option<Movement> {
+    match step {
+        OrderStep::CloseUnpaid => Some(Movement::Released),
+        OrderStep::BeginFulfilment | OrderStep::EndFulfilment => None,
+    }
+}
+
+/// Brings an order into the state that an event leads to, with a row of history; `None` where it leads nowhere.
+pub(super) async fn swap(
+    connection: &mut PgConnection,
+    locked: &Locked,
+    event: OrderEvent,
+    reason: &str,
+) -> Result<Option<OrderState>, Fault> {
+    let Locked { order: before, .. } = locked;
+    let Ok(to) = before.state.step(event, before.closing_cause) else { return Ok(None) };
+    stay_or_go(connection, locked, to, cause(event), reason).await?;
+    Ok(Some(to))
+}
+
+/// A version and a row of history for what leaves an order in its state.
+pub(super) async fn note(
+    connection: &mut PgConnection,
+    locked: &Locked,
+    reason: &str,
+) -> Result<(), Fault> {
+    stay_or_go(connection, locked, locked.order.state, None, reason).await
+}
+
+async fn stay_or_go(
+    connection: &mut PgConnection,
+    locked: &Locked,
+    to: OrderState,
+    cause: Option<&str>,
+    reason: &str,
+) -> Result<(), Fault> {
+    let Locked { order: before, now } = locked;
+    let swapped = sqlx::query(sql!("orders/step"))
+        .bind(before.id.uuid())
+        .bind(int(before.version.0))
+        .bind(to.as_str())
+        .bind(cause)
+        .bind(now.0)
+        .execute(&mut *connection)
+        .await?;
+    if swapped.rows_affected() != 1 {
+        return Err(Fault::Raced);
+    }
+    write_history(connection, locked, to, reason).await
+}
+
+async fn write_history(
+    connection: &mut PgConnection,
+    locked: &Locked,
+    to: OrderState,
+    reason: &str,
+) -> Result<(), Fault> {
+    sqlx::query(sql!("orders/history_add"))
+        .bind(locked.order.id.uuid())
+        .bind(int(locked.order.version.next().0))
+        .bind(to.as_str())
+        .bind(locked.now.0)
+        .bind(reason)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What an order takes with a step beside its state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Become {
+    pub(super) hold: HoldId,
+    pub(super) amount: AmountFen,
+    pub(super) units: u32,
+}
+
+/// Brings an order into the state that an event leads to, under another hold, with a row of history.
+pub(super) async fn become_other(
+    connection: &mut PgConnection,
+    locked: &Locked,
+    event: OrderEvent,
+    reason: &str,
+    next: Become,
+) -> Result<(), Fault> {
+    let Locked { order: before, now } = locked;
+    let to = before.state.step(event, before.closing_cause).map_err(|_| Fault::Raced)?;
+    let swapped = sqlx::query(sql!("aftersales/become"))
+        .bind(before.id.uuid())
+        .bind(int(before.version.0))
+        .bind(to.as_str())
+        .bind(now.0)
+        .bind(next.hold.uuid())
+        .bind(next.amount.0)
+        .bind(small_int(next.units))
+        .execute(&mut *connection)
+        .await?;
+    if swapped.rows_affected() != 1 {
+        return Err(Fault::Raced);
+    }
+    write_history(connection, locked, to, reason).await
 }
 
 fn cause(event: OrderEvent) -> Option<&'static str> {
@@ -200,9 +322,8 @@ async fn move_hold(
     kind: Movement,
 ) -> Result<HoldUpdate, Fault> {
     let statement = match kind {
-        Movement::Sold => sql!("orders/stock_sell"),
         Movement::Released if order.shop.is_some() => sql!("shop/release_stock"),
-        Movement::Released => sql!("orders/stock_release"),
+        Movement::Held | Movement::Sold | Movement::Released => kind.statement(),
     };
     for line in &order.lines {
         sqlx::query(statement)
@@ -212,15 +333,27 @@ async fn move_hold(
             .execute(&mut *connection)
             .await?;
     }
+    let movement = movement(connection, now, &order.sale, order.hold, kind).await?;
+    let basket = order.basket().ok_or_else(|| damaged(12, Unknown))?;
+    Ok(HoldUpdate { hold: order.hold, movement, phase: kind.phase(), basket })
+}
+
+/// Writes a movement of a hold; its number. The last that a transaction locks.
+pub(super) async fn movement(
+    connection: &mut PgConnection,
+    now: UnixMillis,
+    sale: &SaleId,
+    hold: HoldId,
+    kind: Movement,
+) -> Result<u64, Fault> {
     let written = sqlx::query(sql!("orders/movement"))
-        .bind(order.sale.as_str())
-        .bind(order.hold.uuid())
+        .bind(sale.as_str())
+        .bind(hold.uuid())
         .bind(kind.as_str())
         .bind(now.0)
         .fetch_one(connection)
         .await?;
-    let basket = order.basket().ok_or_else(|| damaged(12, Unknown))?;
-    Ok(HoldUpdate { hold: order.hold, movement: whole(&written, 0)?, phase: kind.phase(), basket })
+    Ok(whole(&written, 0)?)
 }
 
 /// The latest word on what an order holds, as the gate was told it.

@@ -11,7 +11,7 @@ use sluice_core::{
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::{SqlLedger, entries::KEY_KEPT, orders, steps};
+use super::{SqlLedger, aftersales, entries::KEY_KEPT, orders, steps};
 use crate::postgres::{
     codec::{id, json, time, to_json, uuids, whole, word},
     fault::Fault,
@@ -42,7 +42,8 @@ async fn take_duty(
 
 async fn books(connection: &mut PgConnection, sale: &SaleId) -> Result<Books, Fault> {
     let balances = orders::stock(&mut *connection, sale).await?;
-    Ok(Books { balances, image: orders::gate_image(connection, sale).await? })
+    let image = orders::gate_image(&mut *connection, sale).await?;
+    Ok(Books { balances, image, money: aftersales::money(connection, sale).await? })
 }
 
 async fn hold_words(

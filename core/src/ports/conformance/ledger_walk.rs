@@ -14,13 +14,15 @@ use crate::{
     entry::Outcome,
     ids::{EntryId, OrderId, SaleId},
     line::LineEntry,
-    order::{ClosingCause, Order, OrderState},
+    order::{ClosingCause, OrderState},
     policy::PolicyPatch,
     ports::{
-        Changed, EntryRecord, GateSaid, HoldReply, HoldRequest, Ledger, NewOutcome, OutcomeReason,
-        PaymentState, PaymentStep, PaymentUpdate, StepReply,
+        ChangeEnd, ChangeReply, Changed, EntryRecord, GateSaid, HoldReply, HoldRequest, Ledger,
+        NewOutcome, NewPayment, OutcomeReason, Payment, PaymentState, PaymentStep, PaymentUpdate,
+        RefundReply, StepReply,
     },
     random::Random,
+    refund::RefundAsked,
     sale::SaleChange,
 };
 
@@ -35,7 +37,7 @@ macro_rules! ledger_walk_conformance {
     };
 }
 
-const STEPS: u64 = 250;
+const STEPS: u64 = 350;
 
 /// What was answered, and so must stay.
 struct Walk {
@@ -46,6 +48,7 @@ struct Walk {
     entries: Vec<LineEntry>,
     outcomes: BTreeMap<EntryId, Outcome>,
     orders: BTreeMap<OrderId, OrderState>,
+    payments: Vec<Payment>,
     /// Units of `a` in all.
     stock: u64,
 }
@@ -107,7 +110,9 @@ impl Walk {
 
     fn stepped(&mut self, reply: StepReply) {
         match reply {
-            StepReply::Done { order, .. } | StepReply::Already(order) | StepReply::Wrong(order) => {
+            StepReply::Done { order, .. }
+            | StepReply::Already { order, .. }
+            | StepReply::Wrong(order) => {
                 self.orders.insert(order.id, order.state);
             }
             StepReply::NoSuchOrder => panic!("the order was answered"),
@@ -128,17 +133,19 @@ impl Walk {
     }
 
     async fn pay(&mut self, id: OrderId) {
-        self.ledger.begin_payment(id, new_payment_id(), "simulated").await.unwrap();
-        let order: Order = self.ledger.order(id).await.unwrap().unwrap();
-        let Some(payment) = order.payment else { return };
+        let begun = self.ledger.begin_payment(id, new_payment_id(), "simulated").await.unwrap();
+        if let NewPayment::New(payment) = begun {
+            self.payments.push(payment);
+        }
+        if self.payments.is_empty() {
+            return;
+        }
+        // Any that was ever begun: its order may have been closed long ago, or paid by another.
+        let payment = &self.payments[self.draw(self.payments.len())];
         let states = [PaymentState::Succeeded, PaymentState::Succeeded, PaymentState::Failed];
         let update = PaymentUpdate {
-            payment,
-            order: id,
             version: self.random.below(4) + 1,
-            state: states[self.draw(3)],
-            amount: order.amount,
-            currency: order.currency,
+            ..payment.found(states[self.draw(3)])
         };
         match self.ledger.apply_payment(update).await.unwrap() {
             PaymentStep::Applied { order, .. }
@@ -150,8 +157,54 @@ impl Walk {
         }
     }
 
+    async fn refund(&mut self, id: OrderId) {
+        let units = u32::try_from(self.draw(3)).unwrap();
+        let asked = match units {
+            0 => RefundAsked::Order,
+            _ => RefundAsked::Items(basket(&[("a", units)])),
+        };
+        let reply = match self.draw(4) {
+            0 => self.ledger.fail_fulfilment(id).await,
+            _ => self.ledger.begin_refund(id, new_refund_id(), &asked).await,
+        };
+        match reply.unwrap() {
+            RefundReply::Begun(_, order)
+            | RefundReply::Already(_, order)
+            | RefundReply::Refused(order, _) => {
+                self.orders.insert(order.id, order.state);
+            }
+            RefundReply::NoSuchOrder => panic!("the order was answered"),
+        }
+    }
+
+    async fn send_back(&mut self) {
+        for refund in self.ledger.claim_refunds(Duration::from_millis(100), 2).await.unwrap() {
+            let (_, order) = self.ledger.finish_refund(refund.id).await.unwrap().unwrap();
+            self.orders.insert(order.id, order.state);
+        }
+    }
+
+    async fn change(&mut self, id: OrderId) {
+        let reply = match self.draw(3) {
+            0 => self.ledger.end_change(id, ChangeEnd::Made).await,
+            1 => self.ledger.end_change(id, ChangeEnd::Undone).await,
+            _ => {
+                let units = u32::try_from(self.draw(3) + 1).unwrap();
+                self.ledger.begin_change(id, &basket(&[("a", units)])).await
+            }
+        };
+        match reply.unwrap() {
+            ChangeReply::Done { order, .. }
+            | ChangeReply::Already(order)
+            | ChangeReply::Refused(order, _) => {
+                self.orders.insert(order.id, order.state);
+            }
+            ChangeReply::NoSuchOrder => panic!("the order was answered"),
+        }
+    }
+
     async fn step(&mut self) {
-        match (self.draw(10), self.some_order()) {
+        match (self.draw(14), self.some_order()) {
             (0, _) => self.settle().await,
             (1, _) => {
                 let add = SaleChange::AddStock { sku: sku("a"), units: 2 };
@@ -168,6 +221,9 @@ impl Walk {
             }
             (3..=5, Some(order)) => self.step_of(order).await,
             (6 | 7, Some(order)) => self.pay(order).await,
+            (8, Some(order)) => self.refund(order).await,
+            (9, Some(order)) => self.change(order).await,
+            (10, _) => self.send_back().await,
             _ => self.hold().await,
         }
     }
@@ -182,10 +238,14 @@ impl Walk {
             let order = self.ledger.order(*id).await.unwrap().unwrap();
             assert_eq!(order.state, *state, "as it was answered");
             assert!(!state.is_live() || buyers.insert(order.buyer.clone()), "one live order each");
-            let sold =
-                matches!(state, OrderState::Paid | OrderState::Fulfilling | OrderState::Fulfilled);
-            if state.is_unpaid_hold() || sold {
-                held_and_sold += u64::from(order.basket().unwrap().units());
+            use OrderState::{Changing, Fulfilled, Fulfilling, Paid};
+            if state.is_unpaid_hold() || matches!(state, Paid | Fulfilling | Fulfilled | Changing) {
+                let left = order.lines.iter().map(|line| line.quantity - line.refunded);
+                held_and_sold += u64::from(left.sum::<u32>());
+            }
+            if let Some(changed) = self.ledger.changed(*id).await.unwrap() {
+                assert_eq!(*state, Changing);
+                held_and_sold += u64::from(changed.basket().unwrap().units());
             }
         }
         assert_eq!(a.held + a.sold, held_and_sold, "what live orders have");
@@ -208,6 +268,7 @@ pub async fn a_random_walk_keeps_every_promise(mut house: impl House<Port = Arc<
         entries: Vec::new(),
         outcomes: BTreeMap::new(),
         orders: BTreeMap::new(),
+        payments: Vec::new(),
         stock: 60,
     };
     for step in 0..STEPS {

@@ -71,10 +71,18 @@ pub(super) async fn order(ledger: &dyn Ledger, order: OrderId) -> Order {
 pub(super) fn done(reply: StepReply) -> (Order, Option<HoldUpdate>) {
     match reply {
         StepReply::Done { order, gate } => (order, gate),
-        StepReply::Already(_) | StepReply::Wrong(_) | StepReply::NoSuchOrder => {
+        StepReply::Already { .. } | StepReply::Wrong(_) | StepReply::NoSuchOrder => {
             panic!("the step was to be taken: {reply:?}")
         }
     }
+}
+
+/// The order that was where the step leads, and the latest word on its hold.
+fn already(reply: StepReply) -> (Order, Option<HoldUpdate>) {
+    let StepReply::Already { order, gate } = reply else {
+        panic!("the order was to be there: {reply:?}")
+    };
+    (order, gate)
 }
 
 /// Pays an order by a payment of its own.
@@ -123,7 +131,7 @@ pub async fn an_order_begins_to_close_once(house: impl House<Port = Port>) {
     let now = order(&*ledger, id).await;
     assert_eq!((now.state, now.version), (OrderState::Closing, Version(2)));
     assert_eq!(now.closing_cause, Some(causes[0]), "the cause of the step that was taken");
-    assert_eq!(begin_closing(&*ledger, id).await, StepReply::Already(now));
+    assert_eq!(already(begin_closing(&*ledger, id).await).0, now);
     assert_eq!(balance(&*ledger, &sale, "a").await.held, 1, "held until it is closed");
     assert_balanced(&*ledger, &sale).await;
 }
@@ -138,12 +146,13 @@ pub async fn a_closed_order_gives_its_stock_back_once(house: impl House<Port = P
     assert_eq!(closed.state, OrderState::Closed);
     let gate = gate.unwrap();
     assert_eq!((gate.hold, gate.phase), (closed.hold, HoldPhase::Released));
-    assert_eq!(Some(gate.basket), closed.basket());
+    assert_eq!(Some(&gate.basket), closed.basket().as_ref());
     let was = held.iter().find(|held| held.hold == closed.hold).unwrap().movement;
     assert!(gate.movement > was, "a later word than the hold's own");
     for _ in 0..3 {
         let again = ledger.close_unpaid(id).await.unwrap();
-        assert_eq!(again, StepReply::Already(closed.clone()));
+        let word = Some(gate.clone());
+        assert_eq!(already(again), (closed.clone(), word), "the gate hears the same word");
         let a = balance(&*ledger, &sale, "a").await;
         assert_eq!((a.available, a.held), (99, 1), "given back once");
         assert_balanced(&*ledger, &sale).await;
@@ -209,7 +218,8 @@ pub async fn a_paid_order_is_fulfilled_step_by_step(house: impl House<Port = Por
     for to in [OrderState::Fulfilling, OrderState::Fulfilled] {
         let (order, _) = done(ledger.fulfil(id, to).await.unwrap());
         assert_eq!(order.state, to);
-        assert_eq!(ledger.fulfil(id, to).await.unwrap(), StepReply::Already(order));
+        let (again, word) = already(ledger.fulfil(id, to).await.unwrap());
+        assert_eq!((again, word.map(|word| word.phase)), (order, Some(HoldPhase::Sold)));
         let a = balance(&*ledger, &sale, "a").await;
         assert_eq!((a.held, a.sold), (0, 1));
         assert_balanced(&*ledger, &sale).await;

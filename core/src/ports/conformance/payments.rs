@@ -1,5 +1,5 @@
 //! Rules of payments: one live payment per order, the provider's word applied once and forward only, the right amount,
-//! and no money swallowed.
+//! and no money swallowed. Money that goes back has [its own](super::aftersales).
 
 #![expect(clippy::unwrap_used, reason = "test code that lives behind a feature")]
 
@@ -19,6 +19,7 @@ use crate::{
         HoldPhase, HoldUpdate, Ledger, NewPayment, Payment, PaymentState, PaymentStep,
         PaymentUpdate, StepReply,
     },
+    refund::{RefundCause, RefundScope},
 };
 
 #[macro_export]
@@ -40,9 +41,9 @@ macro_rules! payments_conformance {
             an_unknown_payment_changes_nothing,
             an_order_found_paid_at_its_deadline_is_paid,
             an_order_found_paid_when_cancelled_is_not_sold,
-            money_for_a_closed_order_is_recorded,
-            money_for_a_paid_order_is_recorded,
-            paying_and_closing_at_once_leave_one_winner,
+            late_money_holds_the_goods_again_and_pays,
+            money_for_a_paid_order_goes_back,
+            paying_and_closing_at_once_sell_once,
             what_was_answered_of_a_payment_survives_a_crash,
         );
     };
@@ -312,6 +313,7 @@ pub async fn an_order_found_paid_at_its_deadline_is_paid(house: impl House<Port 
     assert_eq!(stock(&*ledger, &sale).await, (98, 0, 2));
 }
 
+/// Nobody keeps money for what was cancelled.
 pub async fn an_order_found_paid_when_cancelled_is_not_sold(house: impl House<Port = Port>) {
     let (ledger, sale, id) = open(&house).await;
     let payment = begin(&*ledger, id).await;
@@ -320,23 +322,39 @@ pub async fn an_order_found_paid_when_cancelled_is_not_sold(house: impl House<Po
     assert!(!matches!(step, PaymentStep::Ignored { .. }), "money is never swallowed: {step:?}");
     assert_eq!(payment_state(&*ledger, payment.id).await, (PaymentState::Succeeded, 1));
     let after = order(&*ledger, id).await.state;
-    assert_ne!(after, OrderState::Paid, "the buyer had cancelled");
-    assert_eq!(stock(&*ledger, &sale).await.2, 0, "nothing is sold");
+    assert_eq!(after, OrderState::Refunding, "the buyer had cancelled");
+    assert_eq!(stock(&*ledger, &sale).await, (100, 0, 0), "nothing is sold");
+    let refunds = ledger.refunds(id).await.unwrap();
+    let [refund] = &refunds[..] else { panic!("{refunds:?}") };
+    assert_eq!((refund.cause, refund.amount), (RefundCause::Cancelled, payment.amount));
+    let (_, refunded) = ledger.finish_refund(refund.id).await.unwrap().unwrap();
+    assert_eq!(refunded.state, OrderState::Refunded);
+    assert_eq!(stock(&*ledger, &sale).await, (100, 0, 0));
 }
 
-pub async fn money_for_a_closed_order_is_recorded(house: impl House<Port = Port>) {
+pub async fn late_money_holds_the_goods_again_and_pays(house: impl House<Port = Port>) {
     let (ledger, sale, id) = open(&house).await;
     let payment = begin(&*ledger, id).await;
     ledger.begin_closing(id, ClosingCause::Deadline).await.unwrap();
-    let (closed, _) = done(ledger.close_unpaid(id).await.unwrap());
+    let (closed, released) = done(ledger.close_unpaid(id).await.unwrap());
     let step = succeed(&*ledger, &payment, 1).await;
-    assert!(matches!(&step, PaymentStep::Surplus(order) if order.id == closed.id), "{step:?}");
-    assert_eq!(order(&*ledger, id).await.state, OrderState::Closed);
+    let PaymentStep::Applied { order: paid, gate: Some(gate) } = step else { panic!("{step:?}") };
+    assert_eq!((paid.state, paid.version), (OrderState::Paid, closed.version.next()));
+    assert_eq!(paid, order(&*ledger, id).await);
+    assert_ne!(paid.hold, closed.hold, "the old one is over for good");
+    assert_eq!((gate.hold, gate.phase), (paid.hold, HoldPhase::Sold));
+    assert_eq!(Some(&gate.basket), paid.basket().as_ref());
+    assert!(gate.movement > released.unwrap().movement, "a later word");
     assert_eq!(payment_state(&*ledger, payment.id).await, (PaymentState::Succeeded, 1));
-    assert_eq!(stock(&*ledger, &sale).await, (100, 0, 0), "its stock was given away");
+    assert_eq!(stock(&*ledger, &sale).await, (98, 0, 2));
+    for _ in 0..2 {
+        let (again, word) = ignored(succeed(&*ledger, &payment, 1).await);
+        assert_eq!((again, word), (paid.clone(), Some(gate.clone())));
+    }
+    assert_eq!(stock(&*ledger, &sale).await, (98, 0, 2), "held again once");
 }
 
-pub async fn money_for_a_paid_order_is_recorded(house: impl House<Port = Port>) {
+pub async fn money_for_a_paid_order_goes_back(house: impl House<Port = Port>) {
     let (ledger, sale, id) = open(&house).await;
     let first = begin(&*ledger, id).await;
     apply(&*ledger, word(&first, 1, PaymentState::Failed)).await;
@@ -349,9 +367,19 @@ pub async fn money_for_a_paid_order_is_recorded(house: impl House<Port = Port>) 
     assert_eq!((after.state, after.payment), (paid.state, Some(second.id)));
     assert_eq!(payment_state(&*ledger, first.id).await, (PaymentState::Succeeded, 2));
     assert_eq!(stock(&*ledger, &sale).await, (98, 0, 2), "sold once");
+    let refunds = ledger.refunds(id).await.unwrap();
+    let [refund] = &refunds[..] else { panic!("{refunds:?}") };
+    assert_eq!((refund.payment, refund.amount), (first.id, first.amount));
+    assert_eq!((refund.cause, refund.scope), (RefundCause::Surplus, RefundScope::Money));
+    ledger.finish_refund(refund.id).await.unwrap();
+    assert_eq!(payment_state(&*ledger, first.id).await.0, PaymentState::Refunded);
+    let still = order(&*ledger, id).await;
+    assert_eq!((still.state, still.payment), (paid.state, Some(second.id)));
+    assert_eq!(stock(&*ledger, &sale).await, (98, 0, 2), "it keeps what it paid for");
 }
 
-pub async fn paying_and_closing_at_once_leave_one_winner(house: impl House<Port = Port>) {
+/// Money that comes before the close pays, and money that comes after it holds the goods again.
+pub async fn paying_and_closing_at_once_sell_once(house: impl House<Port = Port>) {
     let (ledger, sale, first) = open(&house).await;
     let mut expected = (100, 0, 0);
     for seq in 1..=12 {
@@ -367,12 +395,8 @@ pub async fn paying_and_closing_at_once_leave_one_winner(house: impl House<Port 
         race.spawn(async move { succeed(&*payer, &payment, 1).await.eq(&PaymentStep::Unknown) });
         race.spawn(async move { closer.close_unpaid(id).await.is_err() });
         assert!(race.join_all().await.into_iter().all(|failed| !failed));
-        let state = order(&*ledger, id).await.state;
-        if state == OrderState::Paid {
-            (expected.0, expected.2) = (expected.0 - 2, expected.2 + 2);
-        } else {
-            assert_eq!(state, OrderState::Closed, "neither paid nor closed");
-        }
+        assert_eq!(order(&*ledger, id).await.state, OrderState::Paid);
+        (expected.0, expected.2) = (expected.0 - 2, expected.2 + 2);
         assert_eq!(stock(&*ledger, &sale).await, expected);
     }
 }

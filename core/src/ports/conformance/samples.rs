@@ -55,12 +55,12 @@ pub(super) fn new_order_id() -> OrderId {
     OrderId::generate(T0, &RANDOM)
 }
 
-pub(super) fn new_payment_id() -> PaymentId {
-    PaymentId::generate(T0, &RANDOM)
-}
-
 pub(super) fn new_refund_id() -> RefundId {
     RefundId::generate(T0, &RANDOM)
+}
+
+pub(super) fn new_payment_id() -> PaymentId {
+    PaymentId::generate(T0, &RANDOM)
 }
 
 /// A new entry of `name`, with a number of its own; one unit of `a`.
@@ -198,7 +198,7 @@ pub(super) async fn balance(ledger: &dyn Ledger, sale: &SaleId, name: &str) -> S
     stock.into_iter().find(|balance| balance.sku == sku(name)).unwrap()
 }
 
-/// `no-oversell`: available + owed + held + sold = total for each SKU, the totals are the sale's, and the gate's image and
+/// `no-swallowed-money`: what was taken is kept, refunded or on its way. And `no-oversell`: available + owed + held + sold = total for each SKU, the totals are the sale's, and the gate's image and
 /// the orders tell the same story. Call it while nobody writes.
 pub async fn assert_balanced(ledger: &dyn Ledger, sale: &SaleId) {
     let stock = ledger.stock(sale).await.unwrap();
@@ -219,13 +219,23 @@ pub async fn assert_balanced(ledger: &dyn Ledger, sale: &SaleId) {
         let in_holds = held.get(&one.sku).copied().unwrap_or_default();
         assert_eq!(in_holds, one.held, "the live holds make up what is held: {one:?}");
         let imaged = image.skus.iter().find(|(sku, ..)| *sku == one.sku).unwrap();
-        assert_eq!((imaged.1, imaged.2), (one.total, one.sold), "the gate's image: {one:?}");
+        let due = (one.total + one.returned, one.sold + one.returned);
+        assert_eq!((imaged.1, imaged.2), due, "the gate's image: {one:?}");
     }
 
     let counts = ledger.order_counts(sale).await.unwrap();
-    let unpaid = counts.iter().filter(|count| count.state.is_unpaid_hold());
-    let unpaid: u64 = unpaid.map(|count| count.count).sum();
-    assert_eq!(unpaid, image.holds.len() as u64, "one hold for each unpaid order: {counts:?}");
+    let holding = |state: OrderState| state.is_unpaid_hold() || state == OrderState::Changing;
+    let held = counts.iter().filter(|count| holding(count.state));
+    let held: u64 = held.map(|count| count.count).sum();
+    assert_eq!(
+        held,
+        image.holds.len() as u64,
+        "one hold for each unpaid or changing order: {counts:?}"
+    );
+
+    for money in ledger.books(sale).await.unwrap().money {
+        assert_eq!(money.gap(), 0, "no-swallowed-money: {money:?}");
+    }
 }
 
 /// How many orders of a sale are in a state.

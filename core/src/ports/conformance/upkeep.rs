@@ -154,6 +154,7 @@ fn found(sale: &SaleId, runs: u32) -> Reconciliation {
             kind: FindingKind::Drift, sku: None, units: -1, detail: "“odd” units".into()
         };
     Reconciliation {
+        money: Vec::new(),
         sale: sale.clone(),
         at: UnixMillis(1_767_225_600_000),
         verdict: Verdict::Drifting,

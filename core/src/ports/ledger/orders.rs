@@ -8,10 +8,10 @@ use crate::{
     clock::UnixMillis,
     ids::{OrderId, PaymentId, RefundId, SaleId, SkuId},
     money::{AmountFen, Currency},
-    order::{ClosingCause, Order, OrderState},
+    order::{ClosingCause, Order, OrderEvent, OrderState},
     ports::{
         PortResult,
-        gate::{GateImage, HoldUpdate},
+        gate::{GateImage, HoldUpdate, Restock},
     },
 };
 
@@ -26,6 +26,22 @@ pub struct StockBalance {
     /// Held by orders that are not paid.
     pub held: u64,
     pub sold: u64,
+    /// Units that were sold and came back, ever. They are counted in the others too.
+    pub returned: u64,
+}
+
+impl StockBalance {
+    /// What the gate is told of the SKU's stock. It never takes a sold unit back: what was returned is new stock there.
+    #[must_use]
+    pub fn restock(&self) -> Restock {
+        Restock { sku: self.sku.clone(), total: self.total + self.returned }
+    }
+
+    /// Units sold, ever: what the gate's image has beside that stock.
+    #[must_use]
+    pub fn ever_sold(&self) -> u64 {
+        self.sold + self.returned
+    }
 }
 
 /// How many orders of a sale are in a state.
@@ -43,8 +59,12 @@ pub enum StepReply {
         order: Order,
         gate: Option<HoldUpdate>,
     },
-    /// The order was in that state already: nothing changed.
-    Already(Order),
+    /// The order was in that state already: nothing changed. With the ledger's latest word on its hold, in case whoever
+    /// took the step never heard: the gate may hear it any number of times.
+    Already {
+        order: Order,
+        gate: Option<HoldUpdate>,
+    },
     /// The step does not apply; the order as it is.
     Wrong(Order),
     NoSuchOrder,
@@ -141,9 +161,50 @@ pub enum PaymentStep {
     WrongAmount,
     /// We know no such payment of that order.
     Unknown,
-    /// Money came for an order that cannot take it (closed, or paid by another payment): recorded with the payment,
-    /// for the refund.
+    /// Money came for an order that is paid by another payment, or over: recorded with the payment, and its refund with it.
     Surplus(Order),
+}
+
+/// A step of an order on its way from one of many.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum OrderStep {
+    /// `closing → closed`, with the release of its hold, the buyer's limit and a movement in the same transaction.
+    CloseUnpaid,
+    /// `paid → fulfilling`.
+    BeginFulfilment,
+    /// `fulfilling → fulfilled`.
+    EndFulfilment,
+}
+
+impl OrderStep {
+    #[must_use]
+    pub fn event(self) -> OrderEvent {
+        match self {
+            Self::CloseUnpaid => OrderEvent::ClosedUnpaid,
+            Self::BeginFulfilment => OrderEvent::FulfilmentBegan,
+            Self::EndFulfilment => OrderEvent::Fulfilled,
+        }
+    }
+
+    /// The state it leads to.
+    #[must_use]
+    pub fn leads_to(self) -> OrderState {
+        match self {
+            Self::CloseUnpaid => OrderState::Closed,
+            Self::BeginFulfilment => OrderState::Fulfilling,
+            Self::EndFulfilment => OrderState::Fulfilled,
+        }
+    }
+
+    /// What its buyer is told.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::CloseUnpaid => "It was not paid; the goods went back.",
+            Self::BeginFulfilment => "Your order is being fulfilled.",
+            Self::EndFulfilment => "Your order is fulfilled.",
+        }
+    }
 }
 
 /// The simulated provider's own record of a payment.
@@ -188,17 +249,45 @@ pub trait OrderBook {
     /// `awaiting_payment → closing`, with its cause. Anybody may ask: the worker sees it through.
     async fn begin_closing(&self, order: OrderId, cause: ClosingCause) -> PortResult<StepReply>;
 
-    /// `closing → closed`, with the release of its hold, the buyer's limit and a movement in the same transaction.
-    async fn close_unpaid(&self, order: OrderId) -> PortResult<StepReply>;
+    /// Takes a step of each of these orders, in one transaction; replies in their order. An error is of them all: nothing
+    /// of it was done, or nobody knows. Whoever gathered them asks for each by itself when the ledger rejects them.
+    async fn step_orders(&self, steps: Vec<(OrderId, OrderStep)>) -> PortResult<Vec<StepReply>>;
 
-    /// `paid → fulfilling`, or `fulfilling → fulfilled`.
-    async fn fulfil(&self, order: OrderId, to: OrderState) -> PortResult<StepReply>;
+    /// [`OrderStep::CloseUnpaid`] of one order.
+    async fn close_unpaid(&self, order: OrderId) -> PortResult<StepReply> {
+        let mut replies = self.step_orders(vec![(order, OrderStep::CloseUnpaid)]).await?;
+        Ok(replies.pop().unwrap_or(StepReply::NoSuchOrder))
+    }
+
+    /// `paid → fulfilling`, or `fulfilling → fulfilled`, of one order.
+    async fn fulfil(&self, order: OrderId, to: OrderState) -> PortResult<StepReply> {
+        let step = match to {
+            OrderState::Fulfilling => OrderStep::BeginFulfilment,
+            OrderState::Fulfilled => OrderStep::EndFulfilment,
+            OrderState::AwaitingPayment
+            | OrderState::Closing
+            | OrderState::Closed
+            | OrderState::Paid
+            | OrderState::Failed
+            | OrderState::Refunding
+            | OrderState::Refunded
+            | OrderState::Changing => {
+                return Ok(self
+                    .order(order)
+                    .await?
+                    .map_or(StepReply::NoSuchOrder, StepReply::Wrong));
+            }
+        };
+        let mut replies = self.step_orders(vec![(order, step)]).await?;
+        Ok(replies.pop().unwrap_or(StepReply::NoSuchOrder))
+    }
 
     /// Moves orders whose deadline has passed, by the ledger's clock, to `closing`; at most `limit`, oldest first.
     /// Workers that sweep at once get different ones.
     async fn sweep_deadlines(&self, limit: u32) -> PortResult<Vec<Order>>;
 
-    /// Orders that are `closing` or on their way to `fulfilled`, untouched for `idle`, oldest first: what a crash left.
+    /// Orders that are `closing`, `changing` or on their way to `fulfilled`, untouched for `idle`, oldest first: what a crash
+    /// left.
     async fn unfinished(&self, idle: Duration, limit: u32) -> PortResult<Vec<Order>>;
 
     /// Opens a payment for an order that awaits one, or answers its live one.
@@ -211,8 +300,17 @@ pub trait OrderBook {
 
     async fn payment(&self, payment: PaymentId) -> PortResult<Option<Payment>>;
 
-    /// Applies the provider's word: versions only move forward; a success pays the order and sells its hold.
-    async fn apply_payment(&self, update: PaymentUpdate) -> PortResult<PaymentStep>;
+    /// Applies the provider's words, in one transaction where they are the ordinary ones; replies in their order. Versions
+    /// only move forward. A success pays the order and sells its hold. One for a closed order holds its goods again under
+    /// all checks of a first hold and pays it, else the money goes back; so does what no order can take. An error is of
+    /// them all, as with [`step_orders`](Self::step_orders).
+    async fn apply_payments(&self, updates: Vec<PaymentUpdate>) -> PortResult<Vec<PaymentStep>>;
+
+    /// One word.
+    async fn apply_payment(&self, update: PaymentUpdate) -> PortResult<PaymentStep> {
+        let mut steps = self.apply_payments(vec![update]).await?;
+        Ok(steps.pop().unwrap_or(PaymentStep::Unknown))
+    }
 
     /// The ledger's balance of a sale, in the order of SKU ids.
     async fn stock(&self, sale: &SaleId) -> PortResult<Vec<StockBalance>>;

@@ -10,7 +10,7 @@ use crate::{
     ids::{HoldId, SaleId},
     money::AmountFen,
     ports::{
-        PortResult, StockBalance,
+        MoneyBalance, PortResult, StockBalance,
         gate::{GateImage, HoldPhase},
     },
     reconcile::Reconciliation,
@@ -31,11 +31,13 @@ impl Duty {
     }
 }
 
-/// A sale's books: one consistent reading of its balances and its live holds.
+/// A sale's books: one consistent reading of its balances, its live holds and its money.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
     pub balances: Vec<StockBalance>,
     pub image: GateImage,
+    /// By currency.
+    pub money: Vec<MoneyBalance>,
 }
 
 /// The last movement of a hold.

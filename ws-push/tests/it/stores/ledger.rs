@@ -4,20 +4,25 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sluice_core::{
+    basket::Basket,
     event::Turn,
-    ids::Version,
-    ids::{EntryId, Epoch, HoldId, OrderId, PaymentId, SaleId, Seq, ShopOrderId, SkuId},
+    ids::{
+        EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, Seq, ShopOrderId, SkuId,
+        Version,
+    },
     line::Cursor,
-    order::{ClosingCause, Order, OrderState},
+    order::{ClosingCause, Order},
     ports::{
-        Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Books, Changed, Created,
-        CursorSaved, Deleted, Duty, EntryBook, EntryRecord, GateImage, HoldReply, HoldRequest,
-        HoldWord, IdempotencyKey, KeysSwept, LeaseReply, NewOutcome, NewPayment, OrderBook,
-        OrderCount, Payment, PaymentStep, PaymentUpdate, PortError, PortResult, Replay, SaleBook,
-        SaleMinute, ShopBook, ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund,
-        SimulatedState, Speaker, StepReply, StockBalance, UpkeepBook,
+        AfterSales, Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Books, ChangeEnd,
+        ChangeReply, Changed, Created, CursorSaved, Deleted, Duty, EntryBook, EntryRecord,
+        GateImage, HoldReply, HoldRequest, HoldWord, IdempotencyKey, KeysSwept, LeaseReply,
+        NewOutcome, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
+        PaymentUpdate, PortError, PortResult, RefundReply, Replay, SaleBook, SaleMinute, ShopBook,
+        ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund, SimulatedState,
+        Speaker, StepReply, StockBalance, UpkeepBook,
     },
     reconcile::Reconciliation,
+    refund::{Refund, RefundAsked},
     sale::{Sale, SaleChange},
 };
 
@@ -155,11 +160,7 @@ impl OrderBook for Stores {
         Err(PortError::Full)
     }
 
-    async fn close_unpaid(&self, _: OrderId) -> PortResult<StepReply> {
-        Err(PortError::Full)
-    }
-
-    async fn fulfil(&self, _: OrderId, _: OrderState) -> PortResult<StepReply> {
+    async fn step_orders(&self, _: Vec<(OrderId, OrderStep)>) -> PortResult<Vec<StepReply>> {
         Err(PortError::Full)
     }
 
@@ -179,7 +180,7 @@ impl OrderBook for Stores {
         Err(PortError::Full)
     }
 
-    async fn apply_payment(&self, _: PaymentUpdate) -> PortResult<PaymentStep> {
+    async fn apply_payments(&self, _: Vec<PaymentUpdate>) -> PortResult<Vec<PaymentStep>> {
         Err(PortError::Full)
     }
 
@@ -221,6 +222,50 @@ impl OrderBook for Stores {
     }
 
     async fn untold_simulated(&self, _: Duration, _: u32) -> PortResult<Vec<SimulatedPayment>> {
+        Err(PortError::Full)
+    }
+}
+
+#[async_trait]
+impl AfterSales for Stores {
+    async fn begin_refund(
+        &self,
+        _: OrderId,
+        _: RefundId,
+        _: &RefundAsked,
+    ) -> PortResult<RefundReply> {
+        Err(PortError::Full)
+    }
+
+    async fn fail_fulfilment(&self, _: OrderId) -> PortResult<RefundReply> {
+        Err(PortError::Full)
+    }
+
+    async fn refunds(&self, _: OrderId) -> PortResult<Vec<Refund>> {
+        Err(PortError::Full)
+    }
+
+    async fn claim_refunds(&self, _: Duration, _: u32) -> PortResult<Vec<Refund>> {
+        Err(PortError::Full)
+    }
+
+    async fn postpone_refund(&self, _: RefundId, _: Duration) -> PortResult<()> {
+        Err(PortError::Full)
+    }
+
+    async fn finish_refund(&self, _: RefundId) -> PortResult<Option<(Refund, Order)>> {
+        Err(PortError::Full)
+    }
+
+    async fn begin_change(&self, _: OrderId, _: &Basket) -> PortResult<ChangeReply> {
+        Err(PortError::Full)
+    }
+
+    async fn changed(&self, _: OrderId) -> PortResult<Option<Order>> {
+        Err(PortError::Full)
+    }
+
+    async fn end_change(&self, _: OrderId, _: ChangeEnd) -> PortResult<ChangeReply> {
         Err(PortError::Full)
     }
 }

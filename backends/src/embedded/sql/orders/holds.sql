@@ -1,3 +1,4 @@
+-- Live holds: of orders that are not paid, and of what orders are being changed to.
 SELECT
     orders.hold,
     movement.id,
@@ -8,4 +9,16 @@ SELECT
 FROM orders
 JOIN movement ON movement.hold = orders.hold AND movement.kind = 'held'
 WHERE orders.sale = ?1 AND orders.state IN ('awaiting_payment', 'closing')
-ORDER BY movement.id
+UNION ALL
+SELECT
+    order_change.hold,
+    movement.id,
+    (
+        SELECT group_concat(line.sku || ':' || line.quantity, ',' ORDER BY line.sku)
+        FROM order_change_line AS line WHERE line.order_id = orders.id
+    )
+FROM orders
+JOIN order_change ON order_change.order_id = orders.id
+JOIN movement ON movement.hold = order_change.hold AND movement.kind = 'held'
+WHERE orders.sale = ?1 AND orders.state = 'changing'
+ORDER BY 2

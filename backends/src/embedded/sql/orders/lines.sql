@@ -1,1 +1,1 @@
-SELECT sku, quantity, amount FROM order_line WHERE order_id = ?1 ORDER BY sku
+SELECT sku, quantity, amount, refunded FROM order_line WHERE order_id = ?1 ORDER BY sku

@@ -1,4 +1,4 @@
 SELECT id FROM orders
-WHERE state IN ('closing', 'paid', 'fulfilling') AND changed_at <= ?1
+WHERE state IN ('closing', 'paid', 'fulfilling', 'changing') AND changed_at <= ?1
 ORDER BY changed_at, id
 LIMIT ?2

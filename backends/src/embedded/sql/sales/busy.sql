@@ -1,8 +1,11 @@
--- Orders that are not final, and entries in either journal that have no outcome.
+-- Orders that are not final or whose money is on its way back, and entries in either journal that have no outcome.
 SELECT
     (
         SELECT count(*) FROM orders
-        WHERE sale = ?1 AND state NOT IN ('closed', 'refunded', 'fulfilled')
+        WHERE sale = ?1 AND (
+            state NOT IN ('closed', 'refunded', 'fulfilled')
+            OR EXISTS (SELECT 1 FROM refund WHERE refund.order_id = orders.id AND refund.state = 'pending')
+        )
     ),
     (
         SELECT count(*) FROM waiting, json_each(waiting.body) AS joined

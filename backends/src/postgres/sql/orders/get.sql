@@ -18,7 +18,8 @@ SELECT
     ARRAY(SELECT reason FROM order_history WHERE order_id = orders.id ORDER BY version),
     ledger_now(),
     (SELECT name FROM shop_order WHERE order_id = orders.id),
-    (SELECT link FROM shop_order WHERE order_id = orders.id)
+    (SELECT link FROM shop_order WHERE order_id = orders.id),
+    ARRAY(SELECT refunded FROM order_line WHERE order_id = orders.id ORDER BY sku)
 FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (id, place)
 JOIN orders ON orders.id = asked.id
 ORDER BY asked.place

@@ -1,1 +1,1 @@
-SELECT sku, total, available, owed, held, sold FROM stock WHERE sale = $1 ORDER BY sku
+SELECT sku, total, available, owed, held, sold, returned FROM stock WHERE sale = $1 ORDER BY sku

@@ -1,1 +1,1 @@
-SELECT order_id, provider, state, version, amount, currency, surplus FROM payment WHERE id = $1
+SELECT order_id, provider, state, version, amount, currency, surplus, refunding, id FROM payment WHERE id = ANY($1)

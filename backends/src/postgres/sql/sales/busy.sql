@@ -1,2 +1,6 @@
--- Orders that are not final.
-SELECT count(*) FROM orders WHERE sale = $1 AND state NOT IN ('closed', 'refunded', 'fulfilled')
+-- Orders that are not final, or whose money is on its way back.
+SELECT count(*) FROM orders
+WHERE sale = $1 AND (
+    state NOT IN ('closed', 'refunded', 'fulfilled')
+    OR EXISTS (SELECT 1 FROM refund WHERE refund.order_id = orders.id AND refund.state = 'pending')
+)

@@ -1,1 +1,2 @@
-DELETE FROM movement USING orders WHERE orders.sale = $1 AND movement.hold = orders.hold
+-- Those of every hold its orders ever had.
+DELETE FROM movement WHERE sale = $1

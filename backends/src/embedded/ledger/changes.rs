@@ -1,0 +1,190 @@
+//! Orders that are changed: the new goods are held with the first step, and with the second they are sold and the old ones
+//! freed. Between the two the order is `changing`, and whoever finds it so may take the second.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sluice_core::{
+    basket::{Basket, Item},
+    change::{ChangePlan, NoChange},
+    clock::UnixMillis,
+    ids::{HoldId, OrderId, RefundId},
+    money::AmountFen,
+    order::{Order, OrderEvent, OrderLine, OrderState},
+    ports::{ChangeEnd, ChangeReply, HoldPhase, HoldUpdate},
+    refund::{RefundCause, RefundScope, RefundState},
+};
+
+use super::{
+    goods::{self, Shift, Shifts},
+    refunds::{self, New},
+    sales,
+    steps::{self, Become, Movement, swap},
+};
+use crate::embedded::codec::{id, small, text};
+
+/// What an order that is `changing` is to become.
+struct Change {
+    hold: HoldId,
+    plan: ChangePlan,
+    basket: Basket,
+}
+
+pub(super) fn begin(
+    connection: &Connection,
+    now: UnixMillis,
+    order: OrderId,
+    basket: &Basket,
+) -> rusqlite::Result<ChangeReply> {
+    let Some(order) = steps::order(connection, order)? else {
+        return Ok(ChangeReply::NoSuchOrder);
+    };
+    let there = match get(connection, order.id)? {
+        Some(change) => change.basket == *basket,
+        None => order.state == OrderState::Fulfilled && order.consists_of(basket),
+    };
+    if there && order.lines.iter().all(|line| line.refunded == 0) {
+        return Ok(ChangeReply::Already(order));
+    }
+    let available = goods::available(connection, &order.sale)?;
+    let left = |sku: &_| available.get(sku).copied().unwrap_or_default();
+    let planned = match sales::sale(connection, &order.sale)? {
+        Some(sale) => order.change(&sale, now, basket, left),
+        None => Err(NoChange::SaleClosed),
+    };
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(why) => return Ok(ChangeReply::Refused(order, why)),
+    };
+    let hold = HoldId::of_change(order.id, order.version);
+    write(connection, order.id, hold, &plan)?;
+    let reason = "Your new goods are set aside.";
+    swap(connection, now, &order, OrderEvent::ChangeBegan, reason)?;
+    Shifts::of(&plan.lines, Shift::hold).write(connection, &order.sale)?;
+    let movement = steps::movement(connection, now, &order.sale, hold, Movement::Held)?;
+    let gate = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket: basket.clone() };
+    Ok(ChangeReply::Done { order: again(connection, order.id)?, gate })
+}
+
+fn write(
+    connection: &Connection,
+    order: OrderId,
+    hold: HoldId,
+    plan: &ChangePlan,
+) -> rusqlite::Result<()> {
+    let order = order.as_bytes().as_slice();
+    connection.prepare_cached(sql!("aftersales/change_add"))?.execute(params![
+        order,
+        hold.as_bytes().as_slice(),
+        plan.amount.0
+    ])?;
+    let mut lines = connection.prepare_cached(sql!("aftersales/change_line"))?;
+    for line in &plan.lines {
+        lines.execute(params![order, line.sku.as_str(), line.quantity, line.amount.0])?;
+    }
+    Ok(())
+}
+
+fn get(connection: &Connection, order: OrderId) -> rusqlite::Result<Option<Change>> {
+    let order = order.as_bytes().as_slice();
+    let found = connection
+        .prepare_cached(sql!("aftersales/change_get"))?
+        .query_row([order], |row| Ok((id(row, 0, HoldId::from_bytes)?, AmountFen(row.get(1)?))))
+        .optional()?;
+    let Some((hold, amount)) = found else { return Ok(None) };
+    let mut statement = connection.prepare_cached(sql!("aftersales/change_lines"))?;
+    let lines = statement.query_map([order], |row| {
+        let amount = AmountFen(row.get(2)?);
+        Ok(OrderLine { sku: text(row, 0)?, quantity: small(row, 1)?, amount, refunded: 0 })
+    })?;
+    let lines = lines.collect::<rusqlite::Result<Vec<_>>>()?;
+    let items = lines.iter().map(|line| Item { sku: line.sku.clone(), quantity: line.quantity });
+    let basket = Basket::new(items.collect()).map_err(|_| rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(Some(Change { hold, plan: ChangePlan { lines, amount }, basket }))
+}
+
+/// An order as it will be.
+pub(super) fn changed(connection: &Connection, order: OrderId) -> rusqlite::Result<Option<Order>> {
+    let Some(change) = get(connection, order)? else { return Ok(None) };
+    let order = again(connection, order)?;
+    let ChangePlan { lines, amount } = change.plan;
+    Ok(Some(Order { hold: change.hold, lines, amount, ..order }))
+}
+
+pub(super) fn end(
+    connection: &Connection,
+    now: UnixMillis,
+    order: OrderId,
+    end: ChangeEnd,
+) -> rusqlite::Result<ChangeReply> {
+    let Some(order) = steps::order(connection, order)? else {
+        return Ok(ChangeReply::NoSuchOrder);
+    };
+    let Some(change) = get(connection, order.id)? else {
+        return Ok(ChangeReply::Already(order));
+    };
+    let phase = match end {
+        ChangeEnd::Made => HoldPhase::Sold,
+        ChangeEnd::Undone => HoldPhase::Released,
+    };
+    let movement = match end {
+        ChangeEnd::Made => make(connection, now, &order, &change)?,
+        ChangeEnd::Undone => undo(connection, now, &order, &change)?,
+    };
+    let gate = HoldUpdate { hold: change.hold, movement, phase, basket: change.basket };
+    Ok(ChangeReply::Done { order: again(connection, order.id)?, gate })
+}
+
+/// The new goods are sold, the old ones freed, the difference goes back.
+fn make(
+    connection: &Connection,
+    now: UnixMillis,
+    order: &Order,
+    change: &Change,
+) -> rusqlite::Result<u64> {
+    let id = order.id.as_bytes().as_slice();
+    connection.prepare_cached(sql!("aftersales/lines_delete"))?.execute([id])?;
+    let mut lines = connection.prepare_cached(sql!("orders/line"))?;
+    for line in &change.plan.lines {
+        lines.execute(params![id, line.sku.as_str(), line.quantity, line.amount.0])?;
+    }
+    connection.prepare_cached(sql!("aftersales/change_delete"))?.execute([id])?;
+    let difference = AmountFen(order.amount.0 - change.plan.amount.0);
+    if let Some(payment) = order.payment.filter(|_| difference.0 > 0) {
+        let new = New {
+            id: RefundId::of_change(order.id, order.version),
+            payment,
+            amount: difference,
+            scope: RefundScope::Money,
+            items: None,
+            cause: RefundCause::Changed,
+            state: RefundState::Pending,
+        };
+        refunds::record(connection, now, order, &new)?;
+    }
+    let units = change.basket.units();
+    let next = Become { hold: change.hold, amount: change.plan.amount, units };
+    let reason = "Your order was changed.";
+    steps::become_other(connection, now, order, OrderEvent::ChangeEnded, reason, next)?;
+    let mut shifts = Shifts::of(&change.plan.lines, Shift::sell_held);
+    shifts.add(order.lines.iter().map(|line| (&line.sku, line.quantity)), Shift::put_back);
+    shifts.write(connection, &order.sale)?;
+    steps::movement(connection, now, &order.sale, change.hold, Movement::Sold)
+}
+
+/// The new goods are given back; the order is as it was.
+fn undo(
+    connection: &Connection,
+    now: UnixMillis,
+    order: &Order,
+    change: &Change,
+) -> rusqlite::Result<u64> {
+    let id = order.id.as_bytes().as_slice();
+    connection.prepare_cached(sql!("aftersales/change_delete"))?.execute([id])?;
+    let reason = "The new goods could not be issued; your order is as it was.";
+    swap(connection, now, order, OrderEvent::ChangeEnded, reason)?;
+    Shifts::of(&change.plan.lines, Shift::release).write(connection, &order.sale)?;
+    steps::movement(connection, now, &order.sale, change.hold, Movement::Released)
+}
+
+fn again(connection: &Connection, order: OrderId) -> rusqlite::Result<Order> {
+    steps::order(connection, order)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}

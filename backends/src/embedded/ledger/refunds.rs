@@ -1,0 +1,301 @@
+//! Refunds: rows of their own, written with the step that decides them. Goods that were sold come back with the row, the
+//! money once the provider has confirmed it.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sluice_core::{
+    basket::Basket,
+    clock::UnixMillis,
+    ids::{OrderId, PaymentId, RefundId},
+    money::AmountFen,
+    order::{Order, OrderEvent, OrderState},
+    ports::RefundReply,
+    refund::{NoRefund, Refund, RefundAsked, RefundCause, RefundPlan, RefundScope, RefundState},
+};
+
+use super::{
+    goods::{Shift, Shifts},
+    payments,
+    steps::{self, swap},
+};
+use crate::embedded::codec::{Baskets, basket_text, id, is_null, small, text, word};
+
+const BACK: &str = "The money went back.";
+
+/// A refund to be written down.
+#[derive(Debug)]
+pub(super) struct New<'a> {
+    pub(super) id: RefundId,
+    pub(super) payment: PaymentId,
+    pub(super) amount: AmountFen,
+    pub(super) scope: RefundScope,
+    pub(super) items: Option<&'a Basket>,
+    pub(super) cause: RefundCause,
+    pub(super) state: RefundState,
+}
+
+impl New<'_> {
+    /// All that a payment brought, with no goods.
+    pub(super) fn of_payment(payment: PaymentId, amount: AmountFen, cause: RefundCause) -> Self {
+        let scope = match cause {
+            RefundCause::Cancelled | RefundCause::Late => RefundScope::Order,
+            RefundCause::Surplus
+            | RefundCause::Failed
+            | RefundCause::Requested
+            | RefundCause::Changed
+            | RefundCause::Provider => RefundScope::Money,
+        };
+        let (id, state) = (RefundId::of_payment(payment), RefundState::Pending);
+        Self { id, payment, amount, scope, items: None, cause, state }
+    }
+}
+
+/// Writes a refund down; its payment's sum refuses what is not left of it.
+pub(super) fn record(
+    connection: &Connection,
+    now: UnixMillis,
+    order: &Order,
+    new: &New<'_>,
+) -> rusqlite::Result<()> {
+    let payment = new.payment.as_bytes().as_slice();
+    connection
+        .prepare_cached(sql!("aftersales/payment_refunding"))?
+        .execute(params![payment, new.amount.0])?;
+    connection.prepare_cached(sql!("aftersales/refund_add"))?.execute(params![
+        new.id.as_bytes().as_slice(),
+        order.id.as_bytes().as_slice(),
+        payment,
+        new.amount.0,
+        order.currency.as_str(),
+        new.scope.as_str(),
+        new.items.map(basket_text),
+        new.cause.as_str(),
+        new.state.as_str(),
+        now.0,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn get(connection: &Connection, refund: RefundId) -> rusqlite::Result<Option<Refund>> {
+    let mut statement = connection.prepare_cached(sql!("aftersales/refund_get"))?;
+    statement.query_row([refund.as_bytes().as_slice()], read).optional()
+}
+
+pub(super) fn of_order(connection: &Connection, order: OrderId) -> rusqlite::Result<Vec<Refund>> {
+    let mut statement = connection.prepare_cached(sql!("aftersales/refunds_of"))?;
+    statement.query_map([order.as_bytes().as_slice()], read)?.collect()
+}
+
+pub(super) fn due(
+    connection: &Connection,
+    now: UnixMillis,
+    limit: u32,
+) -> rusqlite::Result<Vec<Refund>> {
+    let mut statement = connection.prepare_cached(sql!("aftersales/refunds_due"))?;
+    statement.query_map(params![now.0, limit], read)?.collect()
+}
+
+/// Takes what is due; it is due again at `again`.
+pub(super) fn claim(
+    connection: &Connection,
+    now: UnixMillis,
+    again: UnixMillis,
+    limit: u32,
+) -> rusqlite::Result<Vec<Refund>> {
+    let mut claimed = due(connection, now, limit)?;
+    let mut statement = connection.prepare_cached(sql!("aftersales/refund_claim"))?;
+    for refund in &mut claimed {
+        statement.execute(params![refund.id.as_bytes().as_slice(), again.0])?;
+        refund.tries += 1;
+    }
+    Ok(claimed)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Refund> {
+    let items = if is_null(row, 6)? { None } else { Some(Baskets::default().read(row, 6)?) };
+    Ok(Refund {
+        id: id(row, 0, RefundId::from_bytes)?,
+        order: id(row, 1, OrderId::from_bytes)?,
+        payment: id(row, 2, PaymentId::from_bytes)?,
+        amount: AmountFen(row.get(3)?),
+        currency: text(row, 4)?,
+        scope: word(row, 5, RefundScope::parse)?,
+        items,
+        cause: word(row, 7, RefundCause::parse)?,
+        state: word(row, 8, RefundState::parse)?,
+        tries: small(row, 9)?,
+    })
+}
+
+/// Begins a refund that the buyer asked for.
+pub(super) fn begin(
+    connection: &Connection,
+    now: UnixMillis,
+    order: OrderId,
+    refund: RefundId,
+    asked: &RefundAsked,
+) -> rusqlite::Result<RefundReply> {
+    let Some(order) = steps::order(connection, order)? else {
+        return Ok(RefundReply::NoSuchOrder);
+    };
+    if let Some(known) = get(connection, refund)? {
+        return Ok(if known.order == order.id {
+            RefundReply::Already(known, order)
+        } else {
+            RefundReply::Refused(order, NoRefund::WrongState)
+        });
+    }
+    put_back(connection, now, order, asked, refund, RefundCause::Requested)
+}
+
+/// The shop says that it will never fulfil an order: it fails, and everything goes back.
+pub(super) fn fail(
+    connection: &Connection,
+    now: UnixMillis,
+    order: OrderId,
+) -> rusqlite::Result<RefundReply> {
+    let Some(order) = steps::order(connection, order)? else {
+        return Ok(RefundReply::NoSuchOrder);
+    };
+    let Some(payment) = order.payment.filter(|_| order.shop.is_none()) else {
+        return Ok(RefundReply::Refused(order, NoRefund::WrongState));
+    };
+    let refund = RefundId::of_payment(payment);
+    if let Some(known) = get(connection, refund)? {
+        return Ok(RefundReply::Already(known, order));
+    }
+    let reason = "It could not be fulfilled.";
+    if swap(connection, now, &order, OrderEvent::FulfilmentFailed, reason)?.is_none() {
+        return Ok(RefundReply::Refused(order, NoRefund::WrongState));
+    }
+    let order = again(connection, order.id)?;
+    put_back(connection, now, order, &RefundAsked::Order, refund, RefundCause::Failed)
+}
+
+/// Gives goods that were sold back for their money.
+fn put_back(
+    connection: &Connection,
+    now: UnixMillis,
+    order: Order,
+    asked: &RefundAsked,
+    refund: RefundId,
+    cause: RefundCause,
+) -> rusqlite::Result<RefundReply> {
+    let plan = match order.refund(asked) {
+        Ok(plan) => plan,
+        Err(why) => return Ok(RefundReply::Refused(order, why)),
+    };
+    let known = order.payment.map(|payment| payments::payment(connection, payment));
+    let Some(known) = known.transpose()?.flatten().filter(|known| plan.amount <= known.left())
+    else {
+        return Ok(RefundReply::Refused(order, NoRefund::WrongState));
+    };
+    take_goods(connection, now, &order, &plan)?;
+    let new = New {
+        id: refund,
+        payment: known.payment.id,
+        amount: plan.amount,
+        scope: plan.scope,
+        items: Some(&plan.items),
+        cause,
+        state: RefundState::Pending,
+    };
+    record(connection, now, &order, &new)?;
+    let recorded = get(connection, refund)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(RefundReply::Begun(recorded, again(connection, order.id)?))
+}
+
+/// The goods of a refund come back, and the order knows.
+fn take_goods(
+    connection: &Connection,
+    now: UnixMillis,
+    order: &Order,
+    plan: &RefundPlan,
+) -> rusqlite::Result<()> {
+    let mut lines = connection.prepare_cached(sql!("aftersales/line_refunded"))?;
+    for item in plan.items.items() {
+        let order = order.id.as_bytes().as_slice();
+        lines.execute(params![order, item.sku.as_str(), item.quantity])?;
+    }
+    let mut shifts = Shifts::default();
+    let items = plan.items.items().iter().map(|item| (&item.sku, item.quantity));
+    shifts.add(items, Shift::put_back);
+    shifts.write(connection, &order.sale)?;
+    match plan.scope {
+        RefundScope::Order => {
+            let reason = "The goods went back, and the money follows.";
+            swap(connection, now, order, OrderEvent::RefundBegan, reason).map(drop)
+        }
+        RefundScope::Items | RefundScope::Money => {
+            steps::note(connection, now, order, "A part of it went back, and its money follows.")
+        }
+    }
+}
+
+/// The provider has confirmed a refund.
+pub(super) fn finish(
+    connection: &Connection,
+    now: UnixMillis,
+    refund: RefundId,
+) -> rusqlite::Result<Option<(Refund, Order)>> {
+    let Some(known) = get(connection, refund)? else { return Ok(None) };
+    if known.state == RefundState::Pending {
+        connection
+            .prepare_cached(sql!("aftersales/refund_done"))?
+            .execute([refund.as_bytes().as_slice()])?;
+        connection
+            .prepare_cached(sql!("aftersales/payment_refunded"))?
+            .execute(params![known.payment.as_bytes().as_slice(), now.0])?;
+        let order = again(connection, known.order)?;
+        end(connection, now, &order)?;
+    }
+    let order = again(connection, known.order)?;
+    Ok(Some((Refund { state: RefundState::Done, ..known }, order)))
+}
+
+/// An order that waits for no money to go back any more is refunded.
+fn end(connection: &Connection, now: UnixMillis, order: &Order) -> rusqlite::Result<()> {
+    let Some(payment) = order.payment.filter(|_| order.state == OrderState::Refunding) else {
+        return Ok(());
+    };
+    let (order_id, payment) = (order.id.as_bytes().as_slice(), payment.as_bytes().as_slice());
+    let mut pending = connection.prepare_cached(sql!("aftersales/pending"))?;
+    if pending.exists(params![order_id, payment])? {
+        return Ok(());
+    }
+    swap(connection, now, order, OrderEvent::Refunded, BACK).map(drop)
+}
+
+/// The provider says that all of a payment went back: by our refunds, and the rest of it by itself. The goods of an order
+/// that was fulfilled come back with the rest.
+pub(super) fn sent_back(
+    connection: &Connection,
+    now: UnixMillis,
+    order: &Order,
+    known: &payments::Known,
+) -> rusqlite::Result<()> {
+    let payment = known.payment.id;
+    connection
+        .prepare_cached(sql!("aftersales/refunds_done"))?
+        .execute([payment.as_bytes().as_slice()])?;
+    let rest = known.left();
+    if rest.0 > 0 {
+        let own = order.payment == Some(payment) && order.state == OrderState::Fulfilled;
+        let plan = own.then(|| order.refund(&RefundAsked::Order).ok()).flatten();
+        if let Some(plan) = &plan {
+            take_goods(connection, now, order, plan)?;
+        }
+        let scope = plan.as_ref().map_or(RefundScope::Money, |plan| plan.scope);
+        let new = New {
+            scope,
+            items: plan.as_ref().map(|plan| &plan.items),
+            state: RefundState::Done,
+            ..New::of_payment(payment, rest, RefundCause::Provider)
+        };
+        record(connection, now, order, &new)?;
+    }
+    end(connection, now, &again(connection, order.id)?)
+}
+
+fn again(connection: &Connection, order: OrderId) -> rusqlite::Result<Order> {
+    steps::order(connection, order)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}

@@ -1,0 +1,1 @@
+SELECT hold, amount FROM order_change WHERE order_id = ?1

@@ -1,0 +1,1 @@
+UPDATE payment SET refunding = refunding + ?2 WHERE id = ?1

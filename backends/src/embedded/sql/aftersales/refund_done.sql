@@ -1,0 +1,1 @@
+UPDATE refund SET state = 'done' WHERE id = ?1 AND state = 'pending'

@@ -1,0 +1,1 @@
+UPDATE refund SET due_at = ?2 WHERE id = ?1 AND state = 'pending'

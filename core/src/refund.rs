@@ -1,0 +1,214 @@
+//! Money that goes back: which of it, with which goods, and why. Pure decisions about one order; the ledger writes them
+//! down as rows of their own, in the transaction that takes them, and a worker sees each row through at the provider.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    basket::{Basket, Item},
+    ids::{OrderId, PaymentId, RefundId, SkuId},
+    money::{AmountFen, Currency},
+    order::{Order, OrderState},
+};
+
+macro_rules! words {
+    ($name:ident { $($word:ident = $text:literal),+ $(,)? }) => {
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$word),+];
+
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$word => $text),+ }
+            }
+
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text)
+            }
+        }
+    };
+}
+
+/// Why money goes back.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundCause {
+    /// The order was found paid after its buyer had cancelled it.
+    Cancelled,
+    /// It came when the order was closed, and the goods could not be held again.
+    Late,
+    /// The order was paid by another payment, or is over.
+    Surplus,
+    /// The order could not be fulfilled.
+    Failed,
+    /// The buyer asked for it.
+    Requested,
+    /// The order was changed to cheaper goods.
+    Changed,
+    /// The provider sent it back by itself, and said so.
+    Provider,
+}
+
+words!(RefundCause {
+    Cancelled = "cancelled",
+    Late = "late",
+    Surplus = "surplus",
+    Failed = "failed",
+    Requested = "requested",
+    Changed = "changed",
+    Provider = "provider",
+});
+
+/// What a refund leaves of its order.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundScope {
+    /// Nothing: the order ends `refunded` once the money is back.
+    Order,
+    /// What was not among its items.
+    Items,
+    /// All of it: the money was beyond the order's price.
+    Money,
+}
+
+words!(RefundScope { Order = "order", Items = "items", Money = "money" });
+
+/// How far a refund is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundState {
+    /// On record; the provider has not confirmed it yet.
+    Pending,
+    Done,
+}
+
+words!(RefundState { Pending = "pending", Done = "done" });
+
+/// One refund as the ledger keeps it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refund {
+    pub id: RefundId,
+    pub order: OrderId,
+    pub payment: PaymentId,
+    pub amount: AmountFen,
+    pub currency: Currency,
+    pub scope: RefundScope,
+    /// Goods that came back with it.
+    pub items: Option<Basket>,
+    pub cause: RefundCause,
+    pub state: RefundState,
+    /// How often the provider was asked.
+    pub tries: u32,
+}
+
+/// What a buyer wants back.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum RefundAsked {
+    /// All that is left of the order.
+    Order,
+    Items(Basket),
+}
+
+/// What is to be written down for a refund of goods that were sold.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RefundPlan {
+    pub scope: RefundScope,
+    pub items: Basket,
+    pub amount: AmountFen,
+}
+
+/// Why there is no refund.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NoRefund {
+    /// Only what is fulfilled is refunded on request, and what failed by itself.
+    WrongState,
+    /// The order has not so many units of this SKU left to refund.
+    NotLeft { sku: SkuId, left: u32 },
+}
+
+impl Order {
+    /// What a refund of its goods takes: for a buyer who asks, while it is `fulfilled`; for the shop, once it `failed`. An
+    /// order that the shop's own backend made is refunded there.
+    pub fn refund(&self, asked: &RefundAsked) -> Result<RefundPlan, NoRefund> {
+        let fits = matches!(self.state, OrderState::Fulfilled | OrderState::Failed);
+        if !fits || self.shop.is_some() {
+            return Err(NoRefund::WrongState);
+        }
+        let left = |sku: &SkuId| {
+            let line = self.lines.iter().find(|line| line.sku == *sku);
+            line.map_or(0, |line| line.quantity.saturating_sub(line.refunded))
+        };
+        let items: Vec<Item> = match asked {
+            RefundAsked::Order => {
+                let lines = self.lines.iter().map(|line| line.sku.clone());
+                let items = lines.map(|sku| Item { quantity: left(&sku), sku });
+                items.filter(|item| item.quantity > 0).collect()
+            }
+            RefundAsked::Items(basket) => {
+                let short = basket.items().iter().find(|item| item.quantity > left(&item.sku));
+                if let Some(item) = short {
+                    let sku = item.sku.clone();
+                    return Err(NoRefund::NotLeft { left: left(&sku), sku });
+                }
+                basket.items().to_vec()
+            }
+        };
+        let amount = items.iter().try_fold(AmountFen(0), |sum, item| {
+            let line = self.lines.iter().find(|line| line.sku == item.sku)?;
+            sum.checked_add(line.amount.times(item.quantity)?)
+        });
+        let items = Basket::new(items).map_err(|_| NoRefund::WrongState)?;
+        let all: u32 = self.lines.iter().map(|line| left(&line.sku)).sum();
+        let scope = if items.units() == all { RefundScope::Order } else { RefundScope::Items };
+        // The order's own sum fits into an i64, and this is a part of it.
+        let amount = amount.ok_or(NoRefund::WrongState)?;
+        Ok(RefundPlan { scope, items, amount })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::tests::order;
+
+    fn some(items: &[(&str, u32)]) -> RefundAsked {
+        let item = |(sku, quantity): &(&str, u32)| Item {
+            sku: SkuId::new(sku).unwrap(),
+            quantity: *quantity,
+        };
+        RefundAsked::Items(Basket::new(items.iter().map(item).collect()).unwrap())
+    }
+
+    #[test]
+    fn a_part_leaves_the_order_and_the_last_part_ends_it() {
+        let mut order = order(OrderState::Fulfilled, &[("a", 2, 100), ("b", 1, 7)]);
+        let plan = order.refund(&some(&[("a", 1)])).unwrap();
+        assert_eq!((plan.scope, plan.amount), (RefundScope::Items, AmountFen(100)));
+        order.lines[0].refunded = 1;
+        let plan = order.refund(&some(&[("a", 1), ("b", 1)])).unwrap();
+        assert_eq!((plan.scope, plan.amount), (RefundScope::Order, AmountFen(107)));
+        let whole = order.refund(&RefundAsked::Order).unwrap();
+        assert_eq!(whole, plan, "what is left");
+    }
+
+    #[test]
+    fn nobody_gets_back_more_than_they_bought() {
+        let mut order = order(OrderState::Fulfilled, &[("a", 2, 100)]);
+        order.lines[0].refunded = 1;
+        for (sku, left) in [("a", 1), ("b", 0)] {
+            let none = order.refund(&some(&[(sku, 2)]));
+            assert_eq!(none, Err(NoRefund::NotLeft { sku: SkuId::new(sku).unwrap(), left }));
+        }
+        order.lines[0].refunded = 2;
+        assert_eq!(order.refund(&RefundAsked::Order), Err(NoRefund::WrongState));
+    }
+
+    #[test]
+    fn only_what_was_sold_is_refunded() {
+        for state in OrderState::ALL {
+            let fits = matches!(state, OrderState::Fulfilled | OrderState::Failed);
+            let plan = order(state, &[("a", 1, 1)]).refund(&RefundAsked::Order);
+            assert_eq!(plan.is_ok(), fits, "{state:?}");
+        }
+    }
+}

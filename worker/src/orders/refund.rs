@@ -1,0 +1,75 @@
+//! `POST /v1/orders/{order}/refund`: the buyer gives a fulfilled order back, or some of its items. The goods are available again
+//! at once; the money is on its way, and the order tells how far it is.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde::Deserialize;
+use sluice_core::{
+    basket::{Basket, Item},
+    ids::RefundId,
+    order::OrderState,
+    ports::RefundReply,
+    refund::{NoRefund, RefundAsked},
+};
+use sluice_http::{Exchange, Problem, Response};
+
+use super::{BODY_BYTES_MAX, access, answer, replay, wrong_state};
+use crate::{aftermath::Goods, shared::Shared};
+
+/// What is given back; everything, if nothing is named.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    #[serde(default)]
+    items: Option<Vec<Item>>,
+}
+
+pub(super) async fn refund(
+    shared: Arc<Shared>,
+    mut exchange: Exchange,
+) -> Result<Response, Problem> {
+    let order = access::order(&shared, &exchange).await?;
+    let asked = read(&mut exchange).await?;
+    let key = replay::key(&exchange)?;
+    replay::note(&shared, &exchange, order.id, "refund", &asked).await?;
+    let ports = &shared.ports;
+    // Under its key a request names one refund, however often it comes.
+    let id = match &key {
+        Some(key) => RefundId::of_request(order.id, key),
+        None => RefundId::generate(ports.clock.now(), &ports.random),
+    };
+    match shared.once(ports.ledger.begin_refund(order.id, id, &asked)).await? {
+        RefundReply::Begun(_, order) if order.state == OrderState::Refunding => {
+            shared.entered_with(&order, None, Goods::CameBack);
+            answer(&shared, &order).await
+        }
+        RefundReply::Begun(_, order) | RefundReply::Already(_, order) => {
+            shared.follow_with(&order, None, Goods::CameBack);
+            answer(&shared, &order).await
+        }
+        RefundReply::Refused(order, NoRefund::WrongState) => {
+            Err(wrong_state(order.state, "`fulfilled`, and paid here"))
+        }
+        RefundReply::Refused(_, NoRefund::NotLeft { sku, left }) => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "not_left",
+            format!("`items` asks for more of `{sku}` than the order has left to refund: {left}."),
+        )
+        .field("items.quantity")),
+        RefundReply::NoSuchOrder => {
+            Err(Problem::not_found("no_such_order", "The order was removed with its sale."))
+        }
+    }
+}
+
+async fn read(exchange: &mut Exchange) -> Result<RefundAsked, Problem> {
+    let wish = if exchange.request.body().is_at_end() {
+        Wish::default()
+    } else {
+        exchange.json(BODY_BYTES_MAX).await?
+    };
+    let Some(items) = wish.items else { return Ok(RefundAsked::Order) };
+    let basket = Basket::new(items).map_err(|bad| Problem::bad_request(format!("{bad}.")))?;
+    Ok(RefundAsked::Items(basket))
+}
