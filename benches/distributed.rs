@@ -1,5 +1,6 @@
 //! The ratios we watch of the roles as processes of their own on real Redis, RabbitMQ and PostgreSQL, which `scripts/services`
-//! starts for each measurement anew: joins against lapin alone, orders beside bare inserts, payment callbacks, the rate against the law's integral,
+//! starts for each measurement anew: joins against lapin alone, orders beside bare inserts, payment callbacks, seat choice in Redis, the rate
+//! against the law's integral,
 //! polls against bare hyper, and how long the line stands when its speaker dies or freezes. Nothing here asserts a time.
 
 #![expect(
@@ -32,6 +33,8 @@ mod process;
 mod rate;
 #[path = "ratios/sale.rs"]
 mod sale;
+#[path = "distributed/seats.rs"]
+mod seats;
 #[path = "distributed/settling.rs"]
 mod settling;
 #[path = "distributed/shop.rs"]
@@ -72,6 +75,9 @@ async fn main() {
     }
     if wanted("settling") {
         settling::measure().await;
+    }
+    if wanted("seats") {
+        seats::measure().await;
     }
     if wanted("handover") {
         handover::measure().await;

@@ -319,8 +319,11 @@ pub(crate) struct CreateSale {
     /// The id: a-z, 0-9 and -
     pub(crate) sale: String,
     /// SKU:STOCK:PRICE in the currency's smallest unit, such as standard:10000:9900; may be repeated
-    #[arg(long = "sku", required = true, value_name = "SKU:STOCK:PRICE")]
+    #[arg(long = "sku", required_unless_present = "seats", value_name = "SKU:STOCK:PRICE")]
     pub(crate) skus: Vec<String>,
+    /// A file with a seated SKU, in TOML: sku, amount_fen, stops and seats (lists of names), perhaps currency; may be repeated
+    #[arg(long = "seats", value_name = "FILE")]
+    pub(crate) seats: Vec<PathBuf>,
     /// ISO 4217
     #[arg(long, default_value = "CNY")]
     pub(crate) currency: String,

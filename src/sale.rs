@@ -1,6 +1,10 @@
 //! `sluice sale …`: sales from a terminal, over the operator API.
 
-use std::io;
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 
 use anyhow::bail;
 use http::Method;
@@ -13,6 +17,9 @@ use crate::{
 };
 
 mod table;
+
+/// Largest file of a seated SKU: far more than the most seats need.
+const SEATS_BYTES_MAX: u64 = 1024 * 1024;
 
 pub(crate) fn command(options: &SaleOptions) -> anyhow::Result<()> {
     let call = call_of(&options.command)?;
@@ -71,6 +78,9 @@ fn new_sale(create: &CreateSale) -> anyhow::Result<Value> {
             "sku": sku, "stock": number("stock", stock)?, "amount_fen": number("price", price)?, "currency": create.currency,
         }));
     }
+    for file in &create.seats {
+        skus.push(seated_sku(file, &create.currency)?);
+    }
     let mut sale = json!({ "id": create.sale, "skus": skus, "policy": pairs(&create.policy)? });
     for (key, value) in
         [("title", &create.title), ("opens_at", &create.opens_at), ("closes_at", &create.closes_at)]
@@ -80,6 +90,25 @@ fn new_sale(create: &CreateSale) -> anyhow::Result<Value> {
         }
     }
     Ok(sale)
+}
+
+/// A seated SKU as a file describes it. What is in it the operator API checks.
+fn seated_sku(file: &Path, currency: &str) -> anyhow::Result<Value> {
+    let shown = file.display();
+    let mut text = String::new();
+    let read = fs::File::open(file)
+        .and_then(|opened| opened.take(SEATS_BYTES_MAX + 1).read_to_string(&mut text));
+    read.map_err(|error| Usage(format!("--seats {shown}: cannot be read: {error}")))?;
+    if text.len() as u64 > SEATS_BYTES_MAX {
+        bail!(Usage(format!("--seats {shown}: must be at most {SEATS_BYTES_MAX} bytes")));
+    }
+    let mut sku: Map<String, Value> = toml::from_str(&text).map_err(|error| {
+        Usage(format!(
+            "--seats {shown}: write TOML with sku, amount_fen, stops = [\"…\"] and seats = [\"01A\", …]: {error}"
+        ))
+    })?;
+    sku.entry("currency").or_insert_with(|| json!(currency));
+    Ok(Value::Object(sku))
 }
 
 /// `key=value` pairs as JSON; dots make inner objects: `limits.per_ip.burst=50`.
@@ -159,6 +188,24 @@ mod tests {
             call("sluice sale notice drop en=Soon").unwrap().body,
             Some(json!({ "text": { "en": "Soon" } }))
         );
+    }
+
+    #[test]
+    fn seats_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("second.toml");
+        let second =
+            "sku = \"second\"\namount_fen = 100\nstops = [\"a\", \"b\"]\nseats = [\"01A\"]\n";
+        fs::write(&file, second).unwrap();
+        let line = format!("sluice sale create train --currency EUR --seats {}", file.display());
+        let seats = json!({ "sku": "second", "amount_fen": 100, "stops": ["a", "b"], "seats": ["01A"], "currency": "EUR" });
+        let body = call(&line).unwrap().body.unwrap();
+        assert_eq!(body["skus"], json!([seats]));
+        fs::write(&file, "sku = ").unwrap();
+        assert!(call(&line).unwrap_err().is::<Usage>());
+        fs::remove_file(&file).unwrap();
+        let error = call(&line).unwrap_err();
+        assert!(error.to_string().contains("cannot be read"), "{error}");
     }
 
     #[test]

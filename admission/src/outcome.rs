@@ -87,7 +87,7 @@ fn stand_in(claims: &Claims, sale: &Sale) -> Result<LineEntry, Problem> {
     let mut items = sale.items(&claims.wants);
     if items.is_empty() {
         // The sale was made again, with other goods.
-        items.extend(sale.skus.first().map(|sku| Item { sku: sku.sku.clone(), quantity: 1 }));
+        items.extend(sale.skus.first().map(|sku| Item::counted(sku.sku.clone(), 1)));
     }
     let basket = Basket::new(items).map_err(|error| impossible(&error))?;
     Ok(LineEntry {

@@ -9,7 +9,8 @@ use sluice_core::{
     clock::UnixMillis,
     ids::{SaleId, Seq, SkuId, Version},
     money::{AmountFen, Currency},
-    sale::{Notice, SaleState},
+    sale::{Notice, SaleState, Sku},
+    seats::Seating,
     view::Reading,
 };
 use sluice_http::{Exchange, Problem, Response, raw_json};
@@ -44,6 +45,12 @@ struct SkuObject<'a> {
     amount_fen: AmountFen,
     currency: Currency,
     remaining: u64,
+    /// Of a seated SKU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stops: Option<&'a [String]>,
+    /// Free seats on each leg: they say nothing about a seat that is free on several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_seats: Option<Vec<u32>>,
 }
 
 pub(crate) async fn show(
@@ -59,18 +66,31 @@ pub(crate) async fn show(
     Ok(response)
 }
 
-fn write(reading: &Reading, now: UnixMillis) -> Bytes {
-    let sale = &reading.sale;
-    let left = |sku: &SkuId, stock: u64| {
-        let Some(report) = reading.report() else { return stock };
-        report.skus.iter().find(|told| told.sku == *sku).map_or(0, |told| told.remaining)
+fn sku_object<'a>(reading: &'a Reading, sku: &'a Sku) -> SkuObject<'a> {
+    let told = reading.report().map(|report| report.skus.iter().find(|told| told.sku == sku.sku));
+    let seating = sku.seating.as_deref();
+    let free_seats = |seating: &Seating| match told {
+        None => {
+            vec![u32::try_from(seating.seats().len()).unwrap_or(u32::MAX); seating.legs().into()]
+        }
+        Some(told) => told.map_or_else(Vec::new, |told| told.free_seats.clone()),
     };
-    let skus = sale.skus.iter().map(|sku| SkuObject {
+    SkuObject {
         sku: &sku.sku,
         amount_fen: sku.amount_fen,
         currency: sku.currency,
-        remaining: left(&sku.sku, sku.stock),
-    });
+        remaining: match told {
+            None => sku.sellable(sku.stock),
+            Some(told) => told.map_or(0, |told| told.remaining),
+        },
+        stops: seating.map(Seating::stops),
+        free_seats: seating.map(free_seats),
+    }
+}
+
+fn write(reading: &Reading, now: UnixMillis) -> Bytes {
+    let sale = &reading.sale;
+    let skus = sale.skus.iter().map(|sku| sku_object(reading, sku));
     let object = SaleObject {
         sale: &sale.id,
         title: &sale.title,

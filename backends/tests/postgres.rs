@@ -44,6 +44,8 @@ suites! {
     speaker: speaker_conformance,
     entries: entries_conformance,
     holds: holds_conformance,
+    seat_holds: seat_holds_conformance,
+    seat_returns: seat_returns_conformance,
     images: images_conformance,
     orders: orders_conformance,
     payments: payments_conformance,

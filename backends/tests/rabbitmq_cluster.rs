@@ -65,7 +65,7 @@ impl Cluster {
 }
 
 fn entry(seq: u64, random: &Random) -> LineEntry {
-    let item = Item { sku: SkuId::new("a").unwrap(), quantity: 1 };
+    let item = Item::counted(SkuId::new("a").unwrap(), 1);
     LineEntry {
         entry: EntryId::generate(UnixMillis(1_767_225_600_000), random),
         buyer: BuyerId::new("b-1").unwrap(),

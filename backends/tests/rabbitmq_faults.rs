@@ -98,7 +98,7 @@ fn drop_sale() -> SaleId {
 
 fn entry(seq: u64) -> LineEntry {
     static RANDOM: LazyLock<Random> = LazyLock::new(Random::system);
-    let item = Item { sku: SkuId::new("a").unwrap(), quantity: 1 };
+    let item = Item::counted(SkuId::new("a").unwrap(), 1);
     LineEntry {
         entry: EntryId::generate(UnixMillis(1_767_225_600_000), &RANDOM),
         buyer: BuyerId::new(&format!("buyer-{seq}")).unwrap(),

@@ -74,7 +74,7 @@ async fn hand_over(url: &str, names: &Names) {
 
 fn turn(n: u32, names: &Names) -> Turn {
     let now = names.clock.now();
-    let item = Item { sku: "a".parse().unwrap(), quantity: 1 };
+    let item = Item::counted("a".parse().unwrap(), 1);
     let line_entry = LineEntry {
         entry: EntryId::generate(now, &names.random),
         buyer: BuyerId::new(&format!("buyer-{n}")).unwrap(),

@@ -115,7 +115,7 @@ async fn callbacks(url: &str) -> Vec<Vec<u8>> {
 
 fn request(n: usize, clock: &SystemClock, random: &Random) -> HoldRequest {
     let now = clock.now();
-    let item = Item { sku: "a".parse().unwrap(), quantity: 1 };
+    let item = Item::counted("a".parse().unwrap(), 1);
     let line_entry = LineEntry {
         entry: EntryId::generate(now, random),
         buyer: BuyerId::new(&format!("payer-{n}")).unwrap(),

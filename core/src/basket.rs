@@ -1,26 +1,99 @@
-//! What a buyer wants from a sale: one line per SKU, summed, sorted, never empty.
+//! What a buyer wants from a sale: one line per SKU and stretch, summed, sorted, never empty.
 
-use std::sync::Arc;
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::SkuId;
+use crate::{
+    ids::SkuId,
+    seats::{LEGS_MAX, SeatNo, Stretch},
+};
 
 /// Most units of one SKU in one basket; a sale's `per_buyer_units` is usually far lower.
 pub const QUANTITY_MAX: u32 = 1_000;
 /// Most lines in one basket.
 pub const LINES_MAX: usize = 20;
 
-/// `quantity` units of one counted SKU.
+/// One line: `quantity` units of a counted SKU, or of a seated one so many passengers over one stretch.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Line", into = "Line")]
 pub struct Item {
     pub sku: SkuId,
     /// 1 to [`QUANTITY_MAX`].
     pub quantity: u32,
+    /// Given exactly for seated SKUs.
+    pub stretch: Option<Stretch>,
+    /// Who sits where, once seats are chosen: none before, then one for each passenger.
+    pub seats: Vec<SeatNo>,
 }
 
-/// A checked list of items: at least one, at most [`LINES_MAX`] SKUs, each once, in the order of their ids.
+impl Item {
+    #[must_use]
+    pub fn counted(sku: SkuId, quantity: u32) -> Self {
+        Self { sku, quantity, stretch: None, seats: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn seated(sku: SkuId, quantity: u32, stretch: Stretch) -> Self {
+        Self { sku, quantity, stretch: Some(stretch), seats: Vec::new() }
+    }
+
+    /// Units of stock it takes: a seated SKU is counted in seat-legs.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        let legs = self.stretch.map_or(1, Stretch::legs);
+        u64::from(self.quantity) * u64::from(legs)
+    }
+
+    fn is_sound(&self) -> bool {
+        let seats_fit = self.seats.is_empty()
+            || self.stretch.is_some() && self.seats.len() as u64 == u64::from(self.quantity);
+        (1..=QUANTITY_MAX).contains(&self.quantity) && seats_fit
+    }
+}
+
+/// An item in JSON: `{"sku","quantity"}`, for a seated SKU with `"from","to"`, and inside the house with its seats.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    sku: SkuId,
+    quantity: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<u8>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    seats: Vec<SeatNo>,
+}
+
+impl TryFrom<Line> for Item {
+    type Error = BadBasket;
+
+    fn try_from(line: Line) -> Result<Self, BadBasket> {
+        let Line { sku, quantity, from, to, seats } = line;
+        let stretch = match (from, to) {
+            (None, None) => None,
+            (Some(from), Some(to)) => Some(Stretch::new(from, to).ok_or(BadBasket::Stretch)?),
+            (Some(_), None) | (None, Some(_)) => return Err(BadBasket::Stretch),
+        };
+        Ok(Self { sku, quantity, stretch, seats })
+    }
+}
+
+impl From<Item> for Line {
+    fn from(item: Item) -> Self {
+        let Item { sku, quantity, stretch, seats } = item;
+        Self {
+            sku,
+            quantity,
+            from: stretch.map(Stretch::from),
+            to: stretch.map(Stretch::to),
+            seats,
+        }
+    }
+}
+
+/// A checked list of items: at least one, at most [`LINES_MAX`], each SKU and stretch once, in the order of these.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Item>", into = "Vec<Item>")]
 pub struct Basket(Arc<[Item]>);
@@ -30,39 +103,43 @@ pub struct Basket(Arc<[Item]>);
 pub enum BadBasket {
     #[error("`items` must have at least one item")]
     Empty,
-    #[error("`items` must not name more than {LINES_MAX} SKUs")]
+    #[error("`items` must not name more than {LINES_MAX} SKUs and stretches")]
     TooManyLines,
     #[error("`items.quantity` must be 1 to {QUANTITY_MAX}")]
     Quantity,
+    #[error(
+        "`items.from` and `items.to` must be given together, with `from` below `to` and `to` at most {LEGS_MAX}"
+    )]
+    Stretch,
 }
 
 impl Basket {
-    /// Checks the items and sums the lines that name the same SKU.
+    /// Checks the items and sums the lines that name the same SKU and stretch.
     pub fn new(items: Vec<Item>) -> Result<Self, BadBasket> {
-        if items.len() > LINES_MAX * 5 {
-            return Err(BadBasket::TooManyLines);
-        }
-        let mut summed: Vec<Item> = Vec::with_capacity(items.len());
+        let mut summed: Vec<Item> = Vec::with_capacity(items.len().min(LINES_MAX));
         for item in items {
-            if item.quantity == 0 || item.quantity > QUANTITY_MAX {
+            if !item.is_sound() {
                 return Err(BadBasket::Quantity);
             }
-            match summed.iter_mut().find(|known| known.sku == item.sku) {
-                Some(known) => known.quantity += item.quantity,
+            let alike = |known: &&mut Item| known.sku == item.sku && known.stretch == item.stretch;
+            let full = summed.len() == LINES_MAX;
+            match summed.iter_mut().find(alike) {
+                Some(known) => {
+                    known.quantity += item.quantity;
+                    known.seats.extend(item.seats);
+                    if !known.is_sound() {
+                        return Err(BadBasket::Quantity);
+                    }
+                }
+                None if full => return Err(BadBasket::TooManyLines),
                 None => summed.push(item),
             }
         }
-        if summed.iter().any(|item| item.quantity > QUANTITY_MAX) {
-            return Err(BadBasket::Quantity);
+        if summed.is_empty() {
+            return Err(BadBasket::Empty);
         }
-        match summed.len() {
-            0 => Err(BadBasket::Empty),
-            lines if lines > LINES_MAX => Err(BadBasket::TooManyLines),
-            _ => {
-                summed.sort_by(|a, b| a.sku.cmp(&b.sku));
-                Ok(Self(summed.into()))
-            }
-        }
+        summed.sort_by(|a, b| (&a.sku, a.stretch).cmp(&(&b.sku, b.stretch)));
+        Ok(Self(summed.into()))
     }
 
     #[must_use]
@@ -70,11 +147,82 @@ impl Basket {
         &self.0
     }
 
-    /// Units over all SKUs.
+    /// What counts against a buyer's limit: units of counted SKUs, and passengers.
     #[must_use]
     pub fn units(&self) -> u32 {
         self.0.iter().map(|item| item.quantity).sum()
     }
+
+    /// Whether seats are to be chosen for it.
+    #[must_use]
+    pub fn is_seated(&self) -> bool {
+        self.0.iter().any(|item| item.stretch.is_some())
+    }
+
+    /// Whether it is `other` with a seat for every passenger.
+    #[must_use]
+    pub fn is_seating_of(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len()
+            && self.0.iter().zip(&*other.0).all(|(mine, its)| {
+                let same = (&mine.sku, mine.quantity, mine.stretch)
+                    == (&its.sku, its.quantity, its.stretch);
+                same && mine.seats.is_empty() == mine.stretch.is_none()
+            })
+    }
+
+    /// Every passenger's SKU, seat and stretch.
+    pub fn passengers(&self) -> impl Iterator<Item = (&SkuId, SeatNo, Stretch)> {
+        self.0.iter().flat_map(|item| {
+            let seats = item.seats.iter();
+            seats.filter_map(move |seat| Some((&item.sku, *seat, item.stretch?)))
+        })
+    }
+}
+
+/// As stores keep it: `sku:units,…`. A seated line goes on with its passengers and stretch, and with their seats once they
+/// are chosen: `train:8@2/3-7=5.6` is two seats on four legs.
+impl fmt::Display for Basket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, item) in self.0.iter().enumerate() {
+            write!(f, "{}{}:{}", if n == 0 { "" } else { "," }, item.sku, item.units())?;
+            let Some(stretch) = item.stretch else { continue };
+            write!(f, "@{}/{}-{}", item.quantity, stretch.from(), stretch.to())?;
+            for (n, seat) in item.seats.iter().enumerate() {
+                write!(f, "{}{}", if n == 0 { "=" } else { "." }, seat.0)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text is not one that a basket was written as.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a basket as this version writes it")]
+pub struct NotABasket;
+
+impl FromStr for Basket {
+    type Err = NotABasket;
+
+    fn from_str(text: &str) -> Result<Self, NotABasket> {
+        let items: Option<Vec<Item>> = text.split(',').map(read_item).collect();
+        items.and_then(|items| Self::new(items).ok()).ok_or(NotABasket)
+    }
+}
+
+fn read_item(text: &str) -> Option<Item> {
+    let (sku, rest) = text.split_once(':')?;
+    let sku = SkuId::new(sku).ok()?;
+    let Some((units, seated)) = rest.split_once('@') else {
+        return Some(Item::counted(sku, rest.parse().ok()?));
+    };
+    let (quantity, seated) = seated.split_once('/')?;
+    let (stretch, seats) = seated.split_once('=').map_or((seated, None), |(a, b)| (a, Some(b)));
+    let (from, to) = stretch.split_once('-')?;
+    let stretch = Stretch::new(from.parse().ok()?, to.parse().ok()?)?;
+    let mut item = Item::seated(sku, quantity.parse().ok()?, stretch);
+    let seat = |seat: &str| seat.parse().ok().map(SeatNo);
+    item.seats = seats.map_or(Some(Vec::new()), |seats| seats.split('.').map(seat).collect())?;
+    (units.parse() == Ok(item.units())).then_some(item)
 }
 
 /// A basket as a token carries it: its SKUs by their places in the sale's list, which never change while the sale lives.
@@ -91,9 +239,12 @@ pub struct Want {
     /// The SKU's place in the sale's list.
     pub sku: u8,
     pub quantity: u16,
+    /// Of a seated SKU.
+    pub stretch: Option<Stretch>,
 }
 
-const WANT_BYTES: usize = 3;
+/// Set in the quantity of a line that goes on with a stretch: no quantity comes near it.
+const SEATED: u16 = 1 << 15;
 
 impl Wants {
     /// Lines whose SKU `place` does not know, and those beyond [`LINES_MAX`], are left out.
@@ -102,7 +253,7 @@ impl Wants {
         for item in items {
             let sku = place(&item.sku).and_then(|place| u8::try_from(place).ok());
             if let (Some(sku), Ok(quantity)) = (sku, u16::try_from(item.quantity)) {
-                wants.add(Want { sku, quantity });
+                wants.add(Want { sku, quantity, stretch: item.stretch });
             }
         }
         wants
@@ -119,23 +270,36 @@ impl Wants {
         self.lines().iter().map(|want| u32::from(want.quantity)).sum()
     }
 
-    /// How many lines, then three bytes each.
+    /// How many lines, then three bytes each, or five with a stretch.
     pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
         bytes.push(self.count);
         for want in self.lines() {
             bytes.push(want.sku);
-            bytes.extend_from_slice(&want.quantity.to_be_bytes());
+            match want.stretch {
+                None => bytes.extend_from_slice(&want.quantity.to_be_bytes()),
+                Some(stretch) => {
+                    bytes.extend_from_slice(&(want.quantity | SEATED).to_be_bytes());
+                    bytes.extend_from_slice(&[stretch.from(), stretch.to()]);
+                }
+            }
         }
     }
 
     /// What [`write`](Self::write) wrote, and what follows it.
     pub(crate) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (count, rest) = bytes.split_first()?;
-        let (lines, rest) = rest.split_at_checked(usize::from(*count) * WANT_BYTES)?;
+        let (count, mut rest) = bytes.split_first()?;
         let mut wants = Self::default();
-        for line in lines.as_chunks::<WANT_BYTES>().0 {
-            let [sku, high, low] = *line;
-            wants.add(Want { sku, quantity: u16::from_be_bytes([high, low]) });
+        for _ in 0..*count {
+            let ([sku, high, low], after) = rest.split_first_chunk()?;
+            let quantity = u16::from_be_bytes([*high, *low]);
+            let (stretch, after) = if quantity & SEATED == 0 {
+                (None, after)
+            } else {
+                let ([from, to], after) = after.split_first_chunk()?;
+                (Some(Stretch::new(*from, *to)?), after)
+            };
+            wants.add(Want { sku: *sku, quantity: quantity & !SEATED, stretch });
+            rest = after;
         }
         (wants.count == *count).then_some((wants, rest))
     }
@@ -163,45 +327,4 @@ impl From<Basket> for Vec<Item> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn item(sku: &str, quantity: u32) -> Item {
-        Item { sku: SkuId::new(sku).unwrap(), quantity }
-    }
-
-    #[test]
-    fn lines_of_one_sku_are_summed_before_they_are_checked() {
-        let basket = Basket::new(vec![item("b", 1), item("a", 2), item("b", 3)]).unwrap();
-        assert_eq!(basket.items(), [item("a", 2), item("b", 4)]);
-        assert_eq!(basket.units(), 6);
-        assert_eq!(Basket::new(vec![item("a", 600), item("a", 600)]), Err(BadBasket::Quantity));
-    }
-
-    #[test]
-    fn wants_are_read_as_they_were_written() {
-        let place = |sku: &SkuId| ["a", "b", "c"].iter().position(|known| *known == sku.as_str());
-        let wants = Wants::new(&[item("c", 1_000), item("a", 2), item("x", 9)], place);
-        assert_eq!(
-            wants.lines(),
-            [Want { sku: 2, quantity: 1_000 }, Want { sku: 0, quantity: 2 }],
-            "what the sale does not have is left out"
-        );
-        assert_eq!(wants.units(), 1_002);
-        let mut bytes = Vec::new();
-        wants.write(&mut bytes);
-        bytes.extend_from_slice(b"rest");
-        assert_eq!(Wants::read(&bytes), Some((wants, &b"rest"[..])));
-        assert_eq!(Wants::read(&[2, 0, 0, 1, 1]), None, "cut off");
-        assert_eq!(Wants::read(&[u8::MAX; 1_000]), None, "more lines than any basket has");
-    }
-
-    #[test]
-    fn nothing_and_too_much_are_refused() {
-        assert_eq!(Basket::new(vec![]), Err(BadBasket::Empty));
-        assert_eq!(Basket::new(vec![item("a", 0)]), Err(BadBasket::Quantity));
-        assert_eq!(Basket::new(vec![item("a", QUANTITY_MAX + 1)]), Err(BadBasket::Quantity));
-        let many = (0..=LINES_MAX).map(|n| item(&format!("s{n}"), 1)).collect();
-        assert_eq!(Basket::new(many), Err(BadBasket::TooManyLines));
-    }
-}
+mod tests;

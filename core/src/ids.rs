@@ -14,6 +14,8 @@ pub const SLUG_BYTES_MAX: usize = 63;
 pub const BUYER_BYTES_MAX: usize = 128;
 /// The printed length of an id of ours.
 pub const UUID_CHARS: usize = uuid::fmt::Hyphenated::LENGTH;
+/// Longest label of a seat, in characters.
+pub const SEAT_CHARS_MAX: usize = 16;
 /// Longest name a shop gives an order, in bytes.
 pub const SHOP_ORDER_BYTES_MAX: usize = 128;
 
@@ -28,6 +30,8 @@ pub enum BadId {
     Buyer,
     #[error("must be 1 to 128 visible ASCII characters")]
     ShopOrder,
+    #[error("must be the label of a seat: 1 to 16 characters, none of them a space")]
+    Seat,
 }
 
 macro_rules! slug {
@@ -308,6 +312,25 @@ impl ShopOrderId {
 }
 
 text_id!(ShopOrderId, BadId);
+
+/// What a seat is called on the ticket and at the door, such as `01A`: 1 to 16 characters, none of them a space.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SeatLabel(Box<str>);
+
+impl SeatLabel {
+    pub fn new(text: &str) -> Result<Self, BadId> {
+        let fits = (1..=SEAT_CHARS_MAX).contains(&text.chars().count());
+        let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        if fits && clean { Ok(Self(text.into())) } else { Err(BadId::Seat) }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+text_id!(SeatLabel, BadId);
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {

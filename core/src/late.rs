@@ -56,7 +56,7 @@ impl Order {
     }
 
     /// All checks of a first hold, for money that came when the order was closed: a sale that holds goods, no other live
-    /// order of its buyer, the limit of a buyer, and the balance. A buyer who had cancelled gets the money back.
+    /// order of its buyer, the limit of a buyer, the balance, and its own seats. A buyer who had cancelled gets the money back.
     #[must_use]
     pub fn held_again(
         &self,
@@ -64,6 +64,7 @@ impl Order {
         now: UnixMillis,
         has_live_order: bool,
         available: impl Fn(&SkuId) -> u64,
+        seats_free: bool,
     ) -> HeldAgain {
         if has_live_order {
             return HeldAgain::StaysClosed;
@@ -73,10 +74,11 @@ impl Order {
             return HeldAgain::No;
         };
         let units: u64 = self.lines.iter().map(|line| u64::from(line.quantity)).sum();
-        let there = self.lines.iter().all(|line| {
-            sale.sku(&line.sku).is_some() && available(&line.sku) >= u64::from(line.quantity)
-        });
-        if there && units <= u64::from(sale.policy.per_buyer_units) {
+        let there = self
+            .lines
+            .iter()
+            .all(|line| sale.sku(&line.sku).is_some() && available(&line.sku) >= line.units());
+        if there && seats_free && units <= u64::from(sale.policy.per_buyer_units) {
             HeldAgain::Yes
         } else {
             HeldAgain::No
@@ -101,6 +103,7 @@ mod tests {
         let sku = Sku {
             sku: SkuId::new("a").unwrap(),
             stock: 10,
+            seating: None,
             amount_fen: AmountFen(1),
             currency: Currency::CNY,
         };
@@ -134,7 +137,7 @@ mod tests {
     fn late_money_passes_every_check_of_a_first_hold() {
         let closed = order(OrderState::Closed, &[("a", 2, 1)]);
         let ask = |sale: Option<&Sale>, now, live, available| {
-            closed.held_again(sale, now, live, |_| available)
+            closed.held_again(sale, now, live, |_| available, true)
         };
         let sale_of_two = sale(2);
         assert_eq!(ask(Some(&sale_of_two), NOW, false, 2), HeldAgain::Yes);
@@ -150,6 +153,9 @@ mod tests {
         }
         let mut cancelled = closed.clone();
         cancelled.closing_cause = Some(ClosingCause::Cancelled);
-        assert_eq!(cancelled.held_again(Some(&sale_of_two), NOW, false, |_| 2), HeldAgain::No);
+        assert_eq!(
+            cancelled.held_again(Some(&sale_of_two), NOW, false, |_| 2, true),
+            HeldAgain::No
+        );
     }
 }

@@ -22,6 +22,7 @@ pub mod random;
 pub mod reconcile;
 pub mod refund;
 pub mod sale;
+pub mod seats;
 pub mod simulation;
 pub mod token;
 pub mod view;

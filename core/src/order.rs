@@ -6,10 +6,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    basket::Basket,
+    basket::{Basket, Item},
     clock::UnixMillis,
     ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, SaleId, ShopOrderId, SkuId, Version},
     money::{AmountFen, Currency},
+    sale::Sale,
+    seats::{Seat, Stretch},
 };
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -186,10 +188,59 @@ impl fmt::Display for OrderName {
 pub struct OrderLine {
     pub sku: SkuId,
     pub quantity: u32,
-    /// Price of one unit.
+    /// Price of one unit, or of one passenger whatever the stretch.
     pub amount: AmountFen,
     /// Units of it that were given back for their money.
     pub refunded: u32,
+    /// Of seated goods.
+    pub stretch: Option<Stretch>,
+    /// Of seated goods, one line for each; `None` where the shop seats its buyers itself.
+    pub seat: Option<Seat>,
+}
+
+impl OrderLine {
+    /// Units of stock it takes: a seated SKU is counted in seat-legs.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        u64::from(self.quantity) * u64::from(self.stretch.map_or(1, Stretch::legs))
+    }
+
+    /// The item it is, with its seat.
+    pub(crate) fn item(&self) -> Item {
+        Item {
+            sku: self.sku.clone(),
+            quantity: self.quantity,
+            stretch: self.stretch,
+            seats: self.seat.iter().map(|seat| seat.no).collect(),
+        }
+    }
+
+    /// The lines of a basket: seats are lines of their own. `None` if the sale does not sell it so.
+    #[must_use]
+    pub fn of_basket(sale: &Sale, basket: &Basket) -> Option<Vec<Self>> {
+        let mut lines = Vec::with_capacity(basket.items().len());
+        for Item { sku, quantity, stretch, seats } in basket.items() {
+            let goods = sale.sku(sku)?;
+            let line = Self {
+                sku: sku.clone(),
+                quantity: *quantity,
+                amount: goods.amount_fen,
+                refunded: 0,
+                stretch: *stretch,
+                seat: None,
+            };
+            if seats.is_empty() {
+                lines.push(line);
+                continue;
+            }
+            for no in seats {
+                let label = goods.seating.as_ref()?.label(*no)?.clone();
+                let seat = Some(Seat { no: *no, label });
+                lines.push(Self { quantity: 1, seat, ..line.clone() });
+            }
+        }
+        Some(lines)
+    }
 }
 
 /// One row of an order's history.
@@ -228,11 +279,7 @@ impl Order {
     /// What it holds, as a basket; `None` only for an order without lines, which no ledger makes.
     #[must_use]
     pub fn basket(&self) -> Option<Basket> {
-        let items = self
-            .lines
-            .iter()
-            .map(|line| crate::basket::Item { sku: line.sku.clone(), quantity: line.quantity });
-        Basket::new(items.collect()).ok()
+        Basket::new(self.lines.iter().map(OrderLine::item).collect()).ok()
     }
 }
 
@@ -250,6 +297,8 @@ pub(crate) mod tests {
             quantity: *quantity,
             amount: AmountFen(*amount),
             refunded: 0,
+            stretch: None,
+            seat: None,
         };
         Order {
             id: OrderId::generate(UnixMillis(1), &random),

@@ -24,7 +24,7 @@ pub use bulletin::{Bulletin, EntryNotice, Heard, LineReport, Notice, SkuReport, 
 pub use callbacks::{CallbackDeliveries, CallbackDelivery, CallbackInbox, CallbackIntake};
 pub use gate::{
     GateHold, GateHolds, GateImage, HeldStock, HoldPhase, HoldUpdate, HoldsPlace, Reserved,
-    Restock, SkuLevel, StockGate, Want,
+    Restock, SeatImage, SeatLevel, SeatsSold, SkuLevel, StockGate, Want,
 };
 pub use ledger::{
     AfterSales, Audit, AuditRow, Author, Ban, BanList, BanRule, Books, ChangeEnd, ChangeReply,

@@ -260,7 +260,7 @@ pub fn differences(levels: &[SkuLevel], balances: &[StockBalance]) -> BTreeMap<S
 pub fn gaps(books: &Books) -> Vec<Finding> {
     let mut held: BTreeMap<&SkuId, u64> = BTreeMap::new();
     for item in books.image.holds.iter().flat_map(|hold| hold.basket.items()) {
-        *held.entry(&item.sku).or_default() += u64::from(item.quantity);
+        *held.entry(&item.sku).or_default() += item.units();
     }
     let mut findings = Vec::new();
     for balance in &books.balances {

@@ -7,7 +7,7 @@ use crate::{
     basket::{Basket, Item},
     ids::{OrderId, PaymentId, RefundId, SkuId},
     money::{AmountFen, Currency},
-    order::{Order, OrderState},
+    order::{Order, OrderLine, OrderState},
 };
 
 macro_rules! words {
@@ -134,48 +134,70 @@ impl Order {
         if !fits || self.shop.is_some() {
             return Err(NoRefund::WrongState);
         }
-        let left = |sku: &SkuId| {
-            let line = self.lines.iter().find(|line| line.sku == *sku);
-            line.map_or(0, |line| line.quantity.saturating_sub(line.refunded))
+        let left: Vec<u32> = self.lines.iter().map(OrderLine::left).collect();
+        let taken = match asked {
+            RefundAsked::Order => left.clone(),
+            RefundAsked::Items(basket) => self.units_of(basket, &left)?,
         };
-        let items: Vec<Item> = match asked {
-            RefundAsked::Order => {
-                let lines = self.lines.iter().map(|line| line.sku.clone());
-                let items = lines.map(|sku| Item { quantity: left(&sku), sku });
-                items.filter(|item| item.quantity > 0).collect()
-            }
-            RefundAsked::Items(basket) => {
-                let short = basket.items().iter().find(|item| item.quantity > left(&item.sku));
-                if let Some(item) = short {
-                    let sku = item.sku.clone();
-                    return Err(NoRefund::NotLeft { left: left(&sku), sku });
-                }
-                basket.items().to_vec()
-            }
-        };
-        let amount = items.iter().try_fold(AmountFen(0), |sum, item| {
-            let line = self.lines.iter().find(|line| line.sku == item.sku)?;
-            sum.checked_add(line.amount.times(item.quantity)?)
+        let scope = if taken == left { RefundScope::Order } else { RefundScope::Items };
+        let lines = self.lines.iter().zip(taken).filter(|(_, units)| *units > 0);
+        let amount = lines.clone().try_fold(AmountFen(0), |sum, (line, units)| {
+            sum.checked_add(line.amount.times(units)?)
         });
-        let items = Basket::new(items).map_err(|_| NoRefund::WrongState)?;
-        let all: u32 = self.lines.iter().map(|line| left(&line.sku)).sum();
-        let scope = if items.units() == all { RefundScope::Order } else { RefundScope::Items };
+        let items = lines.map(|(line, units)| Item { quantity: units, ..line.item() });
+        let items = Basket::new(items.collect()).map_err(|_| NoRefund::WrongState)?;
         // The order's own sum fits into an i64, and this is a part of it.
         let amount = amount.ok_or(NoRefund::WrongState)?;
         Ok(RefundPlan { scope, items, amount })
+    }
+
+    /// How many units of each line a wish takes. Passengers whose seats are not named are taken from the last on.
+    fn units_of(&self, basket: &Basket, left: &[u32]) -> Result<Vec<u32>, NoRefund> {
+        let mut taken = vec![0; left.len()];
+        for wanted in basket.items() {
+            let mut missing = wanted.quantity;
+            for ((line, left), taken) in self.lines.iter().zip(left).zip(&mut taken).rev() {
+                if line.is_among(wanted) {
+                    let units = missing.min(left - *taken);
+                    (*taken, missing) = (*taken + units, missing - units);
+                }
+            }
+            if missing > 0 {
+                let (sku, left) = (wanted.sku.clone(), wanted.quantity - missing);
+                return Err(NoRefund::NotLeft { sku, left });
+            }
+        }
+        Ok(taken)
+    }
+}
+
+impl OrderLine {
+    /// Units that were not given back.
+    fn left(&self) -> u32 {
+        self.quantity.saturating_sub(self.refunded)
+    }
+
+    /// Whether a wish may mean this line: it names its stretch and its seat, or none.
+    fn is_among(&self, wanted: &Item) -> bool {
+        let seat = self.seat.as_ref().map(|seat| seat.no);
+        self.sku == wanted.sku
+            && (wanted.stretch.is_none() || wanted.stretch == self.stretch)
+            && (wanted.seats.is_empty() || seat.is_some_and(|no| wanted.seats.contains(&no)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::tests::order;
+    use crate::{
+        ids::SeatLabel,
+        order::tests::order,
+        seats::{Seat, SeatNo, Stretch},
+    };
 
     fn some(items: &[(&str, u32)]) -> RefundAsked {
-        let item = |(sku, quantity): &(&str, u32)| Item {
-            sku: SkuId::new(sku).unwrap(),
-            quantity: *quantity,
-        };
+        let item =
+            |(sku, quantity): &(&str, u32)| Item::counted(SkuId::new(sku).unwrap(), *quantity);
         RefundAsked::Items(Basket::new(items.iter().map(item).collect()).unwrap())
     }
 
@@ -201,6 +223,36 @@ mod tests {
         }
         order.lines[0].refunded = 2;
         assert_eq!(order.refund(&RefundAsked::Order), Err(NoRefund::WrongState));
+    }
+
+    #[test]
+    fn passengers_give_their_seats_back() {
+        let mut order =
+            order(OrderState::Fulfilled, &[("train", 1, 50), ("train", 1, 50), ("train", 1, 50)]);
+        let stretch = |from, to| Stretch::new(from, to).unwrap();
+        for (line, (no, over)) in
+            order.lines.iter_mut().zip([(4, stretch(0, 2)), (5, stretch(0, 2)), (4, stretch(2, 3))])
+        {
+            let label = SeatLabel::new(&format!("0{no}")).unwrap();
+            (line.stretch, line.seat) = (Some(over), Some(Seat { no: SeatNo(no), label }));
+        }
+        let ask = |order: &Order, item: Item| {
+            let plan = order.refund(&RefundAsked::Items(Basket::new(vec![item]).unwrap()));
+            plan.map(|plan| (plan.items.to_string(), plan.amount, plan.scope))
+        };
+        let train = || SkuId::new("train").unwrap();
+        let (part, whole) = (RefundScope::Items, RefundScope::Order);
+        let last = ask(&order, Item::counted(train(), 1)).unwrap();
+        assert_eq!(last, ("train:1@1/2-3=4".to_owned(), AmountFen(50), part), "the last one");
+        let named = Item { seats: vec![SeatNo(4)], ..Item::seated(train(), 1, stretch(0, 2)) };
+        assert_eq!(ask(&order, named.clone()).unwrap().0, "train:2@1/0-2=4");
+        let both = ask(&order, Item::seated(train(), 2, stretch(0, 2))).unwrap();
+        assert_eq!(both.0, "train:4@2/0-2=4.5");
+        let all = ask(&order, Item::counted(train(), 3)).unwrap();
+        assert_eq!(all, ("train:4@2/0-2=4.5,train:1@1/2-3=4".to_owned(), AmountFen(150), whole));
+        order.lines[0].refunded = 1;
+        let none = NoRefund::NotLeft { sku: train(), left: 0 };
+        assert_eq!(ask(&order, named), Err(none), "once");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A sale: its goods, its policy, and what an operator may do to it. Changes are pure; the ledger applies them as a
 //! compare-and-swap on the version and writes the audit row in the same transaction.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,12 @@ use crate::{
     ids::{SaleId, SkuId, Version},
     money::{AMOUNT_FEN_MAX, AmountFen, Currency},
     policy::{OutOfRange, Policy, PolicyPatch},
+    seats::Seating,
 };
+
+mod sku;
+
+pub use sku::sellable;
 
 /// Most units of one SKU.
 pub const STOCK_MAX: u64 = 1_000_000_000;
@@ -22,14 +27,16 @@ pub const TEXT_CHARS_MAX: usize = 500;
 /// Most languages of one notice.
 pub const LANGUAGES_MAX: usize = 20;
 
-/// A counted SKU.
+/// What can be bought: so many units, or seats on legs.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "sku::Written", into = "sku::Written")]
 pub struct Sku {
     pub sku: SkuId,
-    /// Units in all: what the sale began with and what was added since.
+    /// Units in all: what the sale began with and what was added since. Of a seated SKU its seat-legs, which are fixed.
     pub stock: u64,
-    /// Price of one unit.
+    /// Present for a seated SKU.
+    pub seating: Option<Arc<Seating>>,
+    /// Price of one unit, or of one passenger whatever the stretch.
     pub amount_fen: AmountFen,
     pub currency: Currency,
 }
@@ -226,6 +233,10 @@ impl Sale {
                     .iter_mut()
                     .find(|known| known.sku == *sku)
                     .ok_or(ChangeRefused::NoSuchSku)?;
+                if known.seating.is_some() {
+                    let rule = "cannot be given: the seats of a seated SKU are fixed when the sale is made";
+                    return Err(OutOfRange::new("add", rule).into());
+                }
                 if *units == 0 || *units > STOCK_MAX - known.stock {
                     let rule = format!("must be 1 to {}", STOCK_MAX - known.stock);
                     return Err(OutOfRange::new("add", rule).into());
@@ -294,18 +305,23 @@ impl Sale {
     pub fn items(&self, wants: &Wants) -> Vec<Item> {
         let item = |want: &Want| {
             let sku = self.skus.get(usize::from(want.sku))?.sku.clone();
-            Some(Item { sku, quantity: want.quantity.into() })
+            Some(match want.stretch {
+                None => Item::counted(sku, want.quantity.into()),
+                Some(stretch) => Item::seated(sku, want.quantity.into(), stretch),
+            })
         };
         wants.lines().iter().filter_map(item).collect()
     }
 
-    /// Checks that a basket names goods of this sale and stays within `per_buyer_units`.
+    /// Checks that a basket names goods of this sale, seated ones with a stretch of theirs, and stays within
+    /// `per_buyer_units`.
     pub fn check_basket(&self, basket: &Basket) -> Result<(), OutOfRange> {
-        if let Some(item) = basket.items().iter().find(|item| self.sku(&item.sku).is_none()) {
-            return Err(OutOfRange::new(
-                "items.sku",
-                format!("`{}` is not sold in this sale", item.sku),
-            ));
+        for item in basket.items() {
+            let Some(sku) = self.sku(&item.sku) else {
+                let rule = format!("`{}` is not sold in this sale", item.sku);
+                return Err(OutOfRange::new("items.sku", rule));
+            };
+            sku.check_stretch(item)?;
         }
         let most = self.policy.per_buyer_units;
         if basket.units() > most {
@@ -315,6 +331,13 @@ impl Sale {
             ));
         }
         Ok(())
+    }
+
+    /// Whether every line of a basket is of a SKU of this sale, with a stretch of its exactly if it is seated.
+    #[must_use]
+    pub fn has_goods_of(&self, basket: &Basket) -> bool {
+        let fits = |item: &Item| self.sku(&item.sku)?.check_stretch(item).ok();
+        basket.items().iter().all(|item| fits(item).is_some())
     }
 
     /// The currency of its prices.
@@ -356,61 +379,4 @@ fn check_notice(texts: &Notice) -> Result<(), OutOfRange> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sale() -> Sale {
-        let json =
-            r#"{"id":"drop","skus":[{"sku":"a","stock":10,"amount_fen":9900,"currency":"CNY"}]}"#;
-        serde_json::from_str::<NewSale>(json).unwrap().build(UnixMillis(0)).unwrap()
-    }
-
-    #[test]
-    fn the_state_follows_the_clock_and_the_operator() {
-        let mut sale = sale();
-        sale.opens_at = Some(UnixMillis(100));
-        sale.closes_at = Some(UnixMillis(200));
-        assert_eq!(sale.state(UnixMillis(99), false), SaleState::Scheduled);
-        assert_eq!(sale.state(UnixMillis(100), false), SaleState::Open);
-        assert_eq!(sale.state(UnixMillis(100), true), SaleState::SoldOut);
-        assert_eq!(sale.state(UnixMillis(200), true), SaleState::Closed);
-        let paused = sale.changed(&SaleChange::Pause).unwrap();
-        assert_eq!(paused.state(UnixMillis(100), false), SaleState::Paused);
-        assert_eq!(paused.version, Version(2));
-        let closed = paused.changed(&SaleChange::Close).unwrap();
-        assert_eq!(closed.state(UnixMillis(100), false), SaleState::Closed);
-        assert_eq!(closed.changed(&SaleChange::Resume), Err(ChangeRefused::Closed));
-    }
-
-    #[test]
-    fn pausing_never_lifts_a_freeze() {
-        let frozen = sale().changed(&SaleChange::Freeze).unwrap();
-        assert_eq!(frozen.changed(&SaleChange::Pause).unwrap().control, Control::Frozen);
-        assert_eq!(frozen.changed(&SaleChange::Resume).unwrap().control, Control::Running);
-    }
-
-    #[test]
-    fn stock_is_added_within_its_limit() {
-        let add =
-            |units| sale().changed(&SaleChange::AddStock { sku: SkuId::new("a").unwrap(), units });
-        assert_eq!(add(5).unwrap().skus[0].stock, 15);
-        assert!(add(0).is_err());
-        assert!(add(STOCK_MAX).is_err());
-    }
-
-    #[test]
-    fn a_basket_must_fit_the_sale() {
-        let basket = |json: &str| serde_json::from_str::<Basket>(json).unwrap();
-        let sale = sale();
-        assert!(sale.check_basket(&basket(r#"[{"sku":"a","quantity":10}]"#)).is_ok());
-        assert_eq!(
-            sale.check_basket(&basket(r#"[{"sku":"b","quantity":1}]"#)).unwrap_err().field,
-            "items.sku"
-        );
-        assert_eq!(
-            sale.check_basket(&basket(r#"[{"sku":"a","quantity":11}]"#)).unwrap_err().field,
-            "items.quantity"
-        );
-        assert_eq!(sale.price(&basket(r#"[{"sku":"a","quantity":2}]"#)), Some(AmountFen(19_800)));
-    }
-}
+mod tests;

@@ -293,7 +293,7 @@ mod tests {
     fn wants(lines: usize) -> Wants {
         let skus: Vec<_> = (0..lines).map(|n| SkuId::new(&format!("s{n}")).unwrap()).collect();
         let items: Vec<_> =
-            skus.iter().map(|sku| Item { sku: sku.clone(), quantity: QUANTITY_MAX }).collect();
+            skus.iter().map(|sku| Item::counted(sku.clone(), QUANTITY_MAX)).collect();
         Wants::new(&items, |sku| skus.iter().position(|known| known == sku))
     }
 

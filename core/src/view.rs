@@ -263,7 +263,7 @@ impl Reading {
     #[must_use]
     pub fn remaining(&self) -> u64 {
         self.report().map_or_else(
-            || self.sale.skus.iter().map(|sku| sku.stock).sum(),
+            || self.sale.skus.iter().map(|sku| sku.sellable(sku.stock)).sum(),
             |report| report.remaining,
         )
     }
@@ -279,10 +279,10 @@ impl Reading {
         wants.lines().iter().filter_map(|want| {
             let sku = self.sale.skus.get(usize::from(want.sku))?;
             let remaining = match self.report() {
-                None => sku.stock,
+                None => sku.sellable(sku.stock),
                 Some(report) => {
                     let told = report.skus.iter().find(|told| told.sku == sku.sku);
-                    told.map_or(report.remaining, |told| told.remaining)
+                    told.map_or(report.remaining, |told| told.remaining_over(want.stretch))
                 }
             };
             Some(Wanted { units: want.quantity.into(), remaining })

@@ -9,13 +9,12 @@ use sluice_core::{
 };
 
 pub(crate) fn basket(items: &[(&str, u32)]) -> Basket {
-    let item =
-        |(sku, quantity): &(&str, u32)| Item { sku: SkuId::new(sku).unwrap(), quantity: *quantity };
+    let item = |(sku, quantity): &(&str, u32)| Item::counted(SkuId::new(sku).unwrap(), *quantity);
     Basket::new(items.iter().map(item).collect()).unwrap()
 }
 
 pub(crate) fn level(sku: &str, available: u64, held: u64, in_flight: u64) -> SkuLevel {
-    SkuLevel { sku: SkuId::new(sku).unwrap(), available, held, in_flight }
+    SkuLevel { sku: SkuId::new(sku).unwrap(), available, held, in_flight, seats: None }
 }
 
 /// The entry with this number: its id and buyer follow from it.

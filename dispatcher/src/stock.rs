@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use sluice_core::{
-    basket::Basket,
+    basket::{Basket, Item},
     ids::SkuId,
-    ports::{SkuLevel, StockBalance},
+    ports::{SeatLevel, SkuLevel, SkuReport, StockBalance},
+    sale::sellable,
+    seats::Stretch,
 };
 
 /// See the module.
@@ -17,16 +19,52 @@ pub(crate) struct Stock {
     skus: BTreeMap<SkuId, Level>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// Units of a seated SKU are seat-legs.
+#[derive(Clone, Debug, Default)]
 struct Level {
     available: u64,
     held: u64,
     in_flight: u64,
+    /// Of a whole journey; 1 for counted goods.
+    legs: u8,
+    /// Present for a seated SKU whose seats we know.
+    seats: Option<SeatLevel>,
 }
 
 impl Level {
-    fn free(self) -> u64 {
+    fn free(&self) -> u64 {
         self.available.saturating_sub(self.in_flight)
+    }
+
+    /// Whether an item could be served now, whatever becomes of those in flight: each passenger takes one seat, so they
+    /// lower the number of free seats by one at most, and only over a stretch that overlaps theirs.
+    fn fits(&self, item: &Item) -> bool {
+        let (Some(seats), Some(stretch)) = (&self.seats, item.stretch) else {
+            return item.units() <= self.free();
+        };
+        let ahead = seats.in_flight.iter().filter(|(other, _)| other.overlaps(stretch));
+        let ahead: u64 = ahead.map(|(_, passengers)| u64::from(*passengers)).sum();
+        u64::from(item.quantity) + ahead <= seats.free.over(stretch).into()
+    }
+
+    fn may_come_to_fit(&self, item: &Item) -> bool {
+        match (&self.seats, item.stretch) {
+            (Some(seats), Some(stretch)) => item.quantity <= seats.unsold.over(stretch),
+            _ => item.units() <= self.available.saturating_add(self.held),
+        }
+    }
+
+    /// Passengers of this stretch who are in flight.
+    fn in_flight_over(&mut self, stretch: Stretch) -> Option<&mut u32> {
+        let in_flight = &mut self.seats.as_mut()?.in_flight;
+        let place = match in_flight.binary_search_by_key(&stretch, |(other, _)| *other) {
+            Ok(place) => place,
+            Err(place) => {
+                in_flight.insert(place, (stretch, 0));
+                place
+            }
+        };
+        in_flight.get_mut(place).map(|(_, passengers)| passengers)
     }
 }
 
@@ -36,40 +74,50 @@ impl Stock {
         self.skus = levels
             .into_iter()
             .map(|level| {
-                let SkuLevel { sku, available, held, in_flight } = level;
-                (sku, Level { available, held, in_flight })
+                let SkuLevel { sku, available, held, in_flight, seats } = level;
+                let legs = legs_of(seats.as_ref());
+                (sku, Level { available, held, in_flight, legs, seats })
             })
             .collect();
     }
 
     /// The same where the shop settles: what it last said is left, from the ledger; what is in flight, from the gate. Goods
-    /// in flight may come back like held ones: the line does not end while the shop has not said what became of them.
+    /// in flight may come back like held ones: the line does not end while the shop has not said what became of them. Who
+    /// sits where, the shop alone knows.
     pub(crate) fn learn_from_shop(&mut self, balances: Vec<StockBalance>, levels: &[SkuLevel]) {
-        let in_flight: BTreeMap<&SkuId, u64> =
-            levels.iter().map(|level| (&level.sku, level.in_flight)).collect();
+        let known: BTreeMap<&SkuId, &SkuLevel> =
+            levels.iter().map(|level| (&level.sku, level)).collect();
         self.skus = balances
             .into_iter()
             .map(|balance| {
-                let in_flight = in_flight.get(&balance.sku).copied().unwrap_or_default();
+                let level = known.get(&balance.sku);
+                let in_flight = level.map_or(0, |level| level.in_flight);
+                let legs = legs_of(level.and_then(|level| level.seats.as_ref()));
                 let held = balance.held.saturating_add(in_flight);
-                (balance.sku, Level { available: balance.available, held, in_flight })
+                let available = balance.available;
+                (balance.sku, Level { available, held, in_flight, legs, seats: None })
             })
             .collect();
     }
 
     /// Units that can be sold now and that nobody called wants.
     pub(crate) fn remaining(&self) -> u64 {
-        self.skus.values().map(|level| level.free()).sum()
+        self.skus.values().map(|level| sellable(level.free(), level.legs)).sum()
     }
 
-    /// The same, per SKU.
-    pub(crate) fn free(&self) -> impl Iterator<Item = (&SkuId, u64)> {
-        self.skus.iter().map(|(sku, level)| (sku, level.free()))
+    /// The same, per SKU, as everybody is told.
+    pub(crate) fn reports(&self) -> Vec<SkuReport> {
+        let report = |(sku, level): (&SkuId, &Level)| SkuReport {
+            sku: sku.clone(),
+            remaining: sellable(level.free(), level.legs),
+            free_seats: level.seats.as_ref().map_or_else(Vec::new, |seats| seats.free.per_leg()),
+        };
+        self.skus.iter().map(report).collect()
     }
 
     /// Units held and not paid.
     pub(crate) fn unpaid(&self) -> u64 {
-        self.skus.values().map(|level| level.held).sum()
+        self.skus.values().map(|level| sellable(level.held, level.legs)).sum()
     }
 
     /// Whether there is nothing left that is sold now or may come back from a hold.
@@ -77,21 +125,24 @@ impl Stock {
         self.skus.values().all(|level| level.available == 0 && level.held == 0)
     }
 
-    /// Whether a basket could be served now.
+    /// Whether a basket could be served now. Lines of one SKU over several stretches are looked at one by one: whether there
+    /// are seats for all of them together, the gate finds out.
     pub(crate) fn fits(&self, basket: &Basket) -> bool {
-        self.all(basket, Level::free)
+        self.all(basket, Level::fits)
     }
 
     /// Whether a basket could be served if everything called and everything held were given back.
     pub(crate) fn may_come_to_fit(&self, basket: &Basket) -> bool {
-        self.all(basket, |level| level.available.saturating_add(level.held))
+        self.all(basket, Level::may_come_to_fit)
     }
 
     /// Reckons a basket as called.
     pub(crate) fn take(&mut self, basket: &Basket) {
         for item in basket.items() {
-            if let Some(level) = self.skus.get_mut(&item.sku) {
-                level.in_flight = level.in_flight.saturating_add(item.quantity.into());
+            let Some(level) = self.skus.get_mut(&item.sku) else { continue };
+            level.in_flight = level.in_flight.saturating_add(item.units());
+            if let Some(passengers) = item.stretch.and_then(|over| level.in_flight_over(over)) {
+                *passengers = passengers.saturating_add(item.quantity);
             }
         }
     }
@@ -99,22 +150,28 @@ impl Stock {
     /// Takes back a [`Stock::take`]: the entry was not called after all.
     pub(crate) fn put_back(&mut self, basket: &Basket) {
         for item in basket.items() {
-            if let Some(level) = self.skus.get_mut(&item.sku) {
-                level.in_flight = level.in_flight.saturating_sub(item.quantity.into());
+            let Some(level) = self.skus.get_mut(&item.sku) else { continue };
+            level.in_flight = level.in_flight.saturating_sub(item.units());
+            if let Some(passengers) = item.stretch.and_then(|over| level.in_flight_over(over)) {
+                *passengers = passengers.saturating_sub(item.quantity);
             }
         }
     }
 
-    fn all(&self, basket: &Basket, units: impl Fn(Level) -> u64) -> bool {
-        basket.items().iter().all(|item| {
-            let level = self.skus.get(&item.sku).copied().unwrap_or_default();
-            u64::from(item.quantity) <= units(level)
-        })
+    fn all(&self, basket: &Basket, fits: impl Fn(&Level, &Item) -> bool) -> bool {
+        let level = |item: &Item| self.skus.get(&item.sku);
+        basket.items().iter().all(|item| level(item).is_some_and(|level| fits(level, item)))
     }
+}
+
+fn legs_of(seats: Option<&SeatLevel>) -> u8 {
+    seats.map_or(1, |seats| seats.free.legs())
 }
 
 #[cfg(test)]
 mod tests {
+    use sluice_core::seats::SeatCounts;
+
     use super::*;
     use crate::fixtures::{basket, level};
 
@@ -152,6 +209,62 @@ mod tests {
         assert!(!stock.is_gone() && stock.may_come_to_fit(&basket(&[("a", 1)])));
         stock.learn_from_shop(vec![balance(0, 0)], &[level("a", 900, 0, 0)]);
         assert!(stock.is_gone());
+    }
+
+    /// Seats of a SKU with these free, unsold and in-flight stretches.
+    fn seated(free: &[(u8, u8)], unsold: &[(u8, u8)], in_flight: &[(u8, u8, u32)]) -> SkuLevel {
+        let stretch = |from, to| Stretch::new(from, to).unwrap();
+        let gaps = |gaps: &[(u8, u8)]| {
+            SeatCounts::from_gaps(4, gaps.iter().map(|(from, to)| (stretch(*from, *to), 1)))
+        };
+        let legs =
+            |gaps: &[(u8, u8)]| -> u64 { gaps.iter().map(|(from, to)| u64::from(to - from)).sum() };
+        let flying = in_flight.iter().map(|(from, to, n)| u64::from(to - from) * u64::from(*n));
+        SkuLevel {
+            sku: SkuId::new("t").unwrap(),
+            available: legs(free),
+            held: legs(unsold) - legs(free),
+            in_flight: flying.sum(),
+            seats: Some(SeatLevel {
+                free: gaps(free),
+                unsold: gaps(unsold),
+                in_flight: in_flight
+                    .iter()
+                    .map(|(from, to, n)| (stretch(*from, *to), *n))
+                    .collect(),
+            }),
+        }
+    }
+
+    fn ride(quantity: u32, from: u8, to: u8) -> Basket {
+        let stretch = Stretch::new(from, to).unwrap();
+        Basket::new(vec![Item::seated(SkuId::new("t").unwrap(), quantity, stretch)]).unwrap()
+    }
+
+    #[test]
+    fn a_stretch_fits_if_one_seat_is_free_from_end_to_end() {
+        let mut stock = Stock::default();
+        // One seat free on the first half, another on the second; a hold may lapse between.
+        stock.learn(vec![seated(&[(0, 2), (2, 4)], &[(0, 4), (2, 4)], &[])]);
+        assert!(stock.fits(&ride(1, 0, 2)) && stock.fits(&ride(1, 2, 4)));
+        assert!(!stock.fits(&ride(1, 1, 3)), "free on each leg, but on no seat");
+        assert!(stock.may_come_to_fit(&ride(1, 1, 3)), "once the hold lapses");
+        assert!(!stock.may_come_to_fit(&ride(2, 1, 3)));
+        assert_eq!(stock.reports()[0].free_seats, [1, 1, 1, 1]);
+        assert_eq!(stock.remaining(), 1, "four seat-legs of four legs");
+    }
+
+    #[test]
+    fn whoever_is_called_may_take_any_seat_on_the_way() {
+        let mut stock = Stock::default();
+        stock.learn(vec![seated(&[(0, 4), (0, 4)], &[(0, 4), (0, 4)], &[(0, 1, 1)])]);
+        assert!(stock.fits(&ride(2, 1, 4)), "who is in flight gets off before");
+        assert!(stock.fits(&ride(1, 0, 2)) && !stock.fits(&ride(2, 0, 2)));
+        stock.take(&ride(1, 0, 4));
+        assert!(!stock.fits(&ride(1, 0, 2)) && stock.fits(&ride(1, 1, 4)));
+        assert_eq!(stock.remaining(), 1, "three seat-legs are left");
+        stock.put_back(&ride(1, 0, 4));
+        assert!(stock.fits(&ride(1, 0, 2)));
     }
 
     #[test]

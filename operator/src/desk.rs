@@ -215,7 +215,7 @@ impl Desk {
     pub(crate) fn remaining(&self, sale: &Sale) -> u64 {
         let view = self.ports.directory.sale(&sale.id);
         let told = view.and_then(|view| Some(view.read().report()?.remaining));
-        told.unwrap_or_else(|| sale.skus.iter().map(|sku| sku.stock).sum())
+        told.unwrap_or_else(|| sale.skus.iter().map(|sku| sku.sellable(sku.stock)).sum())
     }
 
     /// What the public is told of a sale now.

@@ -6,11 +6,11 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, Unexpected, Visitor},
+    de::{Error, Unexpected, Visitor},
 };
 use sluice_core::{
     clock::UnixMillis,
-    ids::{SaleId, SkuId},
+    ids::{SaleId, SeatLabel, SkuId},
     money::{AmountFen, Currency},
     policy::OutOfRange,
     sale::{NewSale, Notice, Sku, TEXT_CHARS_MAX},
@@ -110,10 +110,10 @@ struct SkuBody {
     sku: SkuId,
     #[serde(default, deserialize_with = "present")]
     stock: Option<Whole>,
-    #[serde(default)]
-    seats: Option<IgnoredAny>,
-    #[serde(default)]
-    stops: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    seats: Option<Vec<SeatLabel>>,
+    #[serde(default, deserialize_with = "present")]
+    stops: Option<Vec<String>>,
     amount_fen: Whole,
     currency: Currency,
 }
@@ -139,26 +139,18 @@ impl SaleBody {
 
 impl SkuBody {
     fn into_sku(self, n: usize) -> Result<Sku, Problem> {
-        for (field, given) in [("seats", self.seats.is_some()), ("stops", self.stops.is_some())] {
-            if given {
-                return Err(Problem::out_of_range(&OutOfRange::new(
-                    format!("skus[{n}].{field}"),
-                    "must not be given: seated SKUs are not available in this version; use `stock`",
-                )));
-            }
-        }
-        let Some(stock) = self.stock else {
+        if self.stock.is_none() && self.seats.is_none() && self.stops.is_none() {
             let field = format!("skus[{n}].stock");
             return Err(Problem::bad_request(format!(
-                "`{field}` is missing: the number of units."
+                "`{field}` is missing: the number of units (or `seats` and `stops` instead)."
             ))
             .field(field));
-        };
-        Ok(Sku {
-            sku: self.sku,
-            stock: stock.to_u64(),
-            amount_fen: AmountFen(self.amount_fen.to_i64()),
-            currency: self.currency,
+        }
+        let price = (AmountFen(self.amount_fen.to_i64()), self.currency);
+        let stock = self.stock.map(|stock| stock.to_u64());
+        Sku::new(self.sku, stock, self.seats, self.stops, price).map_err(|error| {
+            let field = error.field.replacen("skus", &format!("skus[{n}]"), 1);
+            Problem::out_of_range(&OutOfRange { field, rule: error.rule })
         })
     }
 }

@@ -40,17 +40,17 @@ fn list(out: &mut impl Write, answer: &Value) -> io::Result<()> {
         "SALE", "STATE", "VERSION", "REMAINING", "STOCK"
     )?;
     for sale in sales.into_iter().flatten() {
-        let stock: u64 = sale["skus"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|sku| sku["stock"].as_u64())
-            .sum();
+        let stock: u64 = sale["skus"].as_array().into_iter().flatten().filter_map(stock).sum();
         let [id, state, version, remaining, title] =
             ["id", "state", "version", "remaining", "title"].map(|key| text(&sale[key]));
         writeln!(out, "{id:<24} {state:<10} {version:>8} {remaining:>12} {stock:>12}  {title}")?;
     }
     Ok(())
+}
+
+/// Units of a counted SKU, seats of a seated one.
+fn stock(sku: &Value) -> Option<u64> {
+    sku["stock"].as_u64().or_else(|| sku["seats"].as_array().map(|seats| seats.len() as u64))
 }
 
 fn show(out: &mut impl Write, sale: &str, answer: &Value) -> io::Result<()> {

@@ -12,6 +12,7 @@ mod external;
 mod house;
 mod layering;
 mod manners;
+mod seats;
 mod sim;
 mod stores;
 mod upkeep;

@@ -8,7 +8,7 @@ use std::{
 
 /// The three stores; they end when this is dropped, or with this process.
 pub(crate) struct Stores {
-    redis: String,
+    pub(crate) redis: String,
     pub(crate) rabbitmq: String,
     pub(crate) postgres: String,
     child: Child,

@@ -8,9 +8,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sluice_core::{
     entry::{EntryState, Outcome},
-    ids::{EntryId, SaleId},
+    ids::{EntryId, SaleId, SkuId},
     order::Order,
-    ports::{EntryNotice, HoldPhase, HoldUpdate, Notice, PortError, PortResult, Settlement},
+    ports::{
+        EntryNotice, HoldPhase, HoldUpdate, Notice, PortError, PortResult, Restock, SeatImage,
+        SeatsSold, Settlement, StockBalance,
+    },
 };
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +28,7 @@ const PAUSE: Backoff = Backoff { first: Duration::from_millis(100), most: Durati
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Goods {
     Stay,
-    /// They are available again: the gate hears the ledger's new totals.
+    /// They are available again: the gate hears the ledger's new totals, and of seats which are sold still.
     CameBack,
 }
 
@@ -35,6 +38,7 @@ pub(crate) struct Aftermath {
     sale: SaleId,
     gate: Option<HoldUpdate>,
     goods: Goods,
+    seated: bool,
     /// The entry whose order is over: its buyer may join again.
     freed: Option<EntryId>,
     notice: EntryNotice,
@@ -46,6 +50,7 @@ impl Aftermath {
             sale: order.sale.clone(),
             gate,
             goods,
+            seated: order.lines.iter().any(|line| line.seat.is_some()),
             freed: (!order.state.is_live()).then_some(order.entry),
             notice: EntryNotice {
                 entry: order.entry,
@@ -150,9 +155,8 @@ async fn apply(shared: &Shared, sale: &SaleId, steps: &[Aftermath]) -> PortResul
     }
     let came_back = steps.iter().any(|step| step.goods == Goods::CameBack);
     if came_back {
-        for balance in shared.once(ports.ledger.stock(sale)).await? {
-            shared.once(ports.gate.restock(sale, &balance.restock())).await?;
-        }
+        let seated = steps.iter().any(|step| step.goods == Goods::CameBack && step.seated);
+        restock(shared, sale, seated).await?;
     }
     let over = Settlement { outcome: Outcome::Reserved, live: false };
     let freed: Vec<_> =
@@ -167,6 +171,33 @@ async fn apply(shared: &Shared, sale: &SaleId, steps: &[Aftermath]) -> PortResul
         publish(shared, Notice::StockReturned { sale: sale.clone() }).await;
     }
     Ok(())
+}
+
+/// Tells the gate of goods that came back.
+pub(crate) async fn restock(shared: &Shared, sale: &SaleId, seated: bool) -> PortResult<()> {
+    for restock in restocks(shared, sale, seated).await? {
+        shared.once(shared.ports.gate.restock(sale, &restock)).await?;
+    }
+    Ok(())
+}
+
+/// What the gate must hear of goods that came back. Seats are told by a whole reading of the ledger: a seat that is free in it
+/// may have been sold since.
+async fn restocks(shared: &Shared, sale: &SaleId, seated: bool) -> PortResult<Vec<Restock>> {
+    let ledger = &shared.ports.ledger;
+    if !seated {
+        let balances = shared.once(ledger.stock(sale)).await?;
+        return Ok(balances.iter().map(StockBalance::restock).collect());
+    }
+    let image = shared.once(ledger.gate_image(sale)).await?;
+    let mut seats: BTreeMap<SkuId, SeatImage> =
+        image.seats.into_iter().map(|image| (image.sku.clone(), image)).collect();
+    let moved = image.moved;
+    let restocks = image.skus.into_iter().map(|(sku, total, _)| {
+        let seats = seats.remove(&sku).map(|image| SeatsSold { moved, image });
+        Restock { sku, total, seats }
+    });
+    Ok(restocks.collect())
 }
 
 /// One notice per entry: the one with the highest version.

@@ -26,6 +26,9 @@ pub struct Config {
     pub port_timeout: Duration,
     /// How often a call of a store is repeated in a row before the store counts as away.
     pub port_tries_max: u32,
+    /// Most requests on orders served at a time; four times as many wait for a moment,
+    /// and the rest are answered 503 with when to come again.
+    pub served_max: usize,
     /// Longest wait for the ledger while a provider waits for the answer to its callback. Beyond it the callback is kept for
     /// later, and answered 503; the ledger's word is followed all the same if it comes within `port_timeout`.
     pub callback_timeout: Duration,
@@ -99,6 +102,7 @@ impl Default for Config {
             retry_delay_max: Duration::from_secs(128),
             port_timeout: Duration::from_secs(5),
             port_tries_max: 3,
+            served_max: 64,
             callback_timeout: Duration::from_secs(2),
             callbacks_max: 1_024,
             callback_tries_max: 8,

@@ -29,6 +29,7 @@ mod shared;
 mod silence;
 mod simulated;
 mod sweeper;
+mod tills;
 mod turns;
 mod upkeep;
 mod word;

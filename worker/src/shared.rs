@@ -19,6 +19,7 @@ use crate::{
     gather::Gather,
     guarded::Guarded,
     metrics,
+    tills::Tills,
 };
 
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) ports: WorkerPorts,
     pub(crate) provider: Guarded,
     pub(crate) fulfilment: Arc<dyn Fulfilment>,
+    pub(crate) tills: Tills,
     pub(crate) steps: mpsc::Sender<Aftermath>,
     pub(crate) orders: mpsc::Sender<Order>,
     /// Outlive the requests that began them.

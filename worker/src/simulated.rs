@@ -28,6 +28,8 @@ use sluice_http::{Routes, client, limits::Limits};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::tills::Tills;
+
 mod knobs;
 mod page;
 mod teller;
@@ -88,6 +90,9 @@ impl SimulatedSettings {
     }
 }
 
+/// Most requests of its pages served at a time.
+const SERVED_MAX: usize = 64;
+
 /// What the simulated provider needs of the world.
 #[derive(Clone, Debug)]
 pub struct SimulatedPorts {
@@ -111,6 +116,7 @@ struct Provider {
     callback_url: Mutex<Option<String>>,
     prompt: Mutex<VecDeque<SimulatedPayment>>,
     woken: Notify,
+    tills: Tills,
 }
 
 impl Simulated {
@@ -119,6 +125,7 @@ impl Simulated {
         let base = settings.callback_base_url.clone();
         let provider = Self(Arc::new(Provider {
             settings,
+            tills: Tills::new(SERVED_MAX, Arc::clone(&ports.random)),
             ports,
             callback_url: Mutex::default(),
             prompt: Mutex::default(),

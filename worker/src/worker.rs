@@ -28,7 +28,9 @@ use crate::{
     guarded::Guarded,
     inbox, metrics, orders, refunds, relay,
     shared::Shared,
-    silence, sweeper, turns, upkeep,
+    silence, sweeper,
+    tills::Tills,
+    turns, upkeep,
 };
 
 /// Orders that wait in memory for the sweeper to take them up.
@@ -85,6 +87,7 @@ impl Worker {
         let callbacks = callback::Tasks::new(config.callbacks_max);
         let shared = Arc::new(Shared {
             provider: Guarded::new(provider, &config),
+            tills: Tills::new(config.served_max, Arc::clone(&ports.random)),
             config,
             ports,
             fulfilment,

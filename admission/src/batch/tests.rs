@@ -197,7 +197,7 @@ impl Stage {
     }
 
     fn send(&self, buyer: &str) -> oneshot::Receiver<Answer> {
-        let item = Item { sku: SkuId::new("a").unwrap(), quantity: 1 };
+        let item = Item::counted(SkuId::new("a").unwrap(), 1);
         let candidate = LineEntry {
             entry: EntryId::generate(UnixMillis(5), &self.random),
             buyer: BuyerId::new(buyer).unwrap(),

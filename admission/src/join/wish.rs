@@ -10,6 +10,7 @@ use sluice_core::{
     basket::{Basket, Item},
     ids::SkuId,
     sale::Sale,
+    seats::{LEGS_MAX, Stretch},
 };
 use sluice_http::{Exchange, Problem};
 
@@ -40,33 +41,44 @@ struct Body {
 #[serde(deny_unknown_fields)]
 struct Wanted {
     sku: SkuId,
-    quantity: Quantity,
+    quantity: Whole,
+    #[serde(default)]
+    from: Option<Whole>,
+    #[serde(default)]
+    to: Option<Whole>,
 }
 
 /// Any whole number, cut to what fits: one rule, told with the sale's own limit, answers for all that are out of range.
-struct Quantity(u32);
+struct Whole(i64);
 
-impl<'de> Deserialize<'de> for Quantity {
+impl Whole {
+    /// As a quantity: nothing is below 0.
+    fn quantity(&self) -> u32 {
+        u32::try_from(self.0.max(0)).unwrap_or(u32::MAX)
+    }
+}
+
+impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Whole;
+        struct Any;
 
-        impl Visitor<'_> for Whole {
-            type Value = Quantity;
+        impl Visitor<'_> for Any {
+            type Value = Whole;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number, 1 or more")
+                f.write_str("a whole number, not below 0")
             }
 
-            fn visit_u64<E>(self, number: u64) -> Result<Quantity, E> {
-                Ok(Quantity(u32::try_from(number).unwrap_or(u32::MAX)))
+            fn visit_u64<E>(self, number: u64) -> Result<Whole, E> {
+                Ok(Whole(i64::try_from(number).unwrap_or(i64::MAX)))
             }
 
-            fn visit_i64<E>(self, number: i64) -> Result<Quantity, E> {
-                Ok(Quantity(u32::try_from(number).unwrap_or(0)))
+            fn visit_i64<E>(self, number: i64) -> Result<Whole, E> {
+                Ok(Whole(number))
             }
         }
 
-        deserializer.deserialize_u32(Whole)
+        deserializer.deserialize_i64(Any)
     }
 }
 
@@ -133,22 +145,43 @@ impl Contact {
 
 fn checked(items: Vec<Wanted>, per_buyer_units: u32) -> Result<Vec<Item>, Problem> {
     let mut units: u64 = 0;
-    for (n, Wanted { quantity: Quantity(quantity), .. }) in items.iter().enumerate() {
-        if !(1..=per_buyer_units).contains(quantity) {
+    for (n, Wanted { quantity, .. }) in items.iter().enumerate() {
+        let quantity = quantity.quantity();
+        if !(1..=per_buyer_units).contains(&quantity) {
             let rule = format!("must be a whole number from 1 to {per_buyer_units}");
             return Err(refused(&format!("items[{n}].quantity"), &rule));
         }
-        units += u64::from(*quantity);
+        units += u64::from(quantity);
     }
     if units > per_buyer_units.into() {
         let rule = format!("must be at most {per_buyer_units} units together");
         return Err(refused("items", &rule));
     }
-    Ok(items
-        .into_iter()
-        .map(|Wanted { sku, quantity: Quantity(quantity) }| Item { sku, quantity })
-        .collect())
+    let items = items.into_iter().enumerate().map(|(n, wanted)| {
+        let Wanted { sku, quantity, from, to } = wanted;
+        let stretch = match (from, to) {
+            (None, None) => None,
+            (Some(from), Some(to)) => Some(stretch(n, &from, &to)?),
+            (Some(_), None) => return Err(refused(&format!("items[{n}].to"), MISSING_END)),
+            (None, Some(_)) => return Err(refused(&format!("items[{n}].from"), MISSING_END)),
+        };
+        Ok(Item { stretch, ..Item::counted(sku, quantity.quantity()) })
+    });
+    items.collect()
 }
+
+/// Where to get on and off, as indexes into the SKU's stops.
+fn stretch(n: usize, from: &Whole, to: &Whole) -> Result<Stretch, Problem> {
+    let ends = u8::try_from(from.0).ok().zip(u8::try_from(to.0).ok());
+    ends.and_then(|(from, to)| Stretch::new(from, to)).ok_or_else(|| {
+        let rule = format!(
+            "must be below `to`, and `to` at most {LEGS_MAX}: indexes into the SKU's `stops`, from 0"
+        );
+        refused(&format!("items[{n}].from"), &rule)
+    })
+}
+
+const MISSING_END: &str = "is missing: a stretch has both ends, as indexes into the SKU's `stops`";
 
 /// The key of a request that must be done once, if it has one.
 pub(super) fn idempotency_key(exchange: &Exchange) -> Result<Option<&str>, Problem> {

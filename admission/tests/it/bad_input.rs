@@ -2,8 +2,9 @@
 
 use http::Method;
 use serde_json::json;
+use sluice_core::sale::NewSale;
 
-use crate::stage::{Stage, assert_problem};
+use crate::stage::{START, Stage, assert_problem, author};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_do_not_fit_are_named() {
@@ -37,7 +38,7 @@ async fn bodies_that_do_not_fit_are_named() {
         (items(r#"{"sku":"Not A Slug","quantity":1}"#), "sku"),
         (items(&format!(r#"{{"sku":"{}","quantity":1}}"#, "x".repeat(10_000))), "sku"),
         (items(r#"{"sku":"standard","quantity":1,"colour":"red"}"#), "colour"),
-        (items(r#"{"sku":"standard","quantity":1,"from":0,"to":2}"#), "from"),
+        (items(r#"{"sku":"standard","quantity":1,"from":0,"to":2}"#), "`standard`: it is counted"),
         (r#"{"items":[{"sku":"standard","quantity":1}],"priority":true}"#.into(), "priority"),
         (contact(r#"{"email":"ada"}"#), "contact.email"),
         (contact(r#"{"phone":"call me"}"#), "contact.phone"),
@@ -97,4 +98,42 @@ async fn wrong_methods_name_the_right_ones() {
     stage.about(Method::PATCH, &mine, "").send().await.expect(405, "method_not_allowed");
     stage.about(Method::GET, &mine, "/token").send().await.expect(405, "method_not_allowed");
     stage.ask(Method::GET, "/v1/sales/demo/nothing").send().await.expect(404, "not_found");
+}
+
+/// Legs reversed, out of range, cut in half, on the wrong goods: each is named, and nobody joins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stretch_must_be_one_of_the_sales() {
+    let stage = Stage::open().await;
+    let train = serde_json::from_value::<NewSale>(json!({ "id": "train", "skus": [
+        { "sku": "second", "seats": ["01A", "01B"], "stops": ["a", "b", "c", "d"], "amount_fen": 100, "currency": "CNY" },
+    ] }));
+    let train = train.unwrap().build(START).unwrap();
+    stage.ports.ledger.create_sale(train, &author()).await.unwrap();
+    for (item, says) in [
+        (json!({ "sku": "second", "quantity": 1 }), "`items.from` must be given with `to`"),
+        (json!({ "sku": "second", "quantity": 1, "from": 1 }), "`items[0].to` is missing"),
+        (json!({ "sku": "second", "quantity": 1, "to": 1 }), "`items[0].from` is missing"),
+        (json!({ "sku": "second", "quantity": 1, "from": 2, "to": 1 }), "must be below `to`"),
+        (json!({ "sku": "second", "quantity": 1, "from": 1, "to": 1 }), "must be below `to`"),
+        (json!({ "sku": "second", "quantity": 1, "from": -1, "to": 1 }), "`items[0].from`"),
+        (
+            json!({ "sku": "second", "quantity": 1, "from": 0, "to": 4 }),
+            "`items.to` must be at most 3",
+        ),
+        (json!({ "sku": "second", "quantity": 1, "from": 0, "to": 65 }), "at most 64"),
+        (json!({ "sku": "second", "quantity": 1, "from": 0, "to": "1" }), "to"),
+        (json!({ "sku": "second", "quantity": 11, "from": 0, "to": 1 }), "from 1 to 10"),
+        (json!({ "sku": "second", "quantity": 1, "from": 0, "to": 1, "seats": [0] }), "seats"),
+    ] {
+        let ask = stage.ask(Method::POST, "/v1/sales/train/entries");
+        let body = json!({ "items": [item] });
+        let reply = ask.header("x-sluice-buyer", "ada").text(body.to_string()).send().await;
+        assert_problem(&reply, 400, "bad_request", says);
+    }
+    // Two lines of one stretch are summed before they are checked.
+    let lines = [6, 5].map(|n| json!({ "sku": "second", "quantity": n, "from": 0, "to": 1 }));
+    let ask = stage.ask(Method::POST, "/v1/sales/train/entries");
+    let body = json!({ "items": lines }).to_string();
+    let reply = ask.header("x-sluice-buyer", "ada").text(body).send().await;
+    assert_problem(&reply, 400, "bad_request", "at most 10 units together");
 }

@@ -2,9 +2,9 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use sluice_core::sale::SaleChange;
+use sluice_core::sale::{NewSale, SaleChange};
 
-use crate::stage::{Stage, eventually};
+use crate::stage::{START, Stage, author, eventually};
 
 async fn info(stage: &Stage) -> Value {
     stage.ask(Method::GET, "/v1/sales/demo").send().await.expect(200, "")
@@ -65,4 +65,20 @@ async fn a_deleted_sale_is_gone() {
     stage.directory.forget(&stage.sale);
     stage.ask(Method::GET, "/v1/sales/demo").send().await.expect(404, "no_such_sale");
     stage.joining("ada").send().await.expect(404, "no_such_sale");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seated_sku_shows_its_stops_and_free_seats() {
+    let stage = Stage::open().await;
+    let train = serde_json::from_value::<NewSale>(json!({ "id": "train", "skus": [
+        { "sku": "second", "seats": ["01A", "01B"], "stops": ["a", "b", "c"], "amount_fen": 100, "currency": "CNY" },
+    ] }));
+    let train = train.unwrap().build(START).unwrap();
+    stage.ports.ledger.create_sale(train, &author()).await.unwrap();
+    let sale = stage.ask(Method::GET, "/v1/sales/train").send().await.expect(200, "");
+    let told = json!([{
+        "sku": "second", "amount_fen": 100, "currency": "CNY", "remaining": 2,
+        "stops": ["a", "b", "c"], "free_seats": [2, 2],
+    }]);
+    assert_eq!((&sale["skus"], &sale["remaining"]), (&told, &json!(2)));
 }

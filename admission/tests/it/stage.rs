@@ -269,7 +269,11 @@ impl Stage {
             skus: ["standard", "deluxe"]
                 .into_iter()
                 .zip(remaining)
-                .map(|(sku, remaining)| SkuReport { sku: SkuId::new(sku).unwrap(), remaining })
+                .map(|(sku, remaining)| SkuReport {
+                    sku: SkuId::new(sku).unwrap(),
+                    remaining,
+                    free_seats: Vec::new(),
+                })
                 .collect(),
             sold_out,
             wait_p50_ms: None,

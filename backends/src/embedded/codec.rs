@@ -1,4 +1,4 @@
-//! How the domain's values stand in columns. Ids are 16 bytes, a basket is `sku:quantity,…`, whole numbers are 64 bits.
+//! How the domain's values stand in columns. Ids are 16 bytes, whole numbers are 64 bits.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,10 +12,10 @@ use rusqlite::{
     types::{Type, ValueRef},
 };
 use sluice_core::{
-    basket::{Basket, Item},
+    basket::Basket,
     clock::UnixMillis,
     event::Turn,
-    ids::{EntryId, Epoch, Seq, SkuId},
+    ids::{EntryId, Epoch, Seq},
     line::LineEntry,
 };
 
@@ -91,11 +91,6 @@ pub(super) fn id<T>(
     row.get(column).map(from)
 }
 
-pub(super) fn basket_text(basket: &Basket) -> String {
-    let items = basket.items().iter().map(|item| format!("{}:{}", item.sku, item.quantity));
-    items.collect::<Vec<String>>().join(",")
-}
-
 /// The baskets of one reading: those that are alike share their memory.
 #[derive(Debug, Default)]
 pub(super) struct Baskets {
@@ -109,7 +104,7 @@ impl Baskets {
         if let Some(basket) = self.by_text.get(text) {
             return Ok(basket.clone());
         }
-        let basket = parse_basket(text).ok_or_else(|| damaged(column, Type::Text, Unknown))?;
+        let basket: Basket = text.parse().map_err(|error| damaged(column, Type::Text, error))?;
         if self.by_text.len() < BASKETS_MAX {
             self.by_text.insert(text.to_owned(), basket.clone());
         }
@@ -138,14 +133,6 @@ pub(super) fn joined(
         baskets.share(&mut entry.basket);
     }
     Ok(entries)
-}
-
-fn parse_basket(text: &str) -> Option<Basket> {
-    let item = |part: &str| {
-        let (sku, quantity) = part.split_once(':')?;
-        Some(Item { sku: SkuId::new(sku).ok()?, quantity: quantity.parse().ok()? })
-    };
-    Basket::new(text.split(',').map(item).collect::<Option<Vec<Item>>>()?).ok()
 }
 
 /// An entry from seven columns in a row: entry, buyer, seq, holes_below, basket, joined_at, address.
@@ -198,21 +185,4 @@ fn damaged(
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_basket_reads_back_as_it_was() {
-        let items = [("a", 2), ("vip-1", 1_000)];
-        let items = items.map(|(sku, quantity)| Item { sku: SkuId::new(sku).unwrap(), quantity });
-        let basket = Basket::new(items.to_vec()).unwrap();
-        assert_eq!(basket_text(&basket), "a:2,vip-1:1000");
-        assert_eq!(parse_basket(&basket_text(&basket)), Some(basket));
-        for bad in ["", "a", "a:0", "A:1", "a:1,", "a:x"] {
-            assert_eq!(parse_basket(bad), None, "{bad:?}");
-        }
-    }
 }

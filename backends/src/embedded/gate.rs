@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sluice_core::{
     clock::Clock,
-    ids::{Epoch, HoldId, SaleId},
+    ids::{Epoch, HoldId, SaleId, SkuId},
     ports::{
-        GateHolds, GateImage, HoldUpdate, HoldsPlace, PortResult, Reserved, Restock, SkuLevel,
-        StockGate, Want,
+        GateHolds, GateImage, HoldUpdate, HoldsPlace, PortError, PortResult, Reserved, Restock,
+        SeatLevel, SkuLevel, StockGate, Want,
     },
 };
 
@@ -72,12 +72,17 @@ impl StockGate for MemoryGate {
     async fn levels(&self, sale: &SaleId) -> PortResult<Vec<SkuLevel>> {
         self.memory.known(sale, |memory| {
             let line = memory.line.as_ref();
-            let stock = memory.gate.as_ref().ok_or(sluice_core::ports::PortError::Cold)?;
-            let level = |(sku, available, held): (&sluice_core::ids::SkuId, u64, u64)| SkuLevel {
+            let stock = memory.gate.as_ref().ok_or(PortError::Cold)?;
+            let level = |(sku, available, held): (&SkuId, u64, u64)| SkuLevel {
                 sku: sku.clone(),
                 available,
                 held,
                 in_flight: line.map_or(0, |line| line.in_flight(sku)),
+                seats: stock.seats(sku).map(|(free, unsold)| SeatLevel {
+                    free,
+                    unsold,
+                    in_flight: line.map_or_else(Vec::new, |line| line.passengers_in_flight(sku)),
+                }),
             };
             Ok(stock.levels().map(level).collect())
         })

@@ -22,6 +22,7 @@ mod orders;
 mod payments;
 mod refunds;
 mod sales;
+mod seats;
 mod shop;
 mod simulated;
 mod speaker;

@@ -17,6 +17,7 @@ use super::sync::locked;
 mod fifo;
 mod flight;
 mod places;
+mod seats;
 mod stock;
 
 use fifo::Fifo;

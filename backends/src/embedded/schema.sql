@@ -132,14 +132,35 @@ BEGIN
     SELECT RAISE(ABORT, 'an order only moves forward');
 END;
 
+-- A seat is a line of its own; `place` counts the lines. `seat_no` is its place in the sale's list, `seat` its
+-- label at the time.
 CREATE TABLE order_line (
     order_id BLOB NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
     sku TEXT NOT NULL,
+    place INTEGER NOT NULL DEFAULT 0,
     quantity INTEGER NOT NULL CHECK (quantity > 0),
     amount INTEGER NOT NULL,
     refunded INTEGER NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND quantity),
-    PRIMARY KEY (order_id, sku)
+    from_stop INTEGER CHECK (from_stop >= 0),
+    to_stop INTEGER CHECK (to_stop > from_stop AND to_stop <= 64),
+    seat_no INTEGER CHECK (seat_no IS NULL OR seat_no >= 0 AND quantity = 1 AND to_stop IS NOT NULL),
+    seat TEXT,
+    PRIMARY KEY (order_id, sku, place),
+    CHECK ((from_stop IS NULL) = (to_stop IS NULL) AND (seat_no IS NULL) = (seat IS NULL))
 ) STRICT, WITHOUT ROWID;
+
+-- no-oversell, for seats: who is held or sold a seat on a leg. A release deletes its rows.
+CREATE TABLE seat_leg (
+    sale TEXT NOT NULL,
+    sku TEXT NOT NULL,
+    seat INTEGER NOT NULL CHECK (seat >= 0),
+    leg INTEGER NOT NULL CHECK (leg BETWEEN 0 AND 63),
+    order_id BLOB NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
+    hold BLOB NOT NULL CHECK (length(hold) = 16),
+    PRIMARY KEY (sale, sku, seat, leg)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX seat_leg_order ON seat_leg (order_id);
 
 CREATE TABLE order_history (
     order_id BLOB NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
@@ -255,15 +276,8 @@ END;
 CREATE TABLE order_change (
     order_id BLOB NOT NULL PRIMARY KEY REFERENCES orders (id) ON DELETE CASCADE,
     hold BLOB NOT NULL CHECK (length(hold) = 16),
-    amount INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE order_change_line (
-    order_id BLOB NOT NULL REFERENCES order_change (order_id) ON DELETE CASCADE,
-    sku TEXT NOT NULL,
-    quantity INTEGER NOT NULL CHECK (quantity > 0),
     amount INTEGER NOT NULL,
-    PRIMARY KEY (order_id, sku)
+    basket TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE simulated_payment (

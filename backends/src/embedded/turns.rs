@@ -20,7 +20,7 @@ use sluice_core::{
 use tokio::sync::Notify;
 
 use super::{
-    codec::{Baskets, address_text, basket_text, int, small, turn, whole},
+    codec::{Baskets, address_text, int, small, turn, whole},
     store::Store,
     sync::locked,
 };
@@ -216,7 +216,7 @@ fn insert(connection: &Connection, turns: &[Turn]) -> rusqlite::Result<Vec<u64>>
             entry.buyer.as_str(),
             int(entry.seq.0),
             int(entry.holes_below),
-            basket_text(&entry.basket),
+            entry.basket.to_string(),
             entry.joined_at.0,
             address_text(entry.address),
             int(turn.epoch.0),

@@ -1,11 +1,11 @@
-//! How the domain's values stand in columns. Ids are `uuid`, a basket is `sku:quantity,…`, whole numbers are `bigint`.
+//! How the domain's values stand in columns. Ids are `uuid`, whole numbers are `bigint`.
 
 use std::{collections::HashMap, str::FromStr};
 
 use sluice_core::{
-    basket::{Basket, Item},
+    basket::Basket,
     clock::UnixMillis,
-    ids::{EntryId, HoldId, OrderId, PaymentId, RefundId, SkuId},
+    ids::{EntryId, HoldId, OrderId, PaymentId, RefundId},
 };
 use sqlx::{Row, postgres::PgRow, types::Uuid};
 
@@ -105,11 +105,6 @@ pub(super) fn uuids<T: ToUuid>(ids: &[T]) -> Vec<Uuid> {
     ids.iter().map(ToUuid::uuid).collect()
 }
 
-pub(super) fn basket_text(basket: &Basket) -> String {
-    let items = basket.items().iter().map(|item| format!("{}:{}", item.sku, item.quantity));
-    items.collect::<Vec<String>>().join(",")
-}
-
 /// The baskets of one reading: those that are alike share their memory.
 #[derive(Debug, Default)]
 pub(super) struct Baskets(HashMap<String, Basket>);
@@ -120,20 +115,12 @@ impl Baskets {
         if let Some(basket) = self.0.get(text) {
             return Ok(basket.clone());
         }
-        let basket = parse_basket(text).ok_or_else(|| damaged(column, Unknown))?;
+        let basket: Basket = text.parse().map_err(|error| damaged(column, error))?;
         if self.0.len() < BASKETS_MAX {
             self.0.insert(text.to_owned(), basket.clone());
         }
         Ok(basket)
     }
-}
-
-fn parse_basket(text: &str) -> Option<Basket> {
-    let item = |part: &str| {
-        let (sku, quantity) = part.split_once(':')?;
-        Some(Item { sku: SkuId::new(sku).ok()?, quantity: quantity.parse().ok()? })
-    };
-    Basket::new(text.split(',').map(item).collect::<Option<Vec<Item>>>()?).ok()
 }
 
 /// A value that this version does not write.
@@ -151,16 +138,6 @@ pub(super) fn damaged(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_basket_is_read_or_refused() {
-        let basket = parse_basket("a:2,vip-1:1000").unwrap();
-        assert_eq!(basket.units(), 1_002);
-        assert_eq!(basket_text(&basket), "a:2,vip-1:1000");
-        for bad in ["", "a", "a:0", "A:1", "a:1,", "a:x"] {
-            assert_eq!(parse_basket(bad), None, "{bad:?}");
-        }
-    }
 
     #[test]
     fn the_one_character_that_cannot_be_kept_is_replaced() {

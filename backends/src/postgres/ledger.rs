@@ -18,6 +18,7 @@ mod orders;
 mod payments;
 mod refunds;
 mod sales;
+mod seats;
 mod settle;
 mod shop;
 mod simulated;

@@ -1,15 +1,15 @@
 //! How the domain's values stand in the keys and in the scripts' arguments and answers. Whole numbers are 8 bytes, highest
-//! first; the scripts reckon with doubles, so numbers are exact up to 2^53. A basket is `sku:quantity,…`. The scripts say
-//! how a place is laid out: `lua/flight.lua`.
+//! first; the scripts reckon with doubles, so numbers are exact up to 2^53. The scripts say how a place is laid
+//! out: `lua/flight.lua`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use redis::Value;
 use sluice_core::{
-    basket::{Basket, Item},
+    basket::Basket,
     clock::UnixMillis,
     entry::Outcome,
-    ids::{BuyerId, EntryId, Seq, SkuId},
+    ids::{BuyerId, EntryId, Seq},
     line::{Cursor, Hole, Holes, LineEntry},
     policy::RateLimit,
     ports::{JoinLimits, Place, PlaceState, PortResult, Settlement},
@@ -35,7 +35,7 @@ pub(super) fn body(entry: &LineEntry) -> Vec<u8> {
             bytes.extend(address.octets());
         }
     }
-    bytes.extend(basket_text(&entry.basket).as_bytes());
+    bytes.extend(entry.basket.to_string().as_bytes());
     bytes
 }
 
@@ -56,19 +56,6 @@ pub(super) fn limits(limits: &JoinLimits) -> Vec<u8> {
         bytes.extend(both(limit).into_iter().flat_map(u64::to_be_bytes));
     }
     bytes
-}
-
-pub(super) fn basket_text(basket: &Basket) -> String {
-    let items = basket.items().iter().map(|item| format!("{}:{}", item.sku, item.quantity));
-    items.collect::<Vec<String>>().join(",")
-}
-
-pub(super) fn parse_basket(text: &str) -> Option<Basket> {
-    let item = |part: &str| {
-        let (sku, quantity) = part.split_once(':')?;
-        Some(Item { sku: SkuId::new(sku).ok()?, quantity: quantity.parse().ok()? })
-    };
-    Basket::new(text.split(',').map(item).collect::<Option<Vec<Item>>>()?).ok()
 }
 
 /// An outcome and whether it is live: two bytes.
@@ -132,7 +119,7 @@ pub(super) fn read_place(entry: EntryId, bytes: &[u8]) -> Option<Place> {
         [] => None,
         octets => Some(read_address(octets)?),
     };
-    let basket = parse_basket(std::str::from_utf8(reader.0).ok()?)?;
+    let basket: Basket = std::str::from_utf8(reader.0).ok()?.parse().ok()?;
     let line_entry = LineEntry { entry, buyer, seq, holes_below, basket, joined_at, address };
     Some(Place { line_entry, state, durable, seen_at })
 }
@@ -192,6 +179,11 @@ pub(super) fn number(answer: &Value) -> PortResult<u64> {
     u64::try_from(*number).map_err(|_| CallFault::Damaged.into())
 }
 
+/// The same, of fewer bits.
+pub(super) fn small<T: TryFrom<u64>>(answer: &Value) -> PortResult<T> {
+    T::try_from(number(answer)?).map_err(|_| CallFault::Damaged.into())
+}
+
 /// What could be read of an answer, or that it was not one of ours.
 pub(super) fn sound<T>(read: Option<T>) -> PortResult<T> {
     read.ok_or_else(|| CallFault::Damaged.into())
@@ -199,13 +191,13 @@ pub(super) fn sound<T>(read: Option<T>) -> PortResult<T> {
 
 #[cfg(test)]
 mod tests {
-    use sluice_core::random::Random;
+    use sluice_core::{basket::Item, ids::SkuId, random::Random};
 
     use super::*;
 
     fn entry(address: Option<&str>) -> LineEntry {
         let items = [("a", 2), ("vip-1", 1_000)];
-        let items = items.map(|(sku, quantity)| Item { sku: SkuId::new(sku).unwrap(), quantity });
+        let items = items.map(|(sku, quantity)| Item::counted(SkuId::new(sku).unwrap(), quantity));
         LineEntry {
             entry: EntryId::generate(UnixMillis(1_767_225_600_000), &Random::seeded(1)),
             buyer: BuyerId::new(&"b".repeat(128)).unwrap(),

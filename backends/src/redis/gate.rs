@@ -5,16 +5,18 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use redis::Value;
 use sluice_core::{
+    basket::Basket,
     ids::{Epoch, HoldId, SaleId, SkuId},
     ports::{
         GateHold, GateHolds, GateImage, HeldStock, HoldPhase, HoldUpdate, HoldsPlace, PortResult,
-        Reserved, Restock, SkuLevel, StockGate, Want,
+        Reserved, Restock, SeatImage, SeatLevel, SeatsSold, SkuLevel, StockGate, Want,
     },
     random::Random,
+    seats::{SeatCounts, Seating, Stretch},
 };
 
 use super::{
-    codec::{basket_text, bytes, list, number, parse_basket, sound},
+    codec::{bytes, list, number, small, sound},
     fault::CallFault,
     line::{WORKED_MAX, parts},
     link::Link,
@@ -74,11 +76,20 @@ impl RedisGate {
                 call.arg(*total);
                 call.arg(*sold);
             }
+            call.arg(image.seats.len());
+            for SeatImage { sku, seating, sold } in &image.seats {
+                let beside: String =
+                    seating.beside().map(|beside| if beside { '1' } else { '0' }).collect();
+                call.arg(sku.as_str());
+                call.arg(seating.legs());
+                call.arg(beside);
+                call.arg(seat_letters(seating, sold));
+            }
         }
         for held in holds {
             call.arg(held.hold.as_bytes());
             call.arg(held.movement);
-            call.arg(basket_text(&held.basket));
+            call.arg(held.basket.to_string());
         }
         Ok(number(&self.link.run(call).await?)? != 0)
     }
@@ -135,13 +146,14 @@ impl StockGate for RedisGate {
             for want in some {
                 call.arg(want.hold.as_bytes());
                 call.arg(want.entry.as_bytes());
-                call.arg(basket_text(&want.basket));
+                call.arg(want.basket.to_string());
             }
             for reply in list(self.link.run(call).await?)? {
                 replies.push(match bytes(&reply)? {
                     b"H" => Reserved::Held,
                     b"S" => Reserved::Short,
                     b"O" => Reserved::Over,
+                    [b'H', seated @ ..] => Reserved::Seated(sound(read_basket(seated))?),
                     _ => return Err(CallFault::Damaged.into()),
                 });
             }
@@ -162,7 +174,7 @@ impl StockGate for RedisGate {
                     HoldPhase::Sold => "S",
                     HoldPhase::Released => "R",
                 });
-                call.arg(basket_text(&word.basket));
+                call.arg(word.basket.to_string());
             }
             self.link.run(call).await?;
         }
@@ -170,9 +182,14 @@ impl StockGate for RedisGate {
     }
 
     async fn restock(&self, sale: &SaleId, restock: &Restock) -> PortResult<()> {
-        let mut call = script::GATE_RESTOCK.on(&[&self.names.of(sale).gate]);
+        let Keys { gate, heard, .. } = self.names.of(sale);
+        let mut call = script::GATE_RESTOCK.on(&[&gate, &heard]);
         call.arg(restock.sku.as_str());
         call.arg(restock.total);
+        if let Some(SeatsSold { moved, image }) = &restock.seats {
+            call.arg(*moved);
+            call.arg(seat_letters(&image.seating, &image.sold));
+        }
         self.link.run(call).await.map(|_| ())
     }
 
@@ -180,7 +197,7 @@ impl StockGate for RedisGate {
         let Keys { gate, line, .. } = self.names.of(sale);
         let call = script::GATE_LEVELS.on(&[&gate, &line]);
         let told = list(self.link.run(call).await?)?;
-        let mut levels = told.chunks(4).map(read_level).collect::<PortResult<Vec<SkuLevel>>>()?;
+        let mut levels = told.chunks(5).map(read_level).collect::<PortResult<Vec<SkuLevel>>>()?;
         levels.sort_by(|a, b| a.sku.cmp(&b.sku));
         Ok(levels)
     }
@@ -208,22 +225,61 @@ impl StockGate for RedisGate {
 
 fn read_hold(told: &[Value]) -> PortResult<GateHold> {
     let [hold, movement, age, basket] = told else { return Err(CallFault::Damaged.into()) };
-    let basket = std::str::from_utf8(bytes(basket)?).ok().and_then(parse_basket);
     Ok(GateHold {
         hold: sound(bytes(hold)?.try_into().ok().map(HoldId::from_bytes))?,
         movement: number(movement)?,
-        basket: sound(basket)?,
+        basket: sound(read_basket(bytes(basket)?))?,
         age: Duration::from_millis(number(age)?),
     })
 }
 
+/// A letter for each leg of each seat, as the scripts keep them: 0 free, s sold.
+fn seat_letters(seating: &Seating, sold: &[u64]) -> String {
+    let seats = (0..seating.seats().len()).map(|n| sold.get(n).copied().unwrap_or_default());
+    let letter = |legs: u64, leg: u8| if legs >> leg & 1 == 1 { 's' } else { '0' };
+    seats.flat_map(|legs| (0..seating.legs()).map(move |leg| letter(legs, leg))).collect()
+}
+
+fn read_basket(text: &[u8]) -> Option<Basket> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
 fn read_level(told: &[Value]) -> PortResult<SkuLevel> {
-    let [sku, available, held, in_flight] = told else { return Err(CallFault::Damaged.into()) };
+    let [sku, available, held, in_flight, seats] = told else {
+        return Err(CallFault::Damaged.into());
+    };
     let sku = std::str::from_utf8(bytes(sku)?).ok().and_then(|sku| SkuId::new(sku).ok());
     Ok(SkuLevel {
         sku: sku.ok_or(CallFault::Damaged)?,
         available: number(available)?,
         held: number(held)?,
         in_flight: number(in_flight)?,
+        seats: read_seats(seats)?,
     })
+}
+
+/// The legs; then gaps that are free, gaps that are unsold, and what is in flight. Nothing of a counted SKU.
+fn read_seats(told: &Value) -> PortResult<Option<SeatLevel>> {
+    let Value::Array(told) = told else { return Err(CallFault::Damaged.into()) };
+    let [legs, free, unsold, in_flight] = &told[..] else {
+        return if told.is_empty() { Ok(None) } else { Err(CallFault::Damaged.into()) };
+    };
+    let legs = small(legs)?;
+    Ok(Some(SeatLevel {
+        free: SeatCounts::from_gaps(legs, stretches(free)?),
+        unsold: SeatCounts::from_gaps(legs, stretches(unsold)?),
+        in_flight: stretches(in_flight)?,
+    }))
+}
+
+/// Three for each stretch: from, to, how many. In order.
+fn stretches(told: &Value) -> PortResult<Vec<(Stretch, u32)>> {
+    let Value::Array(told) = told else { return Err(CallFault::Damaged.into()) };
+    let read = |three: &[Value]| {
+        let [from, to, count] = three else { return Err(CallFault::Damaged.into()) };
+        Ok((sound(Stretch::new(small(from)?, small(to)?))?, small(count)?))
+    };
+    let mut stretches = told.chunks(3).map(read).collect::<PortResult<Vec<(Stretch, u32)>>>()?;
+    stretches.sort_unstable();
+    Ok(stretches)
 }

@@ -77,12 +77,12 @@ scripts! {
     LINE_ADVANCE: "line.advance" = ["shared", "flight", "places", "line_advance"];
     LINE_SNAPSHOT: "line.snapshot" = ["shared", "flight", "places", "line_snapshot"];
     LINE_FORGET: "line.forget" = ["forget"];
-    GATE_REBUILD: "gate.rebuild" = ["shared", "stock", "gate_rebuild"];
-    GATE_SWEEP: "gate.sweep" = ["shared", "stock", "gate_sweep"];
-    GATE_RESERVE: "gate.reserve" = ["shared", "flight", "stock", "gate_reserve"];
-    GATE_SET: "gate.set" = ["shared", "stock", "gate_set"];
-    GATE_RESTOCK: "gate.restock" = ["shared", "stock", "gate_restock"];
-    GATE_LEVELS: "gate.levels" = ["shared", "stock", "gate_levels"];
-    GATE_HOLDS: "gate.holds" = ["shared", "stock", "gate_holds"];
+    GATE_REBUILD: "gate.rebuild" = ["shared", "seats", "stock", "gate_rebuild"];
+    GATE_SWEEP: "gate.sweep" = ["shared", "seats", "stock", "gate_sweep"];
+    GATE_RESERVE: "gate.reserve" = ["shared", "flight", "seats", "stock", "seat_choice", "gate_reserve"];
+    GATE_SET: "gate.set" = ["shared", "seats", "stock", "gate_set"];
+    GATE_RESTOCK: "gate.restock" = ["shared", "seats", "stock", "gate_restock"];
+    GATE_LEVELS: "gate.levels" = ["shared", "flight", "seats", "stock", "gate_levels"];
+    GATE_HOLDS: "gate.holds" = ["shared", "seats", "stock", "gate_holds"];
     GATE_FORGET: "gate.forget" = ["forget"];
 }

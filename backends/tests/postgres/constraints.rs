@@ -52,6 +52,23 @@ async fn the_balance_cannot_be_oversold() {
 }
 
 #[tokio::test]
+async fn a_seat_cannot_be_given_twice_on_a_leg() {
+    let house = House::new().await;
+    let ledger = house.port();
+    let sale = make_sale(&*ledger, 2).await;
+    let both = vec![request(entry(1, "ada")), request(entry(2, "bob"))];
+    ledger.hold(&sale, both).await.unwrap();
+    let mut shell = connect(&house.url).await;
+    let give = "INSERT INTO seat_leg SELECT sale, 't', 7, 3, id, hold FROM orders WHERE buyer = ";
+    run(&mut shell, &format!("{give} 'ada'")).await;
+    refused(&mut shell, &format!("{give} 'bob'")).await;
+    refused(&mut shell, "UPDATE seat_leg SET leg = 64").await;
+    // Without the key the database would let it pass: it is what refuses.
+    run(&mut shell, "BEGIN; ALTER TABLE seat_leg DROP CONSTRAINT seat_leg_pkey").await;
+    run(&mut shell, &format!("{give} 'bob'; ROLLBACK")).await;
+}
+
+#[tokio::test]
 async fn a_buyer_cannot_have_two_live_orders() {
     let house = House::new().await;
     let ledger = house.port();

@@ -136,7 +136,7 @@ pub(crate) fn entry(seq: u64, buyer: &str) -> LineEntry {
         buyer: BuyerId::new(buyer).unwrap(),
         seq: Seq(seq),
         holes_below: 0,
-        basket: Basket::new(vec![Item { sku: SkuId::new("a").unwrap(), quantity: 1 }]).unwrap(),
+        basket: Basket::new(vec![Item::counted(SkuId::new("a").unwrap(), 1)]).unwrap(),
         joined_at: now,
         address: None,
     }
@@ -163,7 +163,7 @@ pub(crate) fn orders_of(replies: &[HoldReply]) -> Vec<OrderId> {
         HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
             record.order.map(|order| order.order)
         }
-        HoldReply::GateWrong | HoldReply::Frozen => None,
+        HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => None,
     };
     replies.iter().filter_map(order).collect()
 }

@@ -26,7 +26,9 @@ fn told(reply: &HoldReply) -> (EntryId, Outcome, Option<OrderId>) {
         HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
             (record.entry, record.outcome, record.order.map(|order| order.order))
         }
-        HoldReply::GateWrong | HoldReply::Frozen => panic!("the gate had said yes"),
+        HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
+            panic!("the gate had said yes")
+        }
     }
 }
 

@@ -32,7 +32,7 @@ fn held(want: &Want, movement: u64) -> HeldStock {
 }
 
 async fn reserve(gate: &dyn StockGate, want: &Want) -> Reserved {
-    gate.reserve(&sale(), std::slice::from_ref(want)).await.unwrap()[0]
+    gate.reserve(&sale(), std::slice::from_ref(want)).await.unwrap().remove(0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -151,7 +151,7 @@ async fn holds_that_are_over_are_forgotten_oldest_first() {
     let (gate, sale) = (&*redis.gate, sale());
     gate.rebuild(&sale, Epoch(1), image(100, 0)).await.unwrap();
     let wants: Vec<Want> = (0..5).map(|_| want(1)).collect();
-    assert_eq!(gate.reserve(&sale, &wants).await.unwrap(), [Reserved::Held; 5]);
+    assert_eq!(gate.reserve(&sale, &wants).await.unwrap(), [const { Reserved::Held }; 5]);
     for one in &wants[1..] {
         gate.set(&sale, &[word(one, 1, HoldPhase::Released)]).await.unwrap();
     }

@@ -36,7 +36,7 @@ pub(crate) fn sku() -> SkuId {
 }
 
 pub(crate) fn basket(quantity: u32) -> Basket {
-    Basket::new(vec![Item { sku: sku(), quantity }]).unwrap()
+    Basket::new(vec![Item::counted(sku(), quantity)]).unwrap()
 }
 
 /// A new entry with this number, of the buyer.

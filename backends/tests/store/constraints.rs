@@ -43,6 +43,25 @@ async fn the_balance_cannot_be_oversold() {
 }
 
 #[tokio::test]
+async fn a_seat_cannot_be_given_twice_on_a_leg() {
+    let house = House::new();
+    let embedded = house.open();
+    let ports = embedded.ports();
+    make_sale(&ports, 2).await;
+    let both = [house.entry(1, "ada"), house.entry(2, "bob")];
+    let requests = both.iter().map(|entry| house.request(entry.clone())).collect();
+    ports.ledger.hold(&sale(), requests).await.unwrap();
+    let shell = house.shell();
+    let give = "INSERT INTO seat_leg SELECT sale, 't', 7, 3, id, hold FROM orders WHERE buyer = ";
+    shell.execute_batch(&format!("{give} 'ada'")).unwrap();
+    refused(&shell, &format!("{give} 'bob'"));
+    refused(&shell, "UPDATE seat_leg SET leg = 64");
+    // Without the key the file would let it pass: it is what refuses.
+    shell.execute_batch("CREATE TABLE keyless AS SELECT * FROM seat_leg").unwrap();
+    shell.execute_batch(&format!("{} 'bob'", give.replace("seat_leg", "keyless"))).unwrap();
+}
+
+#[tokio::test]
 async fn a_buyer_cannot_have_two_live_orders() {
     let house = House::new();
     let embedded = house.open();
@@ -114,7 +133,9 @@ async fn a_batch_that_trips_a_constraint_is_cut_down_to_who_tripped_it() {
         match reply {
             HoldReply::GateWrong => assert_eq!(n, 20, "only the one with the spent hold"),
             HoldReply::Settled { record, .. } => assert_eq!(record.outcome, Outcome::Reserved),
-            HoldReply::Known { .. } | HoldReply::Frozen => panic!("{reply:?}"),
+            HoldReply::Known { .. } | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
+                panic!("{reply:?}")
+            }
         }
     }
     let stock = ports.ledger.stock(&sale()).await.unwrap().remove(0);

@@ -55,7 +55,7 @@ impl House {
             buyer: BuyerId::new(buyer).unwrap(),
             seq: Seq(seq),
             holes_below: 0,
-            basket: Basket::new(vec![Item { sku: sku(), quantity: 1 }]).unwrap(),
+            basket: Basket::new(vec![Item::counted(sku(), 1)]).unwrap(),
             joined_at: NOW,
             address: None,
         }

@@ -15,6 +15,7 @@ use crate::{
     ids::{EntryId, Epoch, OrderId, SaleId, SkuId, Version},
     line::Cursor,
     sale::Sale,
+    seats::Stretch,
 };
 
 /// One thing everybody should hear.
@@ -48,6 +49,21 @@ pub enum Notice {
 pub struct SkuReport {
     pub sku: SkuId,
     pub remaining: u64,
+    /// Of a seated SKU, free seats on each leg: to be shown, not to be trusted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub free_seats: Vec<u32>,
+}
+
+impl SkuReport {
+    /// What is left for one who wants this stretch: no more than the seats that are free on each leg of it.
+    #[must_use]
+    pub fn remaining_over(&self, stretch: Option<Stretch>) -> u64 {
+        let legs = stretch.and_then(|stretch| {
+            self.free_seats.get(usize::from(stretch.from())..usize::from(stretch.to()))
+        });
+        let least = legs.and_then(|legs| legs.iter().min());
+        least.map_or(self.remaining, |free| u64::from(*free))
+    }
 }
 
 /// How a line stands. A report replaces another when its (epoch, version) is higher.

@@ -62,6 +62,9 @@ pub mod provider;
 pub mod rebuilds;
 pub mod sales;
 mod samples;
+pub mod seat_holds;
+pub mod seat_returns;
+pub mod seats;
 pub mod shop;
 pub mod simulated;
 pub mod speaker;
@@ -243,6 +246,9 @@ mod tests {
             "provider",
             "rebuilds",
             "sales",
+            "seat_holds",
+            "seat_returns",
+            "seats",
             "shop",
             "simulated",
             "speaker",

@@ -1,9 +1,10 @@
-//! Port: the stock gate. An atomic counter in front of the ledger: it refuses early, it never decides.
+//! Port: the stock gate. An atomic counter, and for seated SKUs a seat map, in front of the ledger: it refuses early, it
+//! never decides. Units of a seated SKU are seat-legs.
 //!
 //! Every change is keyed by hold, so a repeat is harmless. The gate may forget; it is *cold* for a sale until
 //! [`StockGate::rebuild`], and every other call on a cold sale answers `Cold` and does nothing.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -11,6 +12,7 @@ use super::PortResult;
 use crate::{
     basket::Basket,
     ids::{EntryId, Epoch, HoldId, SaleId, SkuId},
+    seats::{SeatCounts, SeatMap, Seating, Stretch},
 };
 
 /// One turn's demand.
@@ -22,14 +24,24 @@ pub struct Want {
 }
 
 /// The gate's answer to one demand.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reserved {
     /// All of it is set aside under the hold (now, or by an earlier call).
     Held,
+    /// The same, of a demand with seated goods: with the seats that were chosen for it.
+    Seated(Basket),
     /// Not all of it is available: nothing is set aside.
     Short,
     /// The hold was released or sold before: nothing is set aside. The ledger knows more.
     Over,
+}
+
+impl Reserved {
+    /// Whether anything is set aside.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Held | Self::Seated(_))
+    }
 }
 
 /// Where the ledger says a hold stands.
@@ -48,6 +60,7 @@ pub struct HoldUpdate {
     pub hold: HoldId,
     pub movement: u64,
     pub phase: HoldPhase,
+    /// With its seats, if it is held or sold.
     pub basket: Basket,
 }
 
@@ -60,12 +73,22 @@ impl HoldUpdate {
     }
 }
 
-/// Units added to a SKU by an operator. `total` is the SKU's stock after it, in the ledger: a gate that has heard a
-/// higher one ignores a lower one.
+/// Units added to a SKU by an operator, or given back by a buyer. `total` is the SKU's stock after it, in the ledger: a gate
+/// that has heard a higher one ignores a lower one.
 #[derive(Clone, Debug)]
 pub struct Restock {
     pub sku: SkuId,
     pub total: u64,
+    /// Of a seated SKU of which seats came back.
+    pub seats: Option<SeatsSold>,
+}
+
+/// The seats of a SKU that are still sold, by a reading of the ledger that has seen its movements up to `moved`. Any other that
+/// the gate counts as sold came back, unless a later word sold it. A gate rebuilt from a later reading ignores it.
+#[derive(Clone, Debug)]
+pub struct SeatsSold {
+    pub moved: u64,
+    pub image: SeatImage,
 }
 
 /// A live hold in the ledger.
@@ -85,6 +108,27 @@ pub struct GateImage {
     /// Per SKU: stock in all, and units sold.
     pub skus: Vec<(SkuId, u64, u64)>,
     pub holds: Vec<HeldStock>,
+    /// Of each seated SKU.
+    pub seats: Vec<SeatImage>,
+}
+
+/// The seats of one SKU that are sold; those that are held stand with their holds.
+#[derive(Clone, Debug)]
+pub struct SeatImage {
+    pub sku: SkuId,
+    pub seating: Arc<Seating>,
+    /// Sold legs, seat by seat.
+    pub sold: Vec<u64>,
+}
+
+impl GateImage {
+    /// How many seats of a SKU are sold over no leg of a stretch: free, or held and unpaid. 0 for one that has no seats.
+    #[must_use]
+    pub fn unsold(&self, sku: &SkuId, stretch: Stretch) -> u32 {
+        let image = self.seats.iter().find(|image| image.sku == *sku);
+        let counts = image.map(|image| SeatMap::with_busy(&image.seating, &image.sold).counts());
+        counts.map_or(0, |counts| counts.over(stretch))
+    }
 }
 
 /// The gate's view of one SKU.
@@ -97,6 +141,19 @@ pub struct SkuLevel {
     pub held: u64,
     /// What entries that are called and not yet reserved or settled want.
     pub in_flight: u64,
+    /// Of a seated SKU.
+    pub seats: Option<SeatLevel>,
+}
+
+/// The gate's view of the seats of one SKU.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SeatLevel {
+    /// Seats that are neither held nor sold over each stretch.
+    pub free: SeatCounts,
+    /// Seats that are not sold: a hold may lapse.
+    pub unsold: SeatCounts,
+    /// Passengers in flight, by stretch, ascending.
+    pub in_flight: Vec<(Stretch, u32)>,
 }
 
 /// What the gate counts as held.
@@ -130,7 +187,8 @@ pub trait StockGate: Debug + Send + Sync {
     async fn rebuild(&self, sale: &SaleId, epoch: Epoch, image: GateImage) -> PortResult<()>;
 
     /// All or nothing for each demand, in the order given, atomically; replies in the same order. Takes each entry out
-    /// of what is in flight, whatever the answer. A repeat of a held hold answers `Held` and takes nothing more.
+    /// of what is in flight, whatever the answer. A repeat of a held hold answers as before, with the same seats, and takes
+    /// nothing more. Seats are chosen as [`Basket::seated`] chooses them.
     async fn reserve(&self, sale: &SaleId, wants: &[Want]) -> PortResult<Vec<Reserved>>;
 
     /// Sets holds to what the ledger says of them. Whatever words come, how often, and in whichever order among

@@ -308,7 +308,8 @@ impl Compared {
         let remedy = remedy(suspect, word, settings);
         let sign = misplaced(suspect, &remedy);
         for item in suspect.basket.items() {
-            *self.misplaced.entry(item.sku.clone()).or_default() += sign * i64::from(item.quantity);
+            let units = i64::try_from(item.units()).unwrap_or(i64::MAX);
+            *self.misplaced.entry(item.sku.clone()).or_default() += sign * units;
         }
         match remedy {
             Remedy::None => {}

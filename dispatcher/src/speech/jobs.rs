@@ -7,7 +7,7 @@ use sluice_core::{
     event::Turn,
     ids::{EntryId, Epoch, Seq},
     line::Cursor,
-    ports::{CursorSaved, EntryRecord, LeaseReply, PortError, PortResult, StockBalance},
+    ports::{CursorSaved, EntryRecord, GateImage, LeaseReply, PortError, PortResult, StockBalance},
 };
 use tokio::time::Instant;
 
@@ -43,10 +43,17 @@ pub(super) enum Done {
         result: PortResult<CursorSaved>,
     },
     Extended(PortResult<()>),
-    Stock(PortResult<Vec<StockBalance>>),
+    Stock(PortResult<LedgerStock>),
     GateRebuilt(PortResult<()>),
     /// A notice was published, or lost: both are fine.
     Told,
+}
+
+/// What the ledger says of the stock; with its seats where somebody's stretch seems to be gone.
+#[derive(Debug)]
+pub(super) struct LedgerStock {
+    pub(super) balances: Vec<StockBalance>,
+    pub(super) seats: Option<GateImage>,
 }
 
 /// A turn on its way out.
@@ -132,9 +139,9 @@ impl Speech<'_> {
             }
             Done::Stock(result) => {
                 self.under_way.stock = false;
-                let balances = self.or_later(result, "the ledger's stock could not be read")?;
-                match balances {
-                    Some(balances) => self.stock_read(&balances).await,
+                let stock = self.or_later(result, "the ledger's stock could not be read")?;
+                match stock {
+                    Some(stock) => self.stock_read(&stock).await,
                     None => self.ending.ask_later(Instant::now()),
                 }
             }

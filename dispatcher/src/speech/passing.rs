@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use sluice_core::{
     entry::Outcome,
-    ports::{EntryRecord, NewOutcome, OutcomeReason, PortResult, StockBalance},
+    event::SettledBy,
+    ports::{EntryRecord, NewOutcome, OutcomeReason, PortResult},
 };
 use tokio::time::Instant;
 
 use super::{
     Speech,
-    jobs::{Done, Hands},
+    jobs::{Done, Hands, LedgerStock},
     taking_in::settlement,
 };
 use crate::{
@@ -84,17 +85,18 @@ impl Speech<'_> {
             self.ending.asked_at = Some(now);
             self.ending.asked_for = self.window.last_arrival();
             self.under_way.stock = true;
-            let Hands { shared, sale, .. } = self.hands();
-            let job = async move {
-                let stock = shared.ports.ledger.stock(&sale);
-                Done::Stock(within(shared.config.port_timeout, stock).await)
-            };
-            self.begin(job).await;
+            let hands = self.hands();
+            // Where the shop settles, nobody here knows who sits where.
+            let seats = lost
+                && self.sale.skus.iter().any(|sku| sku.seating.is_some())
+                && self.shared.config.settled_by == SettledBy::Worker;
+            self.begin(async move { Done::Stock(read_ledger(hands, seats).await) }).await;
         }
     }
 
     /// The ledger's word on the stock: ends those whose goods are gone, if the gate still agrees.
-    pub(super) async fn stock_read(&mut self, balances: &[StockBalance]) {
+    pub(super) async fn stock_read(&mut self, read: &LedgerStock) {
+        let LedgerStock { balances, seats } = read;
         let sold_out = ending::is_sold_out(balances) && self.stock.is_gone();
         if sold_out != self.ending.sold_out {
             self.ending.sold_out = sold_out;
@@ -103,7 +105,7 @@ impl Speech<'_> {
         if self.is_open() {
             let stock = &self.stock;
             let ended = self.window.take_kinds(self.ending.asked_for, |basket| {
-                !stock.may_come_to_fit(basket) && ending::is_gone(basket, balances)
+                !stock.may_come_to_fit(basket) && ending::is_gone(basket, balances, seats.as_ref())
             });
             for entry in ended {
                 self.pass(entry, Outcome::SoldOut, OutcomeReason::Plain);
@@ -159,6 +161,15 @@ impl Speech<'_> {
         }
         self.tell_outcomes(records).await;
     }
+}
+
+/// The balances, and the seats if they are asked for.
+async fn read_ledger(hands: Hands, seats: bool) -> PortResult<LedgerStock> {
+    let Hands { shared, sale, .. } = hands;
+    let (limit, ledger) = (shared.config.port_timeout, &shared.ports.ledger);
+    let balances = within(limit, ledger.stock(&sale)).await?;
+    let seats = if seats { Some(within(limit, ledger.gate_image(&sale)).await?) } else { None };
+    Ok(LedgerStock { balances, seats })
 }
 
 /// The ledger decides, the line hears of it.

@@ -5,7 +5,7 @@ use sluice_core::{
     ids::Seq,
     law::exact,
     line::Cursor,
-    ports::{EntryNotice, EntryRecord, LineReport, LineSnapshot, Notice, SkuReport},
+    ports::{EntryNotice, EntryRecord, LineReport, LineSnapshot, Notice},
 };
 use tokio::time::Instant;
 
@@ -139,11 +139,7 @@ impl Speech<'_> {
             remaining: self.stock.remaining(),
             unpaid: self.stock.unpaid(),
             units_per_turn: units_per_turn(self.memory.units, self.memory.turns),
-            skus: self
-                .stock
-                .free()
-                .map(|(sku, remaining)| SkuReport { sku: sku.clone(), remaining })
-                .collect(),
+            skus: self.stock.reports(),
             sold_out: self.ending.sold_out,
             wait_p50_ms: waits.map(|waits| waits.p50_ms),
             wait_p95_ms: waits.map(|waits| waits.p95_ms),

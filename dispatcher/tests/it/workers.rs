@@ -72,12 +72,14 @@ async fn hold(
         }
     };
     let order = OrderId::generate(now, random);
-    let request = HoldRequest { line_entry, hold, order, gate };
+    let request = HoldRequest { line_entry, hold, order, gate: gate.clone() };
     let reply = ports.ledger.hold(sale, vec![request]).await.unwrap().remove(0);
     let (record, held) = match reply {
         HoldReply::Settled { record, movement } => (record, movement.map(|n| (hold, n))),
         HoldReply::Known { record, .. } => (record, None),
-        HoldReply::GateWrong | HoldReply::Frozen => panic!("the gate is wrong"),
+        HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
+            panic!("the gate is wrong")
+        }
     };
     if let Some((hold, movement)) = held {
         let update = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket };

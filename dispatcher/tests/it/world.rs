@@ -72,8 +72,7 @@ impl Running {
 }
 
 pub(crate) fn basket(items: &[(&str, u32)]) -> Basket {
-    let item =
-        |(sku, quantity): &(&str, u32)| Item { sku: SkuId::new(sku).unwrap(), quantity: *quantity };
+    let item = |(sku, quantity): &(&str, u32)| Item::counted(SkuId::new(sku).unwrap(), *quantity);
     Basket::new(items.iter().map(item).collect()).unwrap()
 }
 
@@ -298,7 +297,11 @@ impl World {
         let Changed::Done(sale) = changed else { panic!("{changed:?}") };
         if let SaleChange::AddStock { sku, .. } = change {
             let total = sale.sku(&sku).unwrap().stock;
-            self.ports.gate.restock(&self.sale, &Restock { sku, total }).await.unwrap();
+            self.ports
+                .gate
+                .restock(&self.sale, &Restock { sku, total, seats: None })
+                .await
+                .unwrap();
             let sale = self.sale.clone();
             self.ports.bulletin.publish(Notice::StockReturned { sale }).await.unwrap();
         }

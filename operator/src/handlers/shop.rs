@@ -146,7 +146,7 @@ fn answer(record: &EntryRecord) -> Response {
     fresh(StatusCode::OK, &object)
 }
 
-/// `PUT /v1/sales/{sale}/skus/{sku}/remaining`
+/// `PUT /v1/sales/{sale}/skus/{sku}/remaining`: units, and of a seated SKU whole journeys, as `remaining` is told to buyers.
 pub(crate) async fn remaining(
     desk: Arc<Desk>,
     mut exchange: Exchange,
@@ -159,9 +159,11 @@ pub(crate) async fn remaining(
         let rule = format!("must be 0 to {STOCK_MAX}");
         return Err(Problem::out_of_range(&OutOfRange::new("remaining", rule)));
     }
-    if !desk.ports.ledger.tell_remaining(&sale, &sku, units).await? {
-        let known = desk.ports.ledger.sale(&sale).await?;
-        return Err(if known.is_some() { no_such_sku() } else { no_such_sale() });
+    let known = desk.ports.ledger.sale(&sale).await?.ok_or_else(no_such_sale)?;
+    let goods = known.sku(&sku).ok_or_else(no_such_sku)?;
+    let legs = goods.seating.as_ref().map_or(1, |seating| u64::from(seating.legs()));
+    if !desk.ports.ledger.tell_remaining(&sale, &sku, units * legs).await? {
+        return Err(no_such_sku());
     }
     desk.tell(Notice::StockReturned { sale: sale.clone() }).await;
     Ok(fresh(StatusCode::OK, &Told { sale: &sale, sku: &sku, remaining: units }))

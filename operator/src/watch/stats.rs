@@ -215,9 +215,9 @@ fn sku_stats(
         let remaining = report
             .and_then(|report| report.skus.iter().find(|known| known.sku == sku.sku))
             .map(|known| known.remaining)
-            .or(level.map(|level| level.available.saturating_sub(level.in_flight)))
-            .or(balance.map(|balance| balance.available))
-            .unwrap_or(sku.stock);
+            .or(level.map(|level| sku.sellable(level.available.saturating_sub(level.in_flight))))
+            .or(balance.map(|balance| sku.sellable(balance.available)))
+            .unwrap_or(sku.sellable(sku.stock));
         SkuStats {
             sku: sku.sku.clone(),
             remaining,

@@ -93,6 +93,11 @@ async fn a_sale_out_of_range_is_refused() {
         body[key] = value;
         body
     };
+    let seated = |seats: Value, stops: Value| {
+        let mut body = sku(json!({ "seats": seats, "stops": stops }));
+        body["skus"][0].as_object_mut().unwrap().remove("stock");
+        body
+    };
     let twice = json!([sale_body("a")["skus"][0], sale_body("a")["skus"][0]]);
     let mut currencies = twice.clone();
     currencies[1]["sku"] = json!("other");
@@ -110,12 +115,12 @@ async fn a_sale_out_of_range_is_refused() {
         (with("closes_at", json!("2020-01-01T00:00:00Z")), "closes_at", "after"),
         (with("policy", json!({ "fraction": 2 })), "policy.fraction", "at most 1"),
         (with("policy", json!({ "overflow": "standby" })), "policy.overflow", "not available"),
-        (
-            sku(json!({ "seats": ["01A"], "stops": ["a", "b"] })),
-            "skus[0].seats",
-            "seated SKUs are not available",
-        ),
-        (sku(json!({ "stops": [] })), "skus[0].stops", "seated SKUs are not available"),
+        (sku(json!({ "seats": ["01A"], "stops": ["a", "b"] })), "skus[0].stock", "not both"),
+        (sku(json!({ "stops": [] })), "skus[0].stock", "not both"),
+        (seated(json!(["01A"]), json!(["a"])), "skus[0].stops", "2 to 65 stops"),
+        (seated(json!(["01A"]), json!(["a", ""])), "skus[0].stops", "1 to 64 characters"),
+        (seated(json!([]), json!(["a", "b"])), "skus[0].seats", "1 to 5000 seats"),
+        (seated(json!(["01A", "01A"]), json!(["a", "b"])), "skus[0].seats", "`01A` comes twice"),
     ] {
         let mut body = body;
         if field == "closes_at" {
@@ -239,4 +244,30 @@ async fn a_start_declares_the_queue_of_every_sale() {
     let mut made = queues.made.lock().unwrap().clone();
     made.sort();
     assert_eq!(made.iter().map(SaleId::as_str).collect::<Vec<_>>(), ["demo", "drop"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seated_sale_is_made_of_seats_and_stops() {
+    let house = House::open().await;
+    let mut body = sale_body("train");
+    let seats = ["01A", "01B", "02A"];
+    body["skus"] = json!([{
+        "sku": "second", "seats": seats, "stops": ["x", "y", "z"], "amount_fen": 100, "currency": "CNY",
+    }]);
+    let made = house.post("/v1/sales", body.clone()).await;
+    let made = made.is(201);
+    assert_eq!((&made["skus"], &made["remaining"]), (&body["skus"], &json!(3)));
+    let sale = SaleId::new("train").unwrap();
+    assert_eq!(house.ports.ledger.stock(&sale).await.unwrap()[0].available, 6, "in seat-legs");
+    let more = house.post("/v1/sales/train/skus/second/stock", json!({ "add": 1 })).await;
+    let refusal = more.refuses(422, "out_of_range");
+    assert!(
+        refusal["detail"].as_str().unwrap().contains("fixed when the sale is made"),
+        "{refusal}"
+    );
+    body["id"] = json!("other");
+    body["skus"][0]["seats"][1] = json!("1 B");
+    let refusal = house.post("/v1/sales", body).await;
+    let refusal = refusal.refuses(400, "bad_request");
+    assert!(refusal["detail"].as_str().unwrap().contains("label of a seat"), "{refusal}");
 }

@@ -47,7 +47,11 @@ fn report(house: &House, sale: &SaleId) -> LineReport {
         remaining: 88,
         unpaid: 3,
         units_per_turn: 1.5,
-        skus: vec![SkuReport { sku: SkuId::new("standard").unwrap(), remaining: 88 }],
+        skus: vec![SkuReport {
+            sku: SkuId::new("standard").unwrap(),
+            remaining: 88,
+            free_seats: Vec::new(),
+        }],
         sold_out: false,
         wait_p50_ms: Some(1_500),
         wait_p95_ms: Some(4_000),

@@ -112,6 +112,7 @@ faulty!(OrderBook over dyn Ledger {
     effect fn apply_payments(updates: Vec<PaymentUpdate>) -> Vec<PaymentStep>;
     read fn stock(sale: &SaleId) -> Vec<StockBalance>;
     read fn gate_image(sale: &SaleId) -> GateImage;
+    read fn words(orders: &[OrderId]) -> Vec<HoldUpdate>;
     read fn order_counts(sale: &SaleId) -> Vec<OrderCount>;
     read fn simulated_payment(payment: PaymentId) -> Option<SimulatedPayment>;
     effect fn open_simulated(payment: SimulatedPayment) -> SimulatedPayment;

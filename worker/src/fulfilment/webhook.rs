@@ -17,6 +17,7 @@ use sluice_core::{
     money::{AmountFen, Currency},
     order::{Order, OrderState},
     ports::Cause,
+    seats::Stretch,
     webhook::{ID_HEADER, SIGNATURE_HEADER, Secrets, TIMESTAMP_HEADER},
 };
 use sluice_http::client::{self, Client};
@@ -109,7 +110,14 @@ struct Goods<'a> {
 struct Item<'a> {
     sku: &'a SkuId,
     quantity: u32,
-    /// Of one unit.
+    /// Of seated goods, of which every seat is an item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seat: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<u8>,
+    /// Of one unit, or of one seat.
     amount_fen: AmountFen,
 }
 
@@ -180,6 +188,9 @@ fn message(order: &Order) -> Message<'_> {
                 .map(|line| Item {
                     sku: &line.sku,
                     quantity: line.quantity,
+                    seat: line.seat.as_ref().map(|seat| seat.label.as_str()),
+                    from: line.stretch.map(Stretch::from),
+                    to: line.stretch.map(Stretch::to),
                     amount_fen: line.amount,
                 })
                 .collect(),

@@ -6,20 +6,23 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde::Deserialize;
 use sluice_core::{
-    basket::{Basket, Item},
     change::NoChange,
     order::{Order, OrderState},
     ports::ChangeReply,
 };
 use sluice_http::{Exchange, Problem, Response};
 
-use super::{BODY_BYTES_MAX, access, answer, replay, wrong_state};
+use super::{
+    BODY_BYTES_MAX, access, answer,
+    items::{self, Written},
+    replay, wrong_state,
+};
 use crate::{aftermath::Goods, shared::Shared};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wish {
-    items: Vec<Item>,
+    items: Vec<Written>,
 }
 
 pub(super) async fn change(
@@ -28,7 +31,7 @@ pub(super) async fn change(
 ) -> Result<Response, Problem> {
     let order = access::order(&shared, &exchange).await?;
     let Wish { items } = exchange.json(BODY_BYTES_MAX).await?;
-    let basket = Basket::new(items).map_err(|bad| Problem::bad_request(format!("{bad}.")))?;
+    let basket = items::wanted(items)?;
     replay::note(&shared, &exchange, order.id, "change", &basket).await?;
     match shared.once(shared.ports.ledger.begin_change(order.id, &basket)).await? {
         ChangeReply::Done { order, gate } => {
@@ -71,6 +74,7 @@ fn refused(order: &Order, why: &NoChange) -> Problem {
         NoChange::NoSuchSku(sku) => {
             wrong("no_such_sku", format!("The sale has no SKU `{sku}`.")).field("items.sku")
         }
+        NoChange::Unfit(broken) => Problem::out_of_range(broken),
         NoChange::Dearer { by } => wrong(
             "dearer",
             format!(

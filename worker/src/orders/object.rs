@@ -8,6 +8,7 @@ use sluice_core::{
     money::{AmountFen, Currency},
     order::{Order, OrderState},
     refund::{Refund, RefundCause, RefundState},
+    seats::Stretch,
     view::object::PublicUrls,
 };
 
@@ -45,9 +46,9 @@ struct ItemObject<'a> {
     sku: &'a SkuId,
     quantity: u32,
     seat: Option<&'a str>,
-    from: Option<u32>,
-    to: Option<u32>,
-    /// Of one unit.
+    from: Option<u8>,
+    to: Option<u8>,
+    /// Of one unit, or of one seat whatever the stretch.
     amount_fen: AmountFen,
     /// Units of it that were given back.
     refunded: u32,
@@ -93,9 +94,9 @@ impl<'a> OrderObject<'a> {
                 .map(|line| ItemObject {
                     sku: &line.sku,
                     quantity: line.quantity,
-                    seat: None,
-                    from: None,
-                    to: None,
+                    seat: line.seat.as_ref().map(|seat| seat.label.as_str()),
+                    from: line.stretch.map(Stretch::from),
+                    to: line.stretch.map(Stretch::to),
                     amount_fen: line.amount,
                     refunded: line.refunded,
                 })

@@ -28,6 +28,9 @@ struct PaymentObject {
 }
 
 pub(super) async fn pay(shared: Arc<Shared>, mut exchange: Exchange) -> Result<Response, Problem> {
+    if shared.provider.resting().is_some() {
+        return Err(provider_away(&shared));
+    }
     let order = access::order(&shared, &exchange).await?;
     expect_nothing(&mut exchange).await?;
     replay::note(&shared, &exchange, order.id, "payment", &()).await?;

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde::Deserialize;
 use sluice_core::{
-    basket::{Basket, Item},
     ids::RefundId,
-    order::OrderState,
+    order::{Order, OrderState},
     ports::RefundReply,
     refund::{NoRefund, RefundAsked},
 };
 use sluice_http::{Exchange, Problem, Response};
 
-use super::{BODY_BYTES_MAX, access, answer, replay, wrong_state};
+use super::{
+    BODY_BYTES_MAX, access, answer,
+    items::{self, Written},
+    replay, wrong_state,
+};
 use crate::{aftermath::Goods, shared::Shared};
 
 /// What is given back; everything, if nothing is named.
@@ -22,7 +25,7 @@ use crate::{aftermath::Goods, shared::Shared};
 #[serde(deny_unknown_fields)]
 struct Wish {
     #[serde(default)]
-    items: Option<Vec<Item>>,
+    items: Option<Vec<Written>>,
 }
 
 pub(super) async fn refund(
@@ -30,7 +33,7 @@ pub(super) async fn refund(
     mut exchange: Exchange,
 ) -> Result<Response, Problem> {
     let order = access::order(&shared, &exchange).await?;
-    let asked = read(&mut exchange).await?;
+    let asked = read(&mut exchange, &order).await?;
     let key = replay::key(&exchange)?;
     replay::note(&shared, &exchange, order.id, "refund", &asked).await?;
     let ports = &shared.ports;
@@ -63,13 +66,12 @@ pub(super) async fn refund(
     }
 }
 
-async fn read(exchange: &mut Exchange) -> Result<RefundAsked, Problem> {
+async fn read(exchange: &mut Exchange, order: &Order) -> Result<RefundAsked, Problem> {
     let wish = if exchange.request.body().is_at_end() {
         Wish::default()
     } else {
         exchange.json(BODY_BYTES_MAX).await?
     };
     let Some(items) = wish.items else { return Ok(RefundAsked::Order) };
-    let basket = Basket::new(items).map_err(|bad| Problem::bad_request(format!("{bad}.")))?;
-    Ok(RefundAsked::Items(basket))
+    Ok(RefundAsked::Items(items::given_back(items, order)?))
 }

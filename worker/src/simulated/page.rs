@@ -65,6 +65,7 @@ struct PaymentObject {
 }
 
 async fn show(provider: Arc<Provider>, exchange: Exchange) -> Result<Response, Problem> {
+    let _place = provider.tills.enter().await?;
     let record = find(&provider, &exchange).await?;
     let wants_json = exchange
         .header(ACCEPT.as_str())
@@ -75,6 +76,7 @@ async fn show(provider: Arc<Provider>, exchange: Exchange) -> Result<Response, P
 
 async fn press(provider: Arc<Provider>, mut exchange: Exchange) -> Result<Response, Problem> {
     let (pressed, form) = choice(&mut exchange).await?;
+    let _place = provider.tills.enter().await?;
     let record = find(&provider, &exchange).await?;
     let (payment, knobs) = (record.payment, &provider.settings.knobs);
     let to = match pressed {

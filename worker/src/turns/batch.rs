@@ -12,7 +12,7 @@ use sluice_core::{
 };
 
 use super::{fault::Fault, holding, in_hand::InHand};
-use crate::{metrics, shared::Shared};
+use crate::{aftermath, metrics, shared::Shared};
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -41,6 +41,10 @@ pub(crate) struct Through {
 struct Verdicts {
     records: Vec<EntryRecord>,
     updates: Vec<HoldUpdate>,
+    /// Orders of which the gate has the seats wrong, or may have.
+    misplaced: Vec<OrderId>,
+    /// The gate has said no more than once where the ledger has seats: it may count some as sold that came back.
+    seats_refused: bool,
     /// Orders made by this very batch.
     granted: u64,
     through: Through,
@@ -61,6 +65,14 @@ pub(crate) async fn work(shared: &Shared, sale: &SaleId, turns: Vec<InHand>) -> 
         verdicts.take(turn, said, reply);
     }
     metrics::orders_entered(sale, OrderState::AwaitingPayment, verdicts.granted);
+    if !verdicts.misplaced.is_empty() {
+        let misplaced = &verdicts.misplaced;
+        let words = shared.ask(|| shared.ports.ledger.words(misplaced)).await?;
+        verdicts.updates.extend(words);
+    }
+    if verdicts.seats_refused {
+        aftermath::restock(shared, sale, true).await?;
+    }
     match tell(shared, sale, &mut verdicts).await {
         Ok(()) => Ok(Worked::Through(verdicts.through)),
         Err(PortError::Cold) => {
@@ -98,6 +110,7 @@ fn requests(shared: &Shared, turns: &[InHand], reserved: &[Reserved]) -> Vec<Hol
         order: OrderId::generate(now, &ports.random),
         gate: match said {
             Reserved::Held => GateSaid::Held,
+            Reserved::Seated(seated) => GateSaid::Seated(seated.clone()),
             Reserved::Short | Reserved::Over => GateSaid::Short,
         },
     };
@@ -114,10 +127,14 @@ impl Verdicts {
                     (Outcome::Reserved, Some(movement)) => {
                         self.granted += 1;
                         let phase = HoldPhase::Held;
+                        let basket = match said {
+                            Reserved::Seated(seated) => seated,
+                            Reserved::Held | Reserved::Short | Reserved::Over => basket,
+                        };
                         self.updates.push(HoldUpdate { hold, movement, phase, basket });
                     }
                     (Outcome::Reserved, None) => {}
-                    _ if said == Reserved::Held => self.updates.push(unrecorded()),
+                    _ if said.is_held() => self.updates.push(unrecorded()),
                     _ => {}
                 }
                 self.settled(turn, record);
@@ -127,24 +144,35 @@ impl Verdicts {
                 // by number and ignores the release, or had forgotten the hold and has set stock aside anew just now.
                 let own = known == Some(hold)
                     && record.order.is_some_and(|order| order.state.is_unpaid_hold());
-                if said == Reserved::Held && !own {
-                    self.updates.push(unrecorded());
+                match (record.order, &said) {
+                    // A gate that had forgotten the hold has chosen its seats anew, and perhaps others.
+                    (Some(order), Reserved::Seated(_)) if own => self.misplaced.push(order.order),
+                    _ if said.is_held() && !own => self.updates.push(unrecorded()),
+                    _ => {}
                 }
                 self.settled(turn, record);
             }
             Some(HoldReply::GateWrong) => {
                 match said {
                     Reserved::Over => turn.hold += 1,
-                    Reserved::Short | Reserved::Held => {}
+                    Reserved::Short | Reserved::Held | Reserved::Seated(_) => {}
                 }
+                self.seats_refused |= turn.disagreements > 0 && basket.is_seated();
                 turn.disagreements += 1;
                 self.through.again.push(turn);
             }
             Some(HoldReply::Frozen) => {
-                if said == Reserved::Held {
+                if said.is_held() {
                     self.updates.push(unrecorded());
                 }
                 self.through.frozen.push(turn);
+            }
+            Some(HoldReply::SeatsTaken { by }) => {
+                self.misplaced.extend(by);
+                self.updates.push(unrecorded());
+                turn.hold += 1;
+                turn.disagreements += 1;
+                self.through.again.push(turn);
             }
             None => self.through.faulty.push((turn, Fault::LedgerRejects)),
         }

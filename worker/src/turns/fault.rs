@@ -5,7 +5,7 @@
 pub(crate) enum Fault {
     #[error("the sale does not exist")]
     NoSuchSale,
-    #[error("the turn asks for goods that the sale does not have")]
+    #[error("the turn asks for goods or a stretch that the sale does not have")]
     ForeignGoods,
     #[error("the ledger stores other turns but not this one")]
     LedgerRejects,

@@ -1,12 +1,8 @@
 //! What each sale sells, remembered by a consumer, so that a turn for foreign goods is told from one that came too late.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use sluice_core::{
-    basket::Basket,
-    ids::{SaleId, SkuId},
-    ports::PortResult,
-};
+use sluice_core::{basket::Basket, ids::SaleId, ports::PortResult, sale::Sale};
 
 use super::fault::Fault;
 use crate::shared::Shared;
@@ -15,7 +11,7 @@ use crate::shared::Shared;
 const SALES_MAX: usize = 1_000;
 
 #[derive(Debug, Default)]
-pub(crate) struct Goods(HashMap<SaleId, Vec<SkuId>>);
+pub(crate) struct Goods(HashMap<SaleId, Arc<Sale>>);
 
 impl Goods {
     /// What is wrong with a basket, if anything is. Reads the sale when it is new here or seems to lack the goods.
@@ -35,7 +31,7 @@ impl Goods {
         if self.0.len() >= SALES_MAX {
             self.0.clear();
         }
-        self.0.insert(sale.clone(), read.skus.iter().map(|sku| sku.sku.clone()).collect());
+        self.0.insert(sale.clone(), read);
         Ok(if self.has_all(sale, basket) { Ok(()) } else { Err(Fault::ForeignGoods) })
     }
 
@@ -45,8 +41,6 @@ impl Goods {
     }
 
     fn has_all(&self, sale: &SaleId, basket: &Basket) -> bool {
-        self.0
-            .get(sale)
-            .is_some_and(|skus| basket.items().iter().all(|item| skus.contains(&item.sku)))
+        self.0.get(sale).is_some_and(|known| known.has_goods_of(basket))
     }
 }

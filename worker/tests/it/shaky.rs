@@ -132,6 +132,7 @@ book!(OrderBook {
     fn apply_payments(updates: Vec<PaymentUpdate>) -> Vec<PaymentStep>;
     fn stock(sale: &SaleId) -> Vec<StockBalance>;
     fn gate_image(sale: &SaleId) -> GateImage;
+    fn words(orders: &[OrderId]) -> Vec<HoldUpdate>;
     fn order_counts(sale: &SaleId) -> Vec<OrderCount>;
     fn simulated_payment(payment: PaymentId) -> Option<SimulatedPayment>;
     fn open_simulated(payment: SimulatedPayment) -> SimulatedPayment;

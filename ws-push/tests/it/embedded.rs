@@ -100,7 +100,7 @@ impl House {
     }
 
     async fn join(&self, buyer: &str) -> LineEntry {
-        let item = Item { sku: SkuId::new("standard").unwrap(), quantity: 1 };
+        let item = Item::counted(SkuId::new("standard").unwrap(), 1);
         let candidate = LineEntry {
             entry: EntryId::generate(NOW, &self.random),
             buyer: BuyerId::new(buyer).unwrap(),

@@ -159,7 +159,7 @@ impl Line for Stores {
 }
 
 fn line_entry(entry: EntryId) -> LineEntry {
-    let item = Item { sku: SkuId::new("standard").unwrap(), quantity: 1 };
+    let item = Item::counted(SkuId::new("standard").unwrap(), 1);
     LineEntry {
         entry,
         buyer: BuyerId::new("ada").unwrap(),

@@ -94,7 +94,7 @@ impl Node {
 /// One unit of the sale's first SKU.
 pub(crate) fn one_of_the_first() -> Wants {
     let sale = sale("demo");
-    let items = vec![Item { sku: sale.skus[0].sku.clone(), quantity: 1 }];
+    let items = vec![Item::counted(sale.skus[0].sku.clone(), 1)];
     sale.wants(&Basket::new(items).unwrap())
 }
 

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sluice_core::{
-    basket::{Basket, Item},
+    basket::Basket,
     change::{ChangePlan, NoChange},
     clock::UnixMillis,
     ids::{HoldId, OrderId, RefundId},
@@ -16,16 +16,15 @@ use sluice_core::{
 use super::{
     goods::{self, Shift, Shifts},
     refunds::{self, New},
-    sales,
+    sales, seats,
     steps::{self, Become, Movement, swap},
 };
-use crate::embedded::codec::{id, small, text};
+use crate::embedded::codec::{Baskets, id};
 
 /// What an order that is `changing` is to become.
 struct Change {
     hold: HoldId,
     plan: ChangePlan,
-    basket: Basket,
 }
 
 pub(super) fn begin(
@@ -37,8 +36,8 @@ pub(super) fn begin(
     let Some(order) = steps::order(connection, order)? else {
         return Ok(ChangeReply::NoSuchOrder);
     };
-    let there = match get(connection, order.id)? {
-        Some(change) => change.basket == *basket,
+    let there = match get(connection, &order)? {
+        Some(change) => change.plan.basket.is_seating_of(basket),
         None => order.state == OrderState::Fulfilled && order.consists_of(basket),
     };
     if there && order.lines.iter().all(|line| line.refunded == 0) {
@@ -47,7 +46,10 @@ pub(super) fn begin(
     let available = goods::available(connection, &order.sale)?;
     let left = |sku: &_| available.get(sku).copied().unwrap_or_default();
     let planned = match sales::sale(connection, &order.sale)? {
-        Some(sale) => order.change(&sale, now, basket, left),
+        Some(sale) => {
+            let mut maps = seats::maps(connection, &sale, basket)?;
+            order.change(&sale, now, basket, left, &mut maps)
+        }
         None => Err(NoChange::SaleClosed),
     };
     let plan = match planned {
@@ -59,8 +61,9 @@ pub(super) fn begin(
     let reason = "Your new goods are set aside.";
     swap(connection, now, &order, OrderEvent::ChangeBegan, reason)?;
     Shifts::of(&plan.lines, Shift::hold).write(connection, &order.sale)?;
+    seats::take(connection, &order.sale, (order.id, hold), &plan.basket)?;
     let movement = steps::movement(connection, now, &order.sale, hold, Movement::Held)?;
-    let gate = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket: basket.clone() };
+    let gate = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket: plan.basket };
     Ok(ChangeReply::Done { order: again(connection, order.id)?, gate })
 }
 
@@ -70,42 +73,36 @@ fn write(
     hold: HoldId,
     plan: &ChangePlan,
 ) -> rusqlite::Result<()> {
-    let order = order.as_bytes().as_slice();
     connection.prepare_cached(sql!("aftersales/change_add"))?.execute(params![
-        order,
+        order.as_bytes().as_slice(),
         hold.as_bytes().as_slice(),
-        plan.amount.0
+        plan.amount.0,
+        plan.basket.to_string(),
     ])?;
-    let mut lines = connection.prepare_cached(sql!("aftersales/change_line"))?;
-    for line in &plan.lines {
-        lines.execute(params![order, line.sku.as_str(), line.quantity, line.amount.0])?;
-    }
     Ok(())
 }
 
-fn get(connection: &Connection, order: OrderId) -> rusqlite::Result<Option<Change>> {
-    let order = order.as_bytes().as_slice();
+/// Its lines are those of its basket: prices and seats of a sale never change.
+fn get(connection: &Connection, order: &Order) -> rusqlite::Result<Option<Change>> {
     let found = connection
         .prepare_cached(sql!("aftersales/change_get"))?
-        .query_row([order], |row| Ok((id(row, 0, HoldId::from_bytes)?, AmountFen(row.get(1)?))))
+        .query_row([order.id.as_bytes().as_slice()], |row| {
+            let (hold, amount) = (id(row, 0, HoldId::from_bytes)?, AmountFen(row.get(1)?));
+            Ok((hold, amount, Baskets::default().read(row, 2)?))
+        })
         .optional()?;
-    let Some((hold, amount)) = found else { return Ok(None) };
-    let mut statement = connection.prepare_cached(sql!("aftersales/change_lines"))?;
-    let lines = statement.query_map([order], |row| {
-        let amount = AmountFen(row.get(2)?);
-        Ok(OrderLine { sku: text(row, 0)?, quantity: small(row, 1)?, amount, refunded: 0 })
-    })?;
-    let lines = lines.collect::<rusqlite::Result<Vec<_>>>()?;
-    let items = lines.iter().map(|line| Item { sku: line.sku.clone(), quantity: line.quantity });
-    let basket = Basket::new(items.collect()).map_err(|_| rusqlite::Error::QueryReturnedNoRows)?;
-    Ok(Some(Change { hold, plan: ChangePlan { lines, amount }, basket }))
+    let Some((hold, amount, basket)) = found else { return Ok(None) };
+    let sale = sales::sale(connection, &order.sale)?;
+    let lines = sale.and_then(|sale| OrderLine::of_basket(&sale, &basket));
+    let lines = lines.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(Some(Change { hold, plan: ChangePlan { lines, basket, amount } }))
 }
 
 /// An order as it will be.
 pub(super) fn changed(connection: &Connection, order: OrderId) -> rusqlite::Result<Option<Order>> {
-    let Some(change) = get(connection, order)? else { return Ok(None) };
-    let order = again(connection, order)?;
-    let ChangePlan { lines, amount } = change.plan;
+    let Some(order) = steps::order(connection, order)? else { return Ok(None) };
+    let Some(change) = get(connection, &order)? else { return Ok(None) };
+    let ChangePlan { lines, amount, .. } = change.plan;
     Ok(Some(Order { hold: change.hold, lines, amount, ..order }))
 }
 
@@ -118,7 +115,7 @@ pub(super) fn end(
     let Some(order) = steps::order(connection, order)? else {
         return Ok(ChangeReply::NoSuchOrder);
     };
-    let Some(change) = get(connection, order.id)? else {
+    let Some(change) = get(connection, &order)? else {
         return Ok(ChangeReply::Already(order));
     };
     let phase = match end {
@@ -129,7 +126,7 @@ pub(super) fn end(
         ChangeEnd::Made => make(connection, now, &order, &change)?,
         ChangeEnd::Undone => undo(connection, now, &order, &change)?,
     };
-    let gate = HoldUpdate { hold: change.hold, movement, phase, basket: change.basket };
+    let gate = HoldUpdate { hold: change.hold, movement, phase, basket: change.plan.basket };
     Ok(ChangeReply::Done { order: again(connection, order.id)?, gate })
 }
 
@@ -142,10 +139,8 @@ fn make(
 ) -> rusqlite::Result<u64> {
     let id = order.id.as_bytes().as_slice();
     connection.prepare_cached(sql!("aftersales/lines_delete"))?.execute([id])?;
-    let mut lines = connection.prepare_cached(sql!("orders/line"))?;
-    for line in &change.plan.lines {
-        lines.execute(params![id, line.sku.as_str(), line.quantity, line.amount.0])?;
-    }
+    steps::write_lines(connection, order.id, &change.plan.lines)?;
+    seats::free(connection, order.id, order.hold)?;
     connection.prepare_cached(sql!("aftersales/change_delete"))?.execute([id])?;
     let difference = AmountFen(order.amount.0 - change.plan.amount.0);
     if let Some(payment) = order.payment.filter(|_| difference.0 > 0) {
@@ -160,12 +155,12 @@ fn make(
         };
         refunds::record(connection, now, order, &new)?;
     }
-    let units = change.basket.units();
+    let units = change.plan.basket.units();
     let next = Become { hold: change.hold, amount: change.plan.amount, units };
     let reason = "Your order was changed.";
     steps::become_other(connection, now, order, OrderEvent::ChangeEnded, reason, next)?;
     let mut shifts = Shifts::of(&change.plan.lines, Shift::sell_held);
-    shifts.add(order.lines.iter().map(|line| (&line.sku, line.quantity)), Shift::put_back);
+    shifts.add(order.lines.iter().map(|line| (&line.sku, line.units())), Shift::put_back);
     shifts.write(connection, &order.sale)?;
     steps::movement(connection, now, &order.sale, change.hold, Movement::Sold)
 }
@@ -182,6 +177,7 @@ fn undo(
     let reason = "The new goods could not be issued; your order is as it was.";
     swap(connection, now, order, OrderEvent::ChangeEnded, reason)?;
     Shifts::of(&change.plan.lines, Shift::release).write(connection, &order.sale)?;
+    seats::free(connection, order.id, change.hold)?;
     steps::movement(connection, now, &order.sale, change.hold, Movement::Released)
 }
 

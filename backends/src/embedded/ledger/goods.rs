@@ -59,18 +59,18 @@ pub(super) struct Shifts(BTreeMap<SkuId, Shift>);
 impl Shifts {
     pub(super) fn of(lines: &[OrderLine], shift: impl Fn(i64) -> Shift) -> Self {
         let mut shifts = Self::default();
-        shifts.add(lines.iter().map(|line| (&line.sku, line.quantity)), shift);
+        shifts.add(lines.iter().map(|line| (&line.sku, line.units())), shift);
         shifts
     }
 
     pub(super) fn add<'a>(
         &mut self,
-        items: impl Iterator<Item = (&'a SkuId, u32)>,
+        items: impl Iterator<Item = (&'a SkuId, u64)>,
         shift: impl Fn(i64) -> Shift,
     ) {
         for (sku, units) in items {
             let known = self.0.entry(sku.clone()).or_default();
-            *known = known.and(shift(i64::from(units)));
+            *known = known.and(shift(i64::try_from(units).unwrap_or(i64::MAX)));
         }
     }
 

@@ -10,14 +10,14 @@ use sluice_core::{
     clock::UnixMillis,
     entry::Outcome,
     ids::{BuyerId, SaleId, SkuId},
-    order::OrderState,
+    order::{OrderLine, OrderState},
     ports::{GateSaid, HoldReply, HoldRequest, OutcomeReason},
     sale::{Control, Sale},
 };
 
 use super::{
     entries::{record, write},
-    sales,
+    sales, seats,
     steps::{self, Movement},
 };
 use crate::embedded::{
@@ -101,15 +101,15 @@ impl Balance {
     fn has(&self, basket: &Basket) -> bool {
         basket.items().iter().all(|item| {
             let left = self.0.get(&item.sku).copied().unwrap_or_default();
-            left.available >= u64::from(item.quantity)
+            left.available >= item.units()
         })
     }
 
     fn take(&mut self, basket: &Basket) {
         for item in basket.items() {
             if let Some(left) = self.0.get_mut(&item.sku) {
-                left.available -= u64::from(item.quantity);
-                left.taken += u64::from(item.quantity);
+                left.available = left.available.saturating_sub(item.units());
+                left.taken += item.units();
             }
         }
     }
@@ -148,6 +148,7 @@ fn one(
     balance: &mut Balance,
 ) -> rusqlite::Result<HoldReply> {
     let line_entry = &request.line_entry;
+    let basket = &line_entry.basket;
     if let Some((record, hold)) = record(connection, line_entry.entry)? {
         return Ok(HoldReply::Known { record, hold });
     }
@@ -158,32 +159,47 @@ fn one(
     if has_live_order(connection, &sale.id, &line_entry.buyer)? {
         return no(Outcome::Refused, OutcomeReason::Duplicate);
     }
-    if line_entry.basket.units() > sale.policy.per_buyer_units {
+    if basket.units() > sale.policy.per_buyer_units {
         return no(Outcome::Refused, OutcomeReason::OverLimit);
     }
-    if !balance.has(&line_entry.basket) {
+    if !balance.has(basket) {
         return no(Outcome::SoldOut, OutcomeReason::Plain);
     }
-    match request.gate {
-        GateSaid::Short => Ok(HoldReply::GateWrong),
-        GateSaid::Held => {
-            balance.take(&line_entry.basket);
-            grant(connection, now, sale, request, now.plus(sale.policy.payment_window()))
+    let seated = match &request.gate {
+        GateSaid::Short
+            if basket.is_seated() && !seats::has_seats_for(connection, sale, basket)? =>
+        {
+            return no(Outcome::SoldOut, OutcomeReason::Plain);
         }
+        GateSaid::Short => return Ok(HoldReply::GateWrong),
+        GateSaid::Held if basket.is_seated() => return Ok(HoldReply::GateWrong),
+        GateSaid::Held => basket,
+        GateSaid::Seated(seated) if !seated.is_seating_of(basket) => {
+            return Ok(HoldReply::GateWrong);
+        }
+        GateSaid::Seated(seated) => seated,
+    };
+    let by = seats::taken_by(connection, &sale.id, seated)?;
+    if !by.is_empty() {
+        return Ok(HoldReply::SeatsTaken { by });
     }
+    balance.take(basket);
+    grant(connection, now, sale, (request, seated), now.plus(sale.policy.payment_window()))
 }
 
-/// Records outcome, order, movement and history; the balance is its caller's to write.
+/// Records outcome, order, seats, movement and history; the balance is its caller's to write. `held` is what the request
+/// wants, with its seats unless the shop seats its buyers itself.
 pub(super) fn grant(
     connection: &Connection,
     now: UnixMillis,
     sale: &Sale,
-    request: &HoldRequest,
+    (request, held): (&HoldRequest, &Basket),
     pay_by: UnixMillis,
 ) -> rusqlite::Result<HoldReply> {
     let line_entry = &request.line_entry;
     // Foreign goods were found missing in the balance; a sum beyond an i64 is beyond every limit of a sale.
-    let Some(amount) = sale.price(&line_entry.basket) else {
+    let priced = sale.price(held).zip(OrderLine::of_basket(sale, held));
+    let Some((amount, lines)) = priced else {
         return settled(
             connection,
             now,
@@ -207,14 +223,10 @@ pub(super) fn grant(
         pay_by.0,
         now.0,
     ])?;
-    let mut lines = connection.prepare_cached(sql!("orders/line"))?;
-    for item in line_entry.basket.items() {
-        let price = sale.sku(&item.sku).map_or(0, |sku| sku.amount_fen.0);
-        let order = request.order.as_bytes().as_slice();
-        lines.execute(params![order, item.sku.as_str(), item.quantity, price])?;
-    }
-    let held = "Your goods are set aside until the payment deadline.";
-    steps::history(connection, now, request.order, 1, OrderState::AwaitingPayment, held)?;
+    steps::write_lines(connection, request.order, &lines)?;
+    seats::take(connection, &sale.id, (request.order, request.hold), held)?;
+    let reason = "Your goods are set aside until the payment deadline.";
+    steps::history(connection, now, request.order, 1, OrderState::AwaitingPayment, reason)?;
     let movement = steps::movement(connection, now, &sale.id, request.hold, Movement::Held)?;
     let known = record(connection, line_entry.entry)?;
     let (record, _) = known.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -269,6 +281,12 @@ fn look_up(
     if !Balance::read(connection, &sale.id)?.has(&line_entry.basket) {
         let (outcome, reason) = (Outcome::SoldOut, OutcomeReason::Plain);
         return settled(connection, now, &sale.id, request, outcome, reason);
+    }
+    if let GateSaid::Seated(seated) = &request.gate {
+        let by = seats::taken_by(connection, &sale.id, seated)?;
+        if !by.is_empty() {
+            return Ok(HoldReply::SeatsTaken { by });
+        }
     }
     // What is left is the hold itself: the ledger has recorded it before, for another order, so the gate held it wrongly.
     Ok(HoldReply::GateWrong)

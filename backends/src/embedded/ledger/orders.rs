@@ -9,14 +9,14 @@ use sluice_core::{
     ids::{HoldId, OrderId, PaymentId, SaleId},
     order::{ClosingCause, Order, OrderEvent, OrderState},
     ports::{
-        GateImage, HeldStock, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
-        PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState, StepReply,
-        StockBalance,
+        GateImage, HeldStock, HoldUpdate, NewPayment, OrderBook, OrderCount, OrderStep, Payment,
+        PaymentStep, PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState,
+        StepReply, StockBalance,
     },
 };
 
 use super::{
-    SqlLedger, payments, simulated,
+    SqlLedger, payments, sales, seats, simulated,
     steps::{self, Movement, Step},
 };
 use crate::embedded::codec::{Baskets, id, text, whole, word};
@@ -146,11 +146,25 @@ pub(super) fn gate_image(connection: &Connection, sale: &SaleId) -> rusqlite::Re
             basket: baskets.read(row, 2)?,
         })
     })?;
-    let holds = holds.collect::<rusqlite::Result<_>>()?;
+    let holds = holds.collect::<rusqlite::Result<Vec<HeldStock>>>()?;
+    let seats = match sales::sale(connection, sale)? {
+        Some(sale) => seats::images(connection, &sale, &holds)?,
+        None => Vec::new(),
+    };
     // One count for all sales: there is one writer, so whoever sees a movement sees every lower one.
     let moved =
         connection.prepare_cached(sql!("orders/moved"))?.query_row([], |row| whole(row, 0))?;
-    Ok(GateImage { moved, skus, holds })
+    Ok(GateImage { moved, skus, holds, seats })
+}
+
+fn words(connection: &Connection, orders: &[OrderId]) -> rusqlite::Result<Vec<HoldUpdate>> {
+    let mut words = Vec::with_capacity(orders.len());
+    for order in orders {
+        if let Some(order) = steps::order(connection, *order)? {
+            words.extend(steps::last_word(connection, &order)?);
+        }
+    }
+    Ok(words)
 }
 
 fn counts(connection: &Connection, sale: &SaleId) -> rusqlite::Result<Vec<OrderCount>> {
@@ -233,6 +247,11 @@ impl OrderBook for SqlLedger {
     async fn gate_image(&self, sale: &SaleId) -> PortResult<GateImage> {
         let sale = sale.clone();
         self.read("ledger.gate_image", move |connection| gate_image(connection, &sale)).await
+    }
+
+    async fn words(&self, orders: &[OrderId]) -> PortResult<Vec<HoldUpdate>> {
+        let orders = orders.to_vec();
+        self.read("ledger.words", move |connection| words(connection, &orders)).await
     }
 
     async fn order_counts(&self, sale: &SaleId) -> PortResult<Vec<OrderCount>> {

@@ -16,7 +16,7 @@ use sluice_core::{
 
 use super::{
     goods::{self, Shift, Shifts},
-    hold, refunds, sales,
+    hold, refunds, sales, seats,
     steps::{self, Become, Movement, Step},
 };
 use crate::embedded::codec::{id, int, text, whole, word};
@@ -193,7 +193,9 @@ fn late(
     let available = goods::available(connection, &order.sale)?;
     let sale = sales::sale(connection, &order.sale)?;
     let left = |sku: &_| available.get(sku).copied().unwrap_or_default();
-    match order.held_again(sale.as_ref(), now, live, left) {
+    let basket = order.basket().ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let seats_free = seats::taken_by(connection, &order.sale, &basket)?.is_empty();
+    match order.held_again(sale.as_ref(), now, live, left, seats_free) {
         HeldAgain::Yes => {
             write(connection, now, update, false)?;
             hold_again(connection, now, update, &order)
@@ -222,6 +224,7 @@ fn hold_again(
     let reason = "Your payment came late; the goods were still there.";
     steps::become_other(connection, now, order, OrderEvent::Paid, reason, next)?;
     Shifts::of(&order.lines, Shift::sell).write(connection, &order.sale)?;
+    seats::take(connection, &order.sale, (order.id, hold), &basket)?;
     steps::movement(connection, now, &order.sale, hold, Movement::Held)?;
     let movement = steps::movement(connection, now, &order.sale, hold, Movement::Sold)?;
     let gate = Some(HoldUpdate { hold, movement, phase: HoldPhase::Sold, basket });

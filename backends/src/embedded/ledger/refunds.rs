@@ -10,14 +10,15 @@ use sluice_core::{
     order::{Order, OrderEvent, OrderState},
     ports::RefundReply,
     refund::{NoRefund, Refund, RefundAsked, RefundCause, RefundPlan, RefundScope, RefundState},
+    seats::Stretch,
 };
 
 use super::{
     goods::{Shift, Shifts},
-    payments,
+    payments, seats,
     steps::{self, swap},
 };
-use crate::embedded::codec::{Baskets, basket_text, id, is_null, small, text, word};
+use crate::embedded::codec::{Baskets, id, is_null, small, text, word};
 
 const BACK: &str = "The money went back.";
 
@@ -67,7 +68,7 @@ pub(super) fn record(
         new.amount.0,
         order.currency.as_str(),
         new.scope.as_str(),
-        new.items.map(basket_text),
+        new.items.map(ToString::to_string),
         new.cause.as_str(),
         new.state.as_str(),
         now.0,
@@ -213,12 +214,17 @@ fn take_goods(
 ) -> rusqlite::Result<()> {
     let mut lines = connection.prepare_cached(sql!("aftersales/line_refunded"))?;
     for item in plan.items.items() {
-        let order = order.id.as_bytes().as_slice();
-        lines.execute(params![order, item.sku.as_str(), item.quantity])?;
+        let (id, sku) = (order.id.as_bytes().as_slice(), item.sku.as_str());
+        if item.seats.is_empty() {
+            lines.execute(params![id, sku, item.quantity, None::<u16>, None::<u8>])?;
+        }
+        for seat in &item.seats {
+            lines.execute(params![id, sku, 1, seat.0, item.stretch.map(Stretch::from)])?;
+        }
     }
+    seats::give_back(connection, order.id, &plan.items)?;
     let mut shifts = Shifts::default();
-    let items = plan.items.items().iter().map(|item| (&item.sku, item.quantity));
-    shifts.add(items, Shift::put_back);
+    shifts.add(plan.items.items().iter().map(|item| (&item.sku, item.units())), Shift::put_back);
     shifts.write(connection, &order.sale)?;
     match plan.scope {
         RefundScope::Order => {

@@ -21,7 +21,7 @@ use super::{
     SqlLedger, entries, hold, sales,
     steps::{self, Movement, Step},
 };
-use crate::embedded::codec::{Baskets, address_text, basket_text, id, int, turn};
+use crate::embedded::codec::{Baskets, address_text, id, int, turn};
 
 fn hand_over(connection: &Connection, now: UnixMillis, turns: &[Turn]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(sql!("shop/hand_over"))?;
@@ -33,7 +33,7 @@ fn hand_over(connection: &Connection, now: UnixMillis, turns: &[Turn]) -> rusqli
             entry.buyer.as_str(),
             int(entry.seq.0),
             int(entry.holes_below),
-            basket_text(&entry.basket),
+            entry.basket.to_string(),
             entry.joined_at.0,
             address_text(entry.address),
             int(turn.epoch.0),
@@ -130,7 +130,7 @@ fn reserve(
         return no(Outcome::SoldOut, OutcomeReason::Plain);
     }
     let HoldReply::Settled { movement: Some(_), .. } =
-        hold::grant(connection, now, sale, request, pay_by)?
+        hold::grant(connection, now, sale, (request, &line_entry.basket), pay_by)?
     else {
         return Ok(());
     };
@@ -141,7 +141,7 @@ fn reserve(
     ])?;
     let mut statement = connection.prepare_cached(sql!("shop/hold_stock"))?;
     for item in line_entry.basket.items() {
-        statement.execute(params![sale.id.as_str(), item.sku.as_str(), item.quantity])?;
+        statement.execute(params![sale.id.as_str(), item.sku.as_str(), int(item.units())])?;
     }
     Ok(())
 }

@@ -7,9 +7,10 @@ use sluice_core::{
     money::AmountFen,
     order::{ClosingCause, Order, OrderChange, OrderEvent, OrderLine, OrderState},
     ports::{HoldPhase, HoldUpdate, StepReply},
+    seats::{Seat, SeatNo, Stretch},
 };
 
-use super::entries::shop_order;
+use super::{entries::shop_order, seats};
 use crate::embedded::codec::{id, int, small, text, time, whole, word};
 
 /// What became of a hold.
@@ -51,11 +52,7 @@ pub(super) fn order(connection: &Connection, order: OrderId) -> rusqlite::Result
         .optional()?;
     let Some(mut order) = found else { return Ok(None) };
     let mut statement = connection.prepare_cached(sql!("orders/lines"))?;
-    let lines = statement.query_map([key], |row| {
-        let amount = AmountFen(row.get(2)?);
-        let (quantity, refunded) = (small(row, 1)?, small(row, 3)?);
-        Ok(OrderLine { sku: text(row, 0)?, quantity, amount, refunded })
-    })?;
+    let lines = statement.query_map([key], line)?;
     order.lines = lines.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached(sql!("orders/history"))?;
     let history = statement.query_map([key], |row| {
@@ -64,6 +61,45 @@ pub(super) fn order(connection: &Connection, order: OrderId) -> rusqlite::Result
     })?;
     order.history = history.collect::<rusqlite::Result<_>>()?;
     Ok(Some(order))
+}
+
+fn line(row: &Row<'_>) -> rusqlite::Result<OrderLine> {
+    let stretch = row.get::<_, Option<u8>>(3)?.zip(row.get::<_, Option<u8>>(4)?);
+    let seat = match row.get::<_, Option<u16>>(5)? {
+        Some(no) => Some(Seat { no: SeatNo(no), label: text(row, 6)? }),
+        None => None,
+    };
+    Ok(OrderLine {
+        sku: text(row, 0)?,
+        quantity: small(row, 1)?,
+        amount: AmountFen(row.get(2)?),
+        refunded: small(row, 7)?,
+        stretch: stretch.and_then(|(from, to)| Stretch::new(from, to)),
+        seat,
+    })
+}
+
+/// Writes the lines of a new order.
+pub(super) fn write_lines(
+    connection: &Connection,
+    order: OrderId,
+    lines: &[OrderLine],
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(sql!("orders/line"))?;
+    for (place, line) in lines.iter().enumerate() {
+        statement.execute(params![
+            order.as_bytes().as_slice(),
+            line.sku.as_str(),
+            int(place as u64),
+            line.quantity,
+            line.amount.0,
+            line.stretch.map(Stretch::from),
+            line.stretch.map(Stretch::to),
+            line.seat.as_ref().map(|seat| seat.no.0),
+            line.seat.as_ref().map(|seat| seat.label.as_str()),
+        ])?;
+    }
+    Ok(())
 }
 
 fn bare(row: &Row<'_>, order: OrderId) -> rusqlite::Result<Order> {
@@ -220,9 +256,12 @@ fn move_hold(
         Movement::Released if order.shop.is_some() => sql!("shop/release_stock"),
         Movement::Released => sql!("orders/stock_release"),
     };
+    if kind == Movement::Released {
+        seats::free(connection, order.id, order.hold)?;
+    }
     let mut statement = connection.prepare_cached(statement)?;
     for line in &order.lines {
-        statement.execute(params![order.sale.as_str(), line.sku.as_str(), line.quantity])?;
+        statement.execute(params![order.sale.as_str(), line.sku.as_str(), int(line.units())])?;
     }
     let basket = order.basket().ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     Ok(HoldUpdate { hold: order.hold, movement: number, phase: kind.phase(), basket })

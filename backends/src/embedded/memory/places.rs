@@ -12,6 +12,7 @@ use sluice_core::{
         Join, JoinReply, LineSnapshot, Place, PlaceState, PortError, PortResult, Restore,
         Settlement, Standing,
     },
+    seats::Stretch,
 };
 
 use super::flight::Flight;
@@ -295,6 +296,10 @@ impl Places {
 
     pub(in crate::embedded) fn in_flight(&self, sku: &SkuId) -> u64 {
         self.flight.of(sku)
+    }
+
+    pub(in crate::embedded) fn passengers_in_flight(&self, sku: &SkuId) -> Vec<(Stretch, u32)> {
+        self.flight.passengers(sku)
     }
 
     fn begin_call(&mut self, entry: EntryId) {

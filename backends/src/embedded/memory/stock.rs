@@ -1,4 +1,4 @@
-//! The stock of one sale as its gate counts it: levels per SKU, and what became of each hold. A state machine without
+//! The stock of one sale as its gate counts it: levels per SKU, seats, and what became of each hold. A state machine without
 //! I/O; the stock gate's port is its shell.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -8,9 +8,13 @@ use sluice_core::{
     clock::UnixMillis,
     ids::{Epoch, HoldId, SkuId},
     ports::{
-        GateHold, GateImage, HoldPhase, HoldUpdate, PortError, PortResult, Reserved, Restock, Want,
+        GateHold, GateImage, HoldPhase, HoldUpdate, PortError, PortResult, Reserved, Restock,
+        SeatsSold, Want,
     },
+    seats::SeatCounts,
 };
+
+use super::seats::Seats;
 
 /// Units of one SKU. Held and sold may exceed the total for a while, when the ledger says so.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,7 +44,7 @@ struct Hold {
 
 /// Where a hold's units stand in the levels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Counted {
+pub(super) enum Counted {
     /// Nowhere by themselves: they were given back, or the image counts them.
     Nowhere,
     Held,
@@ -54,6 +58,7 @@ pub(in crate::embedded) struct Stock {
     /// The last movement that the image has seen.
     moved: u64,
     levels: BTreeMap<SkuId, Level>,
+    seats: Seats,
     holds: HashMap<HoldId, Hold>,
     /// Holds that are sold or released, oldest first; may name some that are held again.
     over: VecDeque<HoldId>,
@@ -72,6 +77,7 @@ impl Stock {
             epoch,
             moved: 0,
             levels: BTreeMap::new(),
+            seats: Seats::default(),
             holds: HashMap::new(),
             over: VecDeque::new(),
             over_max,
@@ -103,6 +109,7 @@ impl Stock {
         for (sku, total, sold) in image.skus {
             self.levels.insert(sku, Level { total, held: 0, sold });
         }
+        self.seats = Seats::of_image(image.seats);
         let known = std::mem::take(&mut self.holds);
         for held in image.holds {
             let (phase, counted) = (HoldPhase::Held, Counted::Held);
@@ -123,21 +130,28 @@ impl Stock {
 
     /// All of a demand, or nothing of it.
     pub(in crate::embedded) fn reserve(&mut self, want: &Want, now: UnixMillis) -> Reserved {
-        match self.holds.get(&want.hold).map(|hold| hold.phase) {
-            Some(HoldPhase::Held) => return Reserved::Held,
-            Some(HoldPhase::Sold | HoldPhase::Released) => return Reserved::Over,
-            None => {}
+        if let Some(known) = self.holds.get(&want.hold) {
+            return match known.phase {
+                HoldPhase::Held if known.basket.is_seated() => {
+                    Reserved::Seated(known.basket.clone())
+                }
+                HoldPhase::Held => Reserved::Held,
+                HoldPhase::Sold | HoldPhase::Released => Reserved::Over,
+            };
         }
         let there = want.basket.items().iter().all(|item| {
             let level = self.levels.get(&item.sku).copied().unwrap_or_default();
-            level.available() >= u64::from(item.quantity)
+            level.available() >= item.units()
         });
         if !there {
             return Reserved::Short;
         }
-        let (phase, movement, basket) = (HoldPhase::Held, 0, want.basket.clone());
+        let Some(basket) = want.basket.seated(self.seats.maps()) else { return Reserved::Short };
+        let reply =
+            if basket.is_seated() { Reserved::Seated(basket.clone()) } else { Reserved::Held };
+        let (phase, movement) = (HoldPhase::Held, 0);
         self.set(HoldUpdate { hold: want.hold, movement, phase, basket }, now);
-        Reserved::Held
+        reply
     }
 
     /// Sets a hold to what the ledger says of it, unless that word or a later one was heard.
@@ -161,6 +175,16 @@ impl Stock {
     pub(in crate::embedded) fn restock(&mut self, restock: &Restock) {
         let level = self.levels.entry(restock.sku.clone()).or_default();
         level.total = level.total.max(restock.total);
+        if let Some(SeatsSold { moved, image }) = &restock.seats
+            && *moved >= self.moved
+        {
+            let later = self
+                .holds
+                .values()
+                .filter(|hold| hold.phase == HoldPhase::Sold && hold.movement > *moved);
+            let later = later.flat_map(|hold| hold.basket.passengers());
+            self.seats.free_unsold(image, later);
+        }
     }
 
     /// SKU, available, held; in the order of ids.
@@ -192,6 +216,11 @@ impl Stock {
         ids.into_iter().filter_map(hold).collect()
     }
 
+    /// Of a seated SKU, how many seats are free over each stretch, and how many are not sold.
+    pub(in crate::embedded) fn seats(&self, sku: &SkuId) -> Option<(SeatCounts, SeatCounts)> {
+        self.seats.counts(sku)
+    }
+
     /// How a hold stands by a word that the image does not list. If the image has seen the word, the hold was over by then:
     /// whether sold or released, the image counts it.
     fn standing(&self, phase: HoldPhase, movement: u64) -> (HoldPhase, Counted) {
@@ -218,7 +247,7 @@ impl Stock {
     /// Moves a hold's units between the columns of the levels.
     fn count(&mut self, basket: &Basket, from: Counted, to: Counted) {
         for item in basket.items() {
-            let units = u64::from(item.quantity);
+            let units = item.units();
             let Some(level) = self.levels.get_mut(&item.sku) else { continue };
             match from {
                 Counted::Nowhere => {}
@@ -230,6 +259,9 @@ impl Stock {
                 Counted::Held => level.held += units,
                 Counted::Sold => level.sold += units,
             }
+        }
+        for passenger in basket.passengers() {
+            self.seats.count(passenger, from, to);
         }
     }
 

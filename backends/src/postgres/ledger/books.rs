@@ -14,7 +14,10 @@ use sluice_core::{
 };
 use sqlx::{PgConnection, Row};
 
-use super::entries::{self, Known};
+use super::{
+    entries::{self, Known},
+    seats::{self, Seats},
+};
 use crate::postgres::{
     codec::{damaged, json, text, time, whole},
     fault::Fault,
@@ -45,6 +48,16 @@ pub(super) struct Books {
     pub(super) live: HashSet<BuyerId>,
     /// Units that can be held, of the SKUs that are asked for.
     pub(super) available: BTreeMap<SkuId, u64>,
+    pub(super) seating: SeatedBy,
+}
+
+/// Who says where buyers sit.
+#[derive(Debug)]
+pub(super) enum SeatedBy {
+    /// The gate has chosen; this is what the ledger knows of it.
+    Gate(Seats),
+    /// The shop, of whose seats nothing is known here.
+    Shop,
 }
 
 /// Looks at the stock that is asked for, locking it in key order unless there is plenty; then reads the rest, so that it is as
@@ -76,7 +89,9 @@ pub(super) async fn read(
     let live: Vec<String> = row.try_get(2)?;
     let live = live.iter().map(|buyer| buyer.parse::<BuyerId>());
     let (sale, now): (Sale, UnixMillis) = (json(&row, 0)?, time(&row, 1)?);
+    let seats = seats::look(connection, &sale, requests).await?;
     Ok(Some(Books {
+        seating: SeatedBy::Gate(seats),
         pay_by: now.plus(sale.policy.payment_window()),
         sale,
         now,
@@ -99,7 +114,7 @@ pub(super) async fn lock(
 fn wanted(requests: &[HoldRequest]) -> BTreeMap<&SkuId, u64> {
     let mut wanted = BTreeMap::new();
     for item in requests.iter().flat_map(|request| request.line_entry.basket.items()) {
-        *wanted.entry(&item.sku).or_default() += u64::from(item.quantity);
+        *wanted.entry(&item.sku).or_default() += item.units();
     }
     wanted
 }

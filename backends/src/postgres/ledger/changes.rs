@@ -2,7 +2,7 @@
 //! freed. Between the two the order is `changing`, and whoever finds it so may take the second.
 
 use sluice_core::{
-    basket::{Basket, Item},
+    basket::Basket,
     change::{ChangePlan, NoChange},
     ids::{HoldId, OrderId, RefundId},
     money::AmountFen,
@@ -15,10 +15,11 @@ use sqlx::{PgConnection, Row};
 use super::{
     goods::{self, Shift, Shifts},
     refunds::{self, New},
+    sales, seats,
     steps::{self, Become, Locked, Movement, swap},
 };
 use crate::postgres::{
-    codec::{ToUuid, damaged, id, small_int},
+    codec::{Baskets, ToUuid, id},
     fault::Fault,
 };
 
@@ -26,7 +27,6 @@ use crate::postgres::{
 struct Change {
     hold: HoldId,
     plan: ChangePlan,
-    basket: Basket,
 }
 
 pub(super) async fn begin(
@@ -38,8 +38,8 @@ pub(super) async fn begin(
         return Ok(ChangeReply::NoSuchOrder);
     };
     let order = &locked.order;
-    let there = match get(connection, order.id).await? {
-        Some(change) => change.basket == *basket,
+    let there = match get(connection, order).await? {
+        Some(change) => change.plan.basket.is_seating_of(basket),
         None => order.state == OrderState::Fulfilled && order.consists_of(basket),
     };
     if there && order.lines.iter().all(|line| line.refunded == 0) {
@@ -48,7 +48,10 @@ pub(super) async fn begin(
     let books = goods::look(connection, order).await?;
     let left = |sku: &_| books.available.get(sku).copied().unwrap_or_default();
     let planned = match &books.sale {
-        Some(sale) => order.change(sale, locked.now, basket, left),
+        Some(sale) => {
+            let mut maps = seats::maps(connection, sale, basket).await?;
+            order.change(sale, locked.now, basket, left, &mut maps)
+        }
         None => Err(NoChange::SaleClosed),
     };
     let plan = match planned {
@@ -60,9 +63,11 @@ pub(super) async fn begin(
     swap(connection, &locked, OrderEvent::ChangeBegan, reason).await?;
     write(connection, order.id, hold, &plan).await?;
     Shifts::of(&plan.lines, Shift::hold).write(connection, &order.sale).await?;
+    let seated = std::iter::once((order.id, hold, &plan.basket));
+    seats::take(connection, &order.sale, seated).await.map_err(raced)?;
     let held = Movement::Held;
     let movement = steps::movement(connection, locked.now, &order.sale, hold, held).await?;
-    let gate = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket: basket.clone() };
+    let gate = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket: plan.basket };
     Ok(ChangeReply::Done { order: again(connection, order.id).await?, gate })
 }
 
@@ -76,48 +81,26 @@ async fn write(
         .bind(order.uuid())
         .bind(hold.uuid())
         .bind(plan.amount.0)
-        .execute(&mut *connection)
-        .await?;
-    write_lines(connection, sql!("aftersales/change_lines_add"), order, &plan.lines).await
-}
-
-async fn write_lines(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    order: OrderId,
-    lines: &[OrderLine],
-) -> Result<(), Fault> {
-    let skus: Vec<&str> = lines.iter().map(|line| line.sku.as_str()).collect();
-    let quantities: Vec<i32> = lines.iter().map(|line| small_int(line.quantity)).collect();
-    let amounts: Vec<i64> = lines.iter().map(|line| line.amount.0).collect();
-    sqlx::query(statement)
-        .bind(order.uuid())
-        .bind(skus)
-        .bind(quantities)
-        .bind(amounts)
+        .bind(plan.basket.to_string())
         .execute(connection)
         .await?;
     Ok(())
 }
 
-async fn get(connection: &mut PgConnection, order: OrderId) -> Result<Option<Change>, Fault> {
-    let asked = sqlx::query(sql!("aftersales/change_get")).bind(order.uuid());
-    let Some(row) = asked.fetch_optional(connection).await? else { return Ok(None) };
+/// A seat that our look had found free: look again.
+fn raced(fault: Fault) -> Fault {
+    if fault.is_constraint() { Fault::Raced } else { fault }
+}
+
+/// Its lines are those of its basket: prices and seats of a sale never change.
+async fn get(connection: &mut PgConnection, order: &Order) -> Result<Option<Change>, Fault> {
+    let asked = sqlx::query(sql!("aftersales/change_get")).bind(order.id.uuid());
+    let Some(row) = asked.fetch_optional(&mut *connection).await? else { return Ok(None) };
     let (hold, amount) = (id(&row, 0, HoldId::from_bytes)?, AmountFen(row.try_get(1)?));
-    let skus: Vec<String> = row.try_get(2)?;
-    let (quantities, prices): (Vec<i32>, Vec<i64>) = (row.try_get(3)?, row.try_get(4)?);
-    let lines = skus.iter().zip(quantities).zip(prices).map(|((sku, quantity), price)| {
-        Ok(OrderLine {
-            sku: sku.parse().map_err(|error| damaged(2, error))?,
-            quantity: u32::try_from(quantity).map_err(|error| damaged(3, error))?,
-            amount: AmountFen(price),
-            refunded: 0,
-        })
-    });
-    let lines = lines.collect::<sqlx::Result<Vec<_>>>()?;
-    let items = lines.iter().map(|line| Item { sku: line.sku.clone(), quantity: line.quantity });
-    let basket = Basket::new(items.collect()).map_err(|error| damaged(2, error))?;
-    Ok(Some(Change { hold, plan: ChangePlan { lines, amount }, basket }))
+    let basket = Baskets::default().read(&row, 2)?;
+    let sale = sales::sale(connection, &order.sale).await?;
+    let lines = sale.and_then(|sale| OrderLine::of_basket(&sale, &basket)).ok_or(Fault::Raced)?;
+    Ok(Some(Change { hold, plan: ChangePlan { lines, basket, amount } }))
 }
 
 /// An order as it will be.
@@ -125,9 +108,9 @@ pub(super) async fn changed(
     connection: &mut PgConnection,
     order: OrderId,
 ) -> Result<Option<Order>, Fault> {
-    let Some(change) = get(connection, order).await? else { return Ok(None) };
     let Some(order) = steps::order(connection, order).await? else { return Ok(None) };
-    let ChangePlan { lines, amount } = change.plan;
+    let Some(change) = get(connection, &order).await? else { return Ok(None) };
+    let ChangePlan { lines, amount, .. } = change.plan;
     Ok(Some(Order { hold: change.hold, lines, amount, ..order }))
 }
 
@@ -139,7 +122,7 @@ pub(super) async fn end(
     let Some(locked) = steps::lock(connection, order).await? else {
         return Ok(ChangeReply::NoSuchOrder);
     };
-    let Some(change) = get(connection, order).await? else {
+    let Some(change) = get(connection, &locked.order).await? else {
         return Ok(ChangeReply::Already(locked.order));
     };
     let phase = match end {
@@ -150,7 +133,7 @@ pub(super) async fn end(
         ChangeEnd::Made => make(connection, &locked, &change).await?,
         ChangeEnd::Undone => undo(connection, &locked, &change).await?,
     };
-    let gate = HoldUpdate { hold: change.hold, movement, phase, basket: change.basket };
+    let gate = HoldUpdate { hold: change.hold, movement, phase, basket: change.plan.basket };
     Ok(ChangeReply::Done { order: again(connection, order).await?, gate })
 }
 
@@ -161,15 +144,15 @@ async fn make(
     change: &Change,
 ) -> Result<u64, Fault> {
     let Locked { order, now } = locked;
-    let (amount, units) = (change.plan.amount, change.basket.units());
+    let (amount, units) = (change.plan.amount, change.plan.basket.units());
     let next = Become { hold: change.hold, amount, units };
     let reason = "Your order was changed.";
     steps::become_other(connection, locked, OrderEvent::ChangeEnded, reason, next).await?;
     for statement in [sql!("aftersales/lines_delete"), sql!("aftersales/change_delete")] {
         sqlx::query(statement).bind(order.id.uuid()).execute(&mut *connection).await?;
     }
-    let lines = sql!("aftersales/lines_add");
-    write_lines(connection, lines, order.id, &change.plan.lines).await?;
+    steps::write_lines(connection, [(order.id, change.plan.lines.as_slice())].into_iter()).await?;
+    seats::free(connection, std::iter::once((order.id, order.hold))).await?;
     let difference = AmountFen(order.amount.0 - amount.0);
     if let Some(payment) = order.payment.filter(|_| difference.0 > 0) {
         let new = New {
@@ -184,7 +167,7 @@ async fn make(
         refunds::record(connection, locked, &new).await?;
     }
     let mut shifts = Shifts::of(&change.plan.lines, Shift::sell_held);
-    shifts.add(order.lines.iter().map(|line| (&line.sku, line.quantity)), Shift::put_back);
+    shifts.add(order.lines.iter().map(|line| (&line.sku, line.units())), Shift::put_back);
     shifts.write(connection, &order.sale).await?;
     steps::movement(connection, *now, &order.sale, change.hold, Movement::Sold).await
 }
@@ -200,6 +183,7 @@ async fn undo(
     swap(connection, locked, OrderEvent::ChangeEnded, reason).await?;
     let delete = sqlx::query(sql!("aftersales/change_delete")).bind(order.id.uuid());
     delete.execute(&mut *connection).await?;
+    seats::free(connection, std::iter::once((order.id, change.hold))).await?;
     Shifts::of(&change.plan.lines, Shift::release).write(connection, &order.sale).await?;
     steps::movement(connection, *now, &order.sale, change.hold, Movement::Released).await
 }

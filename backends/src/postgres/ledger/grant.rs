@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sluice_core::{
     basket::Basket,
     entry::Outcome,
-    ids::{SkuId, Version},
+    ids::{OrderId, SkuId, Version},
     money::AmountFen,
     order::OrderState,
     ports::{EntryRecord, GateSaid, HoldReply, HoldRequest, OrderRef, OutcomeReason},
@@ -14,7 +14,7 @@ use sluice_core::{
 };
 
 use super::{
-    books::Books,
+    books::{Books, SeatedBy},
     entries::{Known, Verdict},
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Grant<'a> {
     /// Where its reply stands.
     pub(super) place: usize,
     pub(super) request: &'a HoldRequest,
+    /// What it wants, with its seats unless the shop seats its buyers itself.
+    pub(super) held: &'a Basket,
     pub(super) amount: AmountFen,
 }
 
@@ -47,14 +49,15 @@ pub(super) fn decide<'a>(books: &mut Books, requests: &'a [HoldRequest]) -> Plan
             Decision::Known(known) => HoldReply::Known { record: known.record, hold: known.hold },
             Decision::GateWrong => HoldReply::GateWrong,
             Decision::Frozen => HoldReply::Frozen,
+            Decision::SeatsTaken(by) => HoldReply::SeatsTaken { by },
             Decision::No(outcome, reason) => {
                 let record = settled(books, request, outcome, reason);
                 books.known.insert(record.entry, Known { record: record.clone(), hold: None });
                 plan.verdicts.push(Verdict { line_entry: &request.line_entry, outcome, reason });
                 HoldReply::Settled { record, movement: None }
             }
-            Decision::Yes(amount) => {
-                let record = granted(books, &mut plan, request, amount);
+            Decision::Yes(held, amount) => {
+                let record = granted(books, &mut plan, (request, held), amount);
                 HoldReply::Settled { record, movement: None }
             }
         };
@@ -63,15 +66,16 @@ pub(super) fn decide<'a>(books: &mut Books, requests: &'a [HoldRequest]) -> Plan
     plan
 }
 
-enum Decision {
+enum Decision<'a> {
     Known(Known),
     GateWrong,
     Frozen,
+    SeatsTaken(Vec<OrderId>),
     No(Outcome, OutcomeReason),
-    Yes(AmountFen),
+    Yes(&'a Basket, AmountFen),
 }
 
-fn look(books: &Books, request: &HoldRequest) -> Decision {
+fn look<'a>(books: &mut Books, request: &'a HoldRequest) -> Decision<'a> {
     let line_entry = &request.line_entry;
     if let Some(known) = books.known.get(&line_entry.entry) {
         return Decision::Known(known.clone());
@@ -88,30 +92,56 @@ fn look(books: &Books, request: &HoldRequest) -> Decision {
     if !has(&books.available, &line_entry.basket) {
         return Decision::No(Outcome::SoldOut, OutcomeReason::Plain);
     }
-    match (request.gate, books.sale.price(&line_entry.basket)) {
-        (GateSaid::Short, _) => Decision::GateWrong,
-        (GateSaid::Held, Some(amount)) => Decision::Yes(amount),
+    let basket = &line_entry.basket;
+    let held = match (&request.gate, &mut books.seating) {
+        (GateSaid::Short, SeatedBy::Gate(seats)) if basket.is_seated() => {
+            return if seats.has_seats_for(basket) {
+                Decision::GateWrong
+            } else {
+                Decision::No(Outcome::SoldOut, OutcomeReason::Plain)
+            };
+        }
+        (GateSaid::Short, _) => return Decision::GateWrong,
+        (GateSaid::Held, SeatedBy::Gate(_)) if basket.is_seated() => return Decision::GateWrong,
+        (GateSaid::Held, _) => basket,
+        (GateSaid::Seated(_), SeatedBy::Shop) => return Decision::GateWrong,
+        (GateSaid::Seated(seated), SeatedBy::Gate(seats)) => {
+            if !seated.is_seating_of(basket) {
+                return Decision::GateWrong;
+            }
+            let by = seats.taken_by(seated);
+            if !by.is_empty() {
+                return Decision::SeatsTaken(by);
+            }
+            seated
+        }
+    };
+    match books.sale.price(basket) {
+        Some(amount) => Decision::Yes(held, amount),
         // Foreign goods were found missing above; a sum beyond an i64 is beyond every limit of a sale.
-        (GateSaid::Held, None) => Decision::No(Outcome::Refused, OutcomeReason::OverLimit),
+        None => Decision::No(Outcome::Refused, OutcomeReason::OverLimit),
     }
 }
 
 fn has(available: &BTreeMap<SkuId, u64>, basket: &Basket) -> bool {
     basket.items().iter().all(|item| {
         let left = available.get(&item.sku).copied().unwrap_or_default();
-        left >= u64::from(item.quantity)
+        left >= item.units()
     })
 }
 
 fn granted<'a>(
     books: &mut Books,
     plan: &mut Plan<'a>,
-    request: &'a HoldRequest,
+    (request, held): (&'a HoldRequest, &'a Basket),
     amount: AmountFen,
 ) -> EntryRecord {
     let line_entry = &request.line_entry;
+    if let SeatedBy::Gate(seats) = &mut books.seating {
+        seats.take(request.order, held);
+    }
     for item in line_entry.basket.items() {
-        let units = u64::from(item.quantity);
+        let units = item.units();
         if let Some(left) = books.available.get_mut(&item.sku) {
             *left = left.saturating_sub(units);
         }
@@ -129,7 +159,7 @@ fn granted<'a>(
     books.known.insert(record.entry, known);
     let (outcome, reason) = (Outcome::Reserved, OutcomeReason::Plain);
     plan.verdicts.push(Verdict { line_entry, outcome, reason });
-    plan.grants.push(Grant { place: plan.replies.len(), request, amount });
+    plan.grants.push(Grant { place: plan.replies.len(), request, held, amount });
     record
 }
 

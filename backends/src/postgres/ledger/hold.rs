@@ -14,7 +14,7 @@ use std::{
 use sluice_core::{
     entry::Outcome,
     ids::{EntryId, HoldId, SaleId},
-    order::OrderState,
+    order::{OrderLine, OrderState},
     ports::{HoldReply, HoldRequest, OutcomeReason, PortResult},
 };
 use sqlx::{PgConnection, types::Uuid};
@@ -24,6 +24,7 @@ use super::{
     books::{self, Books, Look},
     entries::{self, Verdict},
     grant::{Grant, Plan, decide},
+    seats, steps,
 };
 use crate::postgres::{
     codec::{ToUuid, id, int, small_int, whole},
@@ -192,7 +193,14 @@ pub(super) async fn write(
     // Others may be inserting an order of the same buyer: all wait for each other in this order.
     grants.sort_by(|a, b| a.request.line_entry.buyer.cmp(&b.request.line_entry.buyer));
     write_orders(connection, books, &grants).await?;
-    write_lines(connection, books, &grants).await?;
+    // They were priced: the sale has all of them.
+    let lines = grants.iter().map(|grant| OrderLine::of_basket(&books.sale, grant.held));
+    let lines = lines.collect::<Option<Vec<_>>>().ok_or(Fault::Raced)?;
+    let orders = grants.iter().map(|grant| grant.request.order);
+    steps::write_lines(connection, orders.zip(lines.iter().map(Vec::as_slice))).await?;
+    let taken =
+        grants.iter().map(|Grant { request, held, .. }| (request.order, request.hold, *held));
+    seats::take(connection, &books.sale.id, taken).await?;
     for (sku, units) in &plan.taken {
         let taken = sqlx::query(take_stock)
             .bind(sale.as_str())
@@ -243,31 +251,6 @@ async fn write_orders(
         .bind(books.now.0)
         .bind(HELD)
         .bind(orders)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn write_lines(
-    connection: &mut PgConnection,
-    books: &Books,
-    grants: &[Grant<'_>],
-) -> Result<(), Fault> {
-    let (mut orders, mut skus) = (Vec::<Uuid>::new(), Vec::<&str>::new());
-    let (mut quantities, mut amounts) = (Vec::<i32>::new(), Vec::<i64>::new());
-    for Grant { request, .. } in grants {
-        for item in request.line_entry.basket.items() {
-            orders.push(request.order.uuid());
-            skus.push(item.sku.as_str());
-            quantities.push(small_int(item.quantity));
-            amounts.push(books.sale.sku(&item.sku).map_or(0, |sku| sku.amount_fen.0));
-        }
-    }
-    sqlx::query(sql!("hold/lines"))
-        .bind(orders)
-        .bind(skus)
-        .bind(quantities)
-        .bind(amounts)
         .execute(connection)
         .await?;
     Ok(())

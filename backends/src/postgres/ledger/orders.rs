@@ -7,15 +7,15 @@ use sluice_core::{
     ids::{HoldId, OrderId, PaymentId, SaleId},
     order::{ClosingCause, Order, OrderEvent, OrderState},
     ports::{
-        GateImage, HeldStock, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
-        PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState, StepReply,
-        StockBalance,
+        GateImage, HeldStock, HoldUpdate, NewPayment, OrderBook, OrderCount, OrderStep, Payment,
+        PaymentStep, PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState,
+        StepReply, StockBalance,
     },
 };
 use sqlx::{PgConnection, postgres::PgRow};
 
 use super::{
-    SqlLedger, payments, settle, simulated,
+    SqlLedger, payments, sales, seats, settle, simulated,
     steps::{self, Step},
     words,
 };
@@ -104,7 +104,7 @@ pub(super) async fn stock(
     Ok(rows.iter().map(balance).collect::<sqlx::Result<_>>()?)
 }
 
-/// Three readings of one snapshot.
+/// Several readings of one snapshot.
 pub(super) async fn gate_image(
     connection: &mut PgConnection,
     sale: &SaleId,
@@ -122,11 +122,26 @@ pub(super) async fn gate_image(
             basket: baskets.read(row, 2)?,
         })
     });
-    let holds = holds.collect::<sqlx::Result<_>>()?;
+    let holds = holds.collect::<sqlx::Result<Vec<HeldStock>>>()?;
+    let seats = match sales::sale(connection, sale).await? {
+        Some(sale) => seats::images(connection, &sale, &holds).await?,
+        None => Vec::new(),
+    };
     let asked = sqlx::query(sql!("orders/moved")).bind(sale.as_str());
     let moved = asked.fetch_optional(connection).await?;
     let moved = moved.map(|row| whole(&row, 0)).transpose()?.unwrap_or_default();
-    Ok(GateImage { moved, skus, holds })
+    Ok(GateImage { moved, skus, holds, seats })
+}
+
+async fn words(
+    connection: &mut PgConnection,
+    orders: &[OrderId],
+) -> Result<Vec<HoldUpdate>, Fault> {
+    let mut words = Vec::with_capacity(orders.len());
+    for order in steps::orders(connection, orders).await? {
+        words.extend(steps::last_word(connection, &order).await?);
+    }
+    Ok(words)
 }
 
 async fn counts(connection: &mut PgConnection, sale: &SaleId) -> Result<Vec<OrderCount>, Fault> {
@@ -212,6 +227,13 @@ impl OrderBook for SqlLedger {
                 Box::pin(gate_image(connection, sale))
             })
             .await
+    }
+
+    async fn words(&self, orders: &[OrderId]) -> PortResult<Vec<HoldUpdate>> {
+        self.plain("ledger.words", orders.to_vec(), |connection, orders| {
+            Box::pin(words(connection, orders))
+        })
+        .await
     }
 
     async fn order_counts(&self, sale: &SaleId) -> PortResult<Vec<OrderCount>> {

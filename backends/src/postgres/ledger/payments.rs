@@ -19,7 +19,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
     goods::{self, Shift, Shifts},
-    refunds,
+    refunds, seats,
     steps::{self, Become, Locked, Movement, Step},
 };
 use crate::postgres::{
@@ -199,7 +199,9 @@ async fn late(
     let books = goods::look(connection, &locked.order).await?;
     let left = |sku: &_| books.available.get(sku).copied().unwrap_or_default();
     let (sale, live) = (books.sale.as_ref(), books.has_live_order);
-    match locked.order.held_again(sale, locked.now, live, left) {
+    let basket = locked.order.basket().ok_or(Fault::Raced)?;
+    let seats_free = seats::are_free(connection, &locked.order.sale, &basket).await?;
+    match locked.order.held_again(sale, locked.now, live, left, seats_free) {
         HeldAgain::Yes => {
             write(connection, locked.now, update, false).await?;
             hold_again(connection, update, &locked).await
@@ -230,6 +232,8 @@ async fn hold_again(
     let became = steps::become_other(connection, locked, OrderEvent::Paid, reason, next).await;
     became.map_err(raced)?;
     Shifts::of(&order.lines, Shift::sell).write(connection, &order.sale).await?;
+    let seated = std::iter::once((order.id, hold, &basket));
+    seats::take(connection, &order.sale, seated).await.map_err(raced)?;
     steps::movement(connection, *now, &order.sale, hold, Movement::Held).await?;
     let movement = steps::movement(connection, *now, &order.sale, hold, Movement::Sold).await?;
     let gate = Some(HoldUpdate { hold, movement, phase: HoldPhase::Sold, basket });

@@ -2,7 +2,7 @@
 //! money once the provider has confirmed it. Whoever touches the refunds of an order has locked it.
 
 use sluice_core::{
-    basket::Basket,
+    basket::{Basket, Item},
     ids::{OrderId, PaymentId, RefundId},
     money::AmountFen,
     order::{Order, OrderEvent, OrderState},
@@ -13,11 +13,11 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
     goods::{Shift, Shifts},
-    payments,
+    payments, seats,
     steps::{self, Locked, swap},
 };
 use crate::postgres::{
-    codec::{Baskets, ToUuid, basket_text, damaged, id, int, small_int, text, word},
+    codec::{Baskets, ToUuid, damaged, id, int, small_int, text, word},
     fault::Fault,
 };
 
@@ -69,7 +69,7 @@ pub(super) async fn record(
         .bind(new.amount.0)
         .bind(locked.order.currency.as_str())
         .bind(new.scope.as_str())
-        .bind(new.items.map(basket_text))
+        .bind(new.items.map(ToString::to_string))
         .bind(new.cause.as_str())
         .bind(new.state.as_str())
         .bind(locked.now.0)
@@ -217,17 +217,36 @@ async fn take_goods(
         }
     }
     let items = plan.items.items();
-    let skus: Vec<&str> = items.iter().map(|item| item.sku.as_str()).collect();
-    let quantities: Vec<i32> = items.iter().map(|item| small_int(item.quantity)).collect();
-    sqlx::query(sql!("aftersales/lines_refunded"))
-        .bind(locked.order.id.uuid())
-        .bind(skus)
-        .bind(quantities)
-        .execute(&mut *connection)
-        .await?;
+    write_refunded(connection, locked.order.id, items).await?;
+    seats::give_back(connection, locked.order.id, &plan.items).await?;
     let mut shifts = Shifts::default();
-    shifts.add(items.iter().map(|item| (&item.sku, item.quantity)), Shift::put_back);
+    shifts.add(items.iter().map(|item| (&item.sku, item.units())), Shift::put_back);
     shifts.write(connection, &locked.order.sale).await
+}
+
+/// The lines know what was given back: of seated goods each seat is one.
+async fn write_refunded(
+    connection: &mut PgConnection,
+    order: OrderId,
+    items: &[Item],
+) -> Result<(), Fault> {
+    let (mut skus, mut quantities) = (Vec::<&str>::new(), Vec::<i32>::new());
+    let (mut seats, mut from) = (Vec::<Option<i32>>::new(), Vec::<Option<i32>>::new());
+    for item in items {
+        let seat_numbers = item.seats.iter().map(|seat| Some(i32::from(seat.0)));
+        let each: Vec<Option<i32>> =
+            if item.seats.is_empty() { vec![None] } else { seat_numbers.collect() };
+        for seat in each {
+            skus.push(item.sku.as_str());
+            quantities.push(if seat.is_some() { 1 } else { small_int(item.quantity) });
+            seats.push(seat);
+            from.push(item.stretch.map(|stretch| stretch.from().into()));
+        }
+    }
+    let written = sqlx::query(sql!("aftersales/lines_refunded")).bind(order.uuid());
+    let written = written.bind(skus).bind(quantities).bind(seats).bind(from);
+    written.execute(connection).await?;
+    Ok(())
 }
 
 /// The provider has confirmed a refund.

@@ -23,7 +23,10 @@ use crate::postgres::{
 };
 
 /// A sale as the ledger has it.
-async fn sale(connection: &mut PgConnection, sale: &SaleId) -> Result<Option<Sale>, Fault> {
+pub(super) async fn sale(
+    connection: &mut PgConnection,
+    sale: &SaleId,
+) -> Result<Option<Sale>, Fault> {
     let row = sqlx::query(sql!("sales/get")).bind(sale.as_str()).fetch_optional(connection).await?;
     Ok(row.map(|row| json(&row, 0)).transpose()?)
 }
@@ -122,6 +125,7 @@ async fn delete(
     for statement in [
         sql!("sales/delete_simulated"),
         sql!("sales/delete_lines"),
+        sql!("sales/delete_seats"),
         sql!("sales/delete_history"),
         sql!("sales/delete_movements"),
         sql!("shop/delete_turns"),

@@ -13,7 +13,7 @@ use sluice_core::{
 use sqlx::{PgConnection, Row, types::Uuid};
 
 use super::{
-    SqlLedger,
+    SqlLedger, seats,
     steps::{self, Locked, Movement, phase},
 };
 use crate::postgres::{
@@ -81,6 +81,9 @@ pub(super) async fn write(
         return Ok(Vec::new());
     }
     write_states(connection, &taken).await?;
+    let released = taken.iter().filter(|one| one.hold == Some(Movement::Released));
+    let seated = released.filter(|one| one.before.lines.iter().any(|line| line.seat.is_some()));
+    seats::free(connection, seated.map(|one| (one.before.id, one.before.hold))).await?;
     write_stock(connection, &taken).await?;
     let numbers = write_movements(connection, &taken).await?;
     let after = taken.into_iter().map(|Taken { before, at, to, hold, reason }| {
@@ -130,7 +133,7 @@ async fn write_stock(connection: &mut PgConnection, taken: &[Taken]) -> Result<(
     for Taken { before, hold, .. } in taken {
         let Some(kind) = hold else { continue };
         for line in &before.lines {
-            *moved.entry((&before.sale, &line.sku, *kind)).or_default() += i64::from(line.quantity);
+            *moved.entry((&before.sale, &line.sku, *kind)).or_default() += int(line.units());
         }
     }
     for ((sale, sku, kind), units) in moved {

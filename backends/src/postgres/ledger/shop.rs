@@ -24,7 +24,7 @@ use super::{
     steps::{self, Movement, Step},
 };
 use crate::postgres::{
-    codec::{Baskets, ToUuid, basket_text, damaged, id, int, small_int, text, time, uuids, whole},
+    codec::{Baskets, ToUuid, damaged, id, int, small_int, text, time, uuids, whole},
     fault::Fault,
 };
 
@@ -36,7 +36,7 @@ async fn hand_over(connection: &mut PgConnection, turns: &[Turn]) -> Result<(), 
     let sales: Vec<&str> = sorted.iter().map(|turn| turn.sale.as_str()).collect();
     let buyers: Vec<&str> = sorted.iter().map(|turn| turn.line_entry.buyer.as_str()).collect();
     let baskets: Vec<String> =
-        sorted.iter().map(|turn| basket_text(&turn.line_entry.basket)).collect();
+        sorted.iter().map(|turn| turn.line_entry.basket.to_string()).collect();
     let attempts: Vec<i32> = sorted.iter().map(|turn| small_int(turn.attempt)).collect();
     sqlx::query(sql!("shop/hand_over"))
         .bind(entries)
@@ -127,6 +127,7 @@ async fn report(connection: &mut PgConnection, report: &ShopReport) -> Result<Sh
                 return Ok(ShopReply::NoSuchTurn);
             };
             books.pay_by = pay_by.unwrap_or(books.pay_by);
+            books.seating = books::SeatedBy::Shop;
             reserve(connection, books, &requests, order).await?;
         }
         ShopOutcome::SoldOut | ShopOutcome::Refused => {
@@ -156,7 +157,7 @@ async fn reserve(
     let [request] = requests;
     for item in request.line_entry.basket.items() {
         if let Some(available) = books.available.get_mut(&item.sku) {
-            *available = item.quantity.into();
+            *available = available.saturating_add(item.units());
         }
     }
     let plan = decide(&mut books, requests);

@@ -7,10 +7,11 @@ use sluice_core::{
     money::AmountFen,
     order::{ClosingCause, Order, OrderChange, OrderEvent, OrderLine, OrderState},
     ports::{HoldPhase, HoldUpdate, OrderStep, StepReply},
+    seats::{Seat, SeatNo, Stretch},
 };
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row, postgres::PgRow, types::Uuid};
 
-use super::entries::shop_order;
+use super::{entries::shop_order, seats};
 use crate::postgres::{
     codec::{
         ToUuid, Unknown, damaged, id, int, small_int, some_id, text, time, uuids, whole, word,
@@ -122,16 +123,74 @@ fn lines(row: &PgRow) -> sqlx::Result<Vec<OrderLine>> {
     let skus: Vec<String> = row.try_get(12)?;
     let (quantities, amounts): (Vec<i32>, Vec<i64>) = (row.try_get(13)?, row.try_get(14)?);
     let refunded: Vec<i32> = row.try_get(21)?;
-    let lines = skus.iter().zip(quantities).zip(amounts).zip(refunded);
-    let line = |(((sku, quantity), amount), refunded): (((&String, i32), i64), i32)| {
+    let (from, to): (Vec<Option<i32>>, Vec<Option<i32>>) = (row.try_get(22)?, row.try_get(23)?);
+    let (numbers, labels): (Vec<Option<i32>>, Vec<Option<String>>) =
+        (row.try_get(24)?, row.try_get(25)?);
+    let ends = from.into_iter().zip(to);
+    let seats = numbers.into_iter().zip(labels);
+    let lines = skus.iter().zip(quantities).zip(amounts).zip(refunded).zip(ends).zip(seats);
+    let lines = lines.map(|(((((sku, quantity), amount), refunded), ends), seat)| {
         Ok(OrderLine {
             sku: sku.parse().map_err(|error| damaged(12, error))?,
             quantity: u32::try_from(quantity).map_err(|error| damaged(13, error))?,
             amount: AmountFen(amount),
             refunded: u32::try_from(refunded).map_err(|error| damaged(21, error))?,
+            stretch: stretch(ends)?,
+            seat: seat_of(seat)?,
         })
-    };
-    lines.map(line).collect()
+    });
+    lines.collect()
+}
+
+/// Writes the lines of orders, each with its place.
+pub(super) async fn write_lines<'a>(
+    connection: &mut PgConnection,
+    lines: impl Iterator<Item = (OrderId, &'a [OrderLine])>,
+) -> Result<(), Fault> {
+    let (mut orders, mut skus) = (Vec::<Uuid>::new(), Vec::<&str>::new());
+    let (mut places, mut quantities, mut amounts) = (Vec::new(), Vec::new(), Vec::<i64>::new());
+    let (mut from, mut to) = (Vec::<Option<i32>>::new(), Vec::<Option<i32>>::new());
+    let (mut numbers, mut labels) = (Vec::<Option<i32>>::new(), Vec::<Option<&str>>::new());
+    for (order, lines) in lines {
+        for (place, line) in (0_i32..).zip(lines) {
+            orders.push(order.uuid());
+            skus.push(line.sku.as_str());
+            places.push(place);
+            quantities.push(small_int(line.quantity));
+            amounts.push(line.amount.0);
+            from.push(line.stretch.map(|stretch| stretch.from().into()));
+            to.push(line.stretch.map(|stretch| stretch.to().into()));
+            numbers.push(line.seat.as_ref().map(|seat| seat.no.0.into()));
+            labels.push(line.seat.as_ref().map(|seat| seat.label.as_str()));
+        }
+    }
+    sqlx::query(sql!("orders/lines_add"))
+        .bind(orders)
+        .bind(skus)
+        .bind(places)
+        .bind(quantities)
+        .bind(amounts)
+        .bind(from)
+        .bind(to)
+        .bind(numbers)
+        .bind(labels)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn stretch(ends: (Option<i32>, Option<i32>)) -> sqlx::Result<Option<Stretch>> {
+    let (Some(from), Some(to)) = ends else { return Ok(None) };
+    let stretch = u8::try_from(from).ok().zip(u8::try_from(to).ok());
+    let stretch = stretch.and_then(|(from, to)| Stretch::new(from, to));
+    stretch.map(Some).ok_or_else(|| damaged(22, Unknown))
+}
+
+fn seat_of(seat: (Option<i32>, Option<String>)) -> sqlx::Result<Option<Seat>> {
+    let (Some(no), Some(label)) = seat else { return Ok(None) };
+    let no = u16::try_from(no).map_err(|error| damaged(24, error))?;
+    let label = label.parse().map_err(|error| damaged(25, error))?;
+    Ok(Some(Seat { no: SeatNo(no), label }))
 }
 
 fn history(row: &PgRow) -> sqlx::Result<Vec<OrderChange>> {
@@ -325,11 +384,14 @@ async fn move_hold(
         Movement::Released if order.shop.is_some() => sql!("shop/release_stock"),
         Movement::Held | Movement::Sold | Movement::Released => kind.statement(),
     };
+    if kind == Movement::Released {
+        seats::free(connection, std::iter::once((order.id, order.hold))).await?;
+    }
     for line in &order.lines {
         sqlx::query(statement)
             .bind(order.sale.as_str())
             .bind(line.sku.as_str())
-            .bind(i64::from(small_int(line.quantity)))
+            .bind(int(line.units()))
             .execute(&mut *connection)
             .await?;
     }

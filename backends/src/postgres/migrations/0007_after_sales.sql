@@ -44,15 +44,8 @@ EXECUTE FUNCTION ledger_refuse('a refund is never changed, and done once');
 CREATE TABLE order_change (
     order_id uuid PRIMARY KEY REFERENCES orders (id) ON DELETE CASCADE,
     hold uuid NOT NULL,
-    amount bigint NOT NULL
-);
-
-CREATE TABLE order_change_line (
-    order_id uuid NOT NULL REFERENCES order_change (order_id) ON DELETE CASCADE,
-    sku text COLLATE "C" NOT NULL,
-    quantity integer NOT NULL CHECK (quantity > 0),
     amount bigint NOT NULL,
-    PRIMARY KEY (order_id, sku)
+    basket text COLLATE "C" NOT NULL
 );
 
 DROP INDEX orders_unfinished;

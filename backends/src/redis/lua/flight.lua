@@ -3,7 +3,7 @@
 --   1 state W waiting, C called, S settled    2 outcome (r s l e f, or -)    3 live    4 durable
 --   5 in flight: n not yet, y yes, o over     6 seen at    14 number    22 holes below    30 body
 -- A body is 8 bytes of the time it was joined, the buyer, the address (each with its length before it), and the basket
--- as sku:quantity,… to its end.
+-- as sku:units,… to its end. f<sku> counts units; g<sku> counts the passengers of a seated SKU, as JSON by stretch.
 
 local function basket_of(place)
   local address = 39 + string.byte(place, 38)
@@ -15,11 +15,23 @@ local function with(place, at, bytes)
   return string.sub(place, 1, at - 1) .. bytes .. string.sub(place, at + #bytes)
 end
 
+local function passengers_in_flight(line, sku)
+  local known = look(line, 'g' .. sku)
+  return known and cjson.decode(known) or {}
+end
+
 -- Adds a basket to what is in flight, or takes it out.
 local function fly(line, basket, sign)
-  for sku, quantity in string.gmatch(basket, '([^:,]+):(%d+)') do
+  for sku, quantity, seated in string.gmatch(basket, '([^:,]+):(%d+)([^,]*)') do
     local units = tonumber(look(line, 'f' .. sku) or 0) + sign * tonumber(quantity)
     put(line, 'f' .. sku, math.max(units, 0))
+    local passengers, stretch = string.match(seated, '^@(%d+)/(%d+%-%d+)')
+    if passengers then
+      local all = passengers_in_flight(line, sku)
+      local left = (all[stretch] or 0) + sign * tonumber(passengers)
+      all[stretch] = left > 0 and left or nil
+      put(line, 'g' .. sku, next(all) and cjson.encode(all) or false)
+    end
   end
 end
 

@@ -2,7 +2,8 @@
 -- the gate is cold. Words that were heard and that this reading has not seen stand above it.
 -- KEYS: gate, holds that are over, words heard.
 -- ARGV: epoch, a name for this rebuild, first|more, last|more, most holds over; in the first part the last movement seen,
--- the number of SKUs and three for each: SKU, total, sold; then three for each hold: the hold, its movement, its basket.
+-- the number of SKUs and three for each: SKU, total, sold, then the number of seated ones and four for each: SKU, legs,
+-- who is whose neighbour, the letters of the seats; then three for each hold: the hold, its movement, its basket.
 -- Answers whether holds of an older generation may be left to sweep.
 local epoch, name = tonumber(ARGV[1]), ARGV[2]
 is_warm()
@@ -18,9 +19,9 @@ if ARGV[3] == 'first' then
     gate, about.generation, about.skus = open(KEYS[1]), 0, ''
   end
   for sku in string.gmatch(about.skus, '[^,]+') do
-    drop(gate, 't' .. sku)
-    drop(gate, 'u' .. sku)
-    drop(gate, 'v' .. sku)
+    for column in string.gmatch('tuvlbmx', '.') do
+      drop(gate, column .. sku)
+    end
   end
   about.generation, about.moved = about.generation + 1, tonumber(ARGV[6])
   at = at + 1
@@ -33,7 +34,12 @@ if ARGV[3] == 'first' then
     put(gate, 'v' .. sku, tonumber(ARGV[at + 3]))
     at = at + 3
   end
-  at = at + 1
+  for seated = at + 2, at + 1 + 4 * tonumber(ARGV[at + 1]), 4 do
+    put(gate, 'l' .. ARGV[seated], ARGV[seated + 1])
+    put(gate, 'b' .. ARGV[seated], ARGV[seated + 2])
+    put(gate, 'm' .. ARGV[seated], ARGV[seated + 3])
+  end
+  at = at + 2 + 4 * tonumber(ARGV[at + 1])
   put(gate, '.skus', table.concat(skus, ','))
   put(gate, '.generation', about.generation)
   put(gate, '.moved', about.moved)
@@ -67,5 +73,5 @@ if ARGV[4] == 'last' then
   drop(gate, '.building')
 end
 forget_oldest(over, tonumber(ARGV[5]))
-write(gate)
+write_gate()
 return about.generation > 1 and 1 or 0

@@ -20,5 +20,5 @@ end
 in_chunks('ZADD', KEYS[3], heard)
 redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[2]))
 forget_oldest(over, tonumber(ARGV[1]))
-write(gate)
+write_gate()
 return 'OK'

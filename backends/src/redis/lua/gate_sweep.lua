@@ -18,5 +18,5 @@ for n = 1, #page[2], 2 do
   end
 end
 forget_oldest(over, tonumber(ARGV[3]))
-write(gate)
+write_gate()
 return page[1]

@@ -2,7 +2,7 @@
 --   .server .epoch .generation .building .skus   what is known of the gate itself; .building while a rebuild goes on
 --   .moved                the last of the ledger's movements that the image has seen
 --   t<sku> u<sku> v<sku>  units in all, held, sold      h<hold>  a hold
--- A hold is 22 bytes and a basket as sku:quantity,…:
+-- and for seated goods what seats.lua says. A hold is 22 bytes and a basket as sku:units,…:
 --   1 phase H held, S sold, R released    2 where its units are counted: h held, s sold, n nowhere by themselves
 --   3 generation    7 the ledger's movement    15 milliseconds at which it was set aside    23 basket
 -- A rebuild begins a new generation instead of touching every hold. It renews those that the image lists and those of
@@ -72,11 +72,15 @@ local function available(sku)
   return math.max(units('t', sku) - units('u', sku) - units('v', sku), 0)
 end
 
--- Moves a basket's units from one column of the levels to another. SKUs the gate does not know are not counted.
+-- Moves a basket's units from one column of the levels to another, and its seats with them. SKUs the gate does not know are
+-- not counted.
 local COLUMN = { h = 'u', s = 'v' }
 local function count(basket, from, to)
-  for sku, quantity in string.gmatch(basket, '([^:,]+):(%d+)') do
+  for sku, quantity, seated in string.gmatch(basket, '([^:,]+):(%d+)([^,]*)') do
     if look(gate, 't' .. sku) then
+      if seated ~= '' then
+        seat(gate, sku, seated, from, to)
+      end
       local leaves, enters = COLUMN[from], COLUMN[to]
       if leaves then
         put(gate, leaves .. sku, math.max(units(leaves, sku) - quantity, 0))
@@ -116,6 +120,28 @@ local function set(id, movement, phase, basket, over)
   return true
 end
 
+-- The legs of seats of a SKU that words above a movement have sold, as seat:leg.
+local function sold_after(heard, sku, movement)
+  local sold = {}
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', heard, string.format('(%d', movement), '+inf')) do
+    local record = look(gate, 'h' .. id)
+    local hold = record and read_hold(record)
+    if hold and hold.phase == 'S' then
+      for name, _, seated in string.gmatch(hold.basket, '([^:,]+):(%d+)([^,]*)') do
+        if name == sku and seated ~= '' then
+          local _, from, to, seats = stretch_of(seated)
+          for number in string.gmatch(seats, '%d+') do
+            for leg = from, to - 1 do
+              sold[number .. ':' .. leg] = true
+            end
+          end
+        end
+      end
+    end
+  end
+  return sold
+end
+
 -- The oldest holds that are over, beyond the most, are forgotten: the ledger knows them.
 local function forget_oldest(over, most)
   trim(over, most, function(id)
@@ -124,4 +150,9 @@ local function forget_oldest(over, most)
       drop(gate, 'h' .. id)
     end
   end)
+end
+
+local function write_gate()
+  keep_seats(gate)
+  write(gate)
 end

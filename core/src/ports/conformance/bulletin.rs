@@ -45,7 +45,7 @@ fn report(epoch: u64, version: u64) -> Notice {
         remaining: 11,
         unpaid: 1,
         units_per_turn: 1.5,
-        skus: vec![SkuReport { sku: sku("a"), remaining: 11 }],
+        skus: vec![SkuReport { sku: sku("a"), remaining: 11, free_seats: Vec::new() }],
         sold_out: false,
         wait_p50_ms: Some(1_200),
         wait_p95_ms: None,

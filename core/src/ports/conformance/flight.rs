@@ -11,10 +11,12 @@ use super::{
     together,
 };
 use crate::{
+    basket::Basket,
     entry::Outcome,
     ids::{Epoch, HoldId, SaleId},
     line::LineEntry,
-    ports::{HoldPhase, HoldUpdate, Reserved, Settlement, StockGate, Want},
+    ports::{GateImage, HoldPhase, HoldUpdate, Reserved, SeatImage, Settlement, StockGate, Want},
+    seats::Stretch,
 };
 
 #[macro_export]
@@ -34,6 +36,7 @@ macro_rules! flight_conformance {
             calls_and_reserves_at_once_leave_nothing_in_flight,
             a_rebuild_keeps_what_is_in_flight,
             flight_is_per_sale,
+            passengers_are_in_flight_by_stretch,
         );
     };
 }
@@ -53,7 +56,7 @@ fn demand(entry: &LineEntry) -> Want {
 }
 
 async fn reserve(stage: &Stage, sale: &SaleId, entry: &LineEntry) -> Reserved {
-    stage.gate.reserve(sale, &[demand(entry)]).await.unwrap()[0]
+    stage.gate.reserve(sale, &[demand(entry)]).await.unwrap().remove(0)
 }
 
 async fn in_flight(gate: &dyn StockGate, sale: &SaleId, name: &str) -> u64 {
@@ -200,4 +203,35 @@ pub async fn flight_is_per_sale(house: impl House<Port = Stage>) {
     call(&stage, &sale, &[wanting(1, "ada", &[("a", 2)])]).await;
     assert_eq!(in_flight(&*stage.gate, &sale, "a").await, 2);
     assert_eq!(in_flight(&*stage.gate, &other, "a").await, 0);
+}
+
+pub async fn passengers_are_in_flight_by_stretch(house: impl House<Port = Stage>) {
+    let stage = house.port();
+    warmed(&*stage.line).await;
+    let (sale, seating) = (drop_sale(), train(2, 3, 4));
+    let sold = vec![0; seating.seats().len()];
+    let skus = vec![(sku("t"), seating.seat_legs(), 0)];
+    let seats = vec![SeatImage { sku: sku("t"), seating, sold }];
+    let image = GateImage { skus, seats, ..GateImage::default() };
+    stage.gate.rebuild(&sale, Epoch(1), image).await.unwrap();
+    let entries: Vec<LineEntry> = [(1, 2, 1, 3), (2, 1, 1, 3), (3, 1, 0, 4)]
+        .map(|(seq, passengers, from, to)| {
+            let mut entry = entry(seq, &format!("buyer-{seq}"));
+            entry.basket = Basket::new(vec![seated_item("t", passengers, from, to)]).unwrap();
+            entry
+        })
+        .to_vec();
+    call(&stage, &sale, &entries).await;
+    let seen = async || {
+        let level = stage.gate.levels(&sale).await.unwrap().remove(0);
+        let over = |(stretch, n): &(Stretch, u32)| (stretch.from(), stretch.to(), *n);
+        let passengers = level.seats.unwrap().in_flight.iter().map(over).collect::<Vec<_>>();
+        (level.in_flight, passengers)
+    };
+    assert_eq!(seen().await, (10, vec![(0, 4, 1), (1, 3, 3)]), "units are seat-legs");
+    assert!(reserve(&stage, &sale, &entries[0]).await.is_held());
+    assert!(reserve(&stage, &sale, &entries[2]).await.is_held());
+    assert_eq!(seen().await, (2, vec![(1, 3, 1)]));
+    assert!(reserve(&stage, &sale, &entries[1]).await.is_held());
+    assert_eq!(seen().await, (0, vec![]));
 }

@@ -127,7 +127,7 @@ impl Walk {
                 let (name, more) = (NAMES[self.draw(2)], self.draw(20) as u64);
                 // At times less than there is: an older restock.
                 let total = (self.count.totals[name] + more).saturating_sub(8);
-                let restock = Restock { sku: sku(name), total };
+                let restock = Restock { sku: sku(name), total, seats: None };
                 self.gate.restock(&self.sale, &restock).await.unwrap();
                 let known = self.count.totals.get_mut(name).unwrap();
                 *known = total.max(*known);
@@ -236,7 +236,8 @@ impl Words {
         });
         let holds = holds.collect();
         let skus = vec![(sku("a"), Self::STOCK, self.units(HoldPhase::Sold))];
-        self.image = GateImage { moved: self.said.len() as u64, skus, holds };
+        let moved = self.said.len() as u64;
+        self.image = GateImage { moved, skus, holds, ..GateImage::default() };
     }
 
     /// A turn comes, perhaps again: what the gate sets aside for it is given back unless the ledger holds it.

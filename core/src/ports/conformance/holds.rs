@@ -77,7 +77,9 @@ async fn hold_one(ledger: &dyn Ledger, sale: &SaleId, one: HoldRequest) -> HoldR
 fn record_of(reply: &HoldReply) -> &EntryRecord {
     match reply {
         HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => record,
-        HoldReply::GateWrong | HoldReply::Frozen => panic!("an outcome was due"),
+        HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
+            panic!("an outcome was due")
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Walk {
                 HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
                     self.answered(&record);
                 }
-                HoldReply::GateWrong | HoldReply::Frozen => {}
+                HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {}
             }
         }
     }

@@ -76,7 +76,7 @@ pub async fn a_rebuild_remembers_how_far_the_ledger_had_come(house: impl House<P
 pub async fn what_the_image_has_seen_is_counted_once(house: impl House<Port = Port>) {
     let (gate, sale) = (house.port(), drop_sale());
     let (sold, released) = (want(&[("a", 4)]), want(&[("a", 3)]));
-    let image = GateImage { moved: 4, skus: vec![(sku("a"), 10, 4)], holds: Vec::new() };
+    let image = GateImage { moved: 4, skus: vec![(sku("a"), 10, 4)], ..GateImage::default() };
     gate.rebuild(&sale, Epoch(1), image).await.unwrap();
     // A turn that comes again finds its hold forgotten; its worker is told by the ledger that it is over.
     assert_eq!(reserve(&*gate, &sale, &sold).await, Reserved::Held);
@@ -102,7 +102,8 @@ pub async fn what_the_image_has_not_seen_is_counted(house: impl House<Port = Por
     let (gate, sale) = (house.port(), drop_sale());
     let (held, sold, listed) = (want(&[("a", 1)]), want(&[("a", 2)]), want(&[("a", 3)]));
     let before = HeldStock { hold: listed.hold, movement: 6, basket: listed.basket.clone() };
-    let image = GateImage { moved: 6, holds: vec![before], skus: vec![(sku("a"), 20, 4)] };
+    let skus = vec![(sku("a"), 20, 4)];
+    let image = GateImage { moved: 6, holds: vec![before], skus, ..GateImage::default() };
     gate.rebuild(&sale, Epoch(1), image).await.unwrap();
     let words = [said(&held, 7, HoldPhase::Held), said(&sold, 9, HoldPhase::Sold)];
     gate.set(&sale, &words).await.unwrap();
@@ -126,7 +127,7 @@ pub async fn a_word_heard_before_an_older_image_stands_above_it(house: impl Hous
     ];
     gate.set(&sale, &words).await.unwrap();
     // By the second movement the first hold was sold.
-    let image = GateImage { moved: 2, skus: vec![(sku("a"), 20, 3)], holds: Vec::new() };
+    let image = GateImage { moved: 2, skus: vec![(sku("a"), 20, 3)], ..GateImage::default() };
     for epoch in [2, 3] {
         gate.rebuild(&sale, Epoch(epoch), image.clone()).await.unwrap();
         assert_eq!(level(&*gate, &sale, "a").await, (14, 1));

@@ -2,13 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "test code that lives behind a feature")]
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{
     basket::{Basket, Item},
     clock::UnixMillis,
     event::Turn,
-    ids::{BuyerId, EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, Seq, SkuId},
+    ids::{
+        BuyerId, EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, SeatLabel, Seq,
+        SkuId,
+    },
     line::{Cursor, Hole, LineEntry},
     money::{AmountFen, Currency},
     order::OrderState,
@@ -19,6 +25,7 @@ use crate::{
     },
     random::Random,
     sale::{NewSale, Sale, Sku},
+    seats::{SeatMap, Seating, Stretch},
 };
 
 /// An instant of no importance.
@@ -47,7 +54,7 @@ pub(super) fn buyer(name: &str) -> BuyerId {
 }
 
 pub(super) fn basket(items: &[(&str, u32)]) -> Basket {
-    let items = items.iter().map(|(name, quantity)| Item { sku: sku(name), quantity: *quantity });
+    let items = items.iter().map(|(name, quantity)| Item::counted(sku(name), *quantity));
     Basket::new(items.collect()).unwrap()
 }
 
@@ -144,6 +151,7 @@ pub(super) fn sale_with(stock: &[(&str, u64)], patch: PolicyPatch) -> Sale {
     let skus = stock.iter().map(|(name, stock)| Sku {
         sku: sku(name),
         stock: *stock,
+        seating: None,
         amount_fen: AmountFen(PRICE),
         currency: Currency::CNY,
     });
@@ -156,6 +164,27 @@ pub(super) fn sale_with(stock: &[(&str, u64)], patch: PolicyPatch) -> Sale {
         policy: patch,
     };
     sale.build(T0).unwrap()
+}
+
+/// Rows of so many seats: 01A, 01B, … 02A, …
+pub(super) fn train(rows: usize, wide: u8, legs: u8) -> Arc<Seating> {
+    let row = |row: usize| {
+        (0..wide)
+            .map(move |n| SeatLabel::new(&format!("{row:02}{}", char::from(b'A' + n))).unwrap())
+    };
+    let stops = (0..=legs).map(|n| format!("stop {n}")).collect();
+    Arc::new(Seating::new((1..=rows).flat_map(row).collect(), stops).unwrap())
+}
+
+pub(super) fn seated_item(name: &str, passengers: u32, from: u8, to: u8) -> Item {
+    Item::seated(sku(name), passengers, Stretch::new(from, to).unwrap())
+}
+
+/// A sale `drop` of the seats of `t`.
+pub(super) fn seated_sale(seating: Arc<Seating>) -> Sale {
+    let mut sale = sale_with(&[("t", seating.seat_legs())], PolicyPatch::default());
+    sale.skus[0].seating = Some(seating);
+    sale
 }
 
 /// Records the sale `drop` with these SKUs and units.
@@ -209,7 +238,7 @@ pub async fn assert_balanced(ledger: &dyn Ledger, sale: &SaleId) {
 
     let mut held: BTreeMap<&SkuId, u64> = BTreeMap::new();
     for item in image.holds.iter().flat_map(|hold| hold.basket.items()) {
-        *held.entry(&item.sku).or_default() += u64::from(item.quantity);
+        *held.entry(&item.sku).or_default() += item.units();
     }
     for one in &stock {
         let parts = [one.available, one.owed, one.held, one.sold];
@@ -221,6 +250,18 @@ pub async fn assert_balanced(ledger: &dyn Ledger, sale: &SaleId) {
         let imaged = image.skus.iter().find(|(sku, ..)| *sku == one.sku).unwrap();
         let due = (one.total + one.returned, one.sold + one.returned);
         assert_eq!((imaged.1, imaged.2), due, "the gate's image: {one:?}");
+    }
+
+    for seats in &image.seats {
+        let mut taken = SeatMap::with_busy(&seats.seating, &seats.sold);
+        let sold: u64 = taken.busy().iter().map(|legs| u64::from(legs.count_ones())).sum();
+        let balance = stock.iter().find(|one| one.sku == seats.sku).unwrap();
+        assert_eq!(sold, balance.sold, "every sold seat-leg has its seat: {balance:?}");
+        let held = image.holds.iter().flat_map(|hold| hold.basket.passengers());
+        for (_, seat, over) in held.filter(|(sku, ..)| **sku == seats.sku) {
+            assert!(taken.is_free(seat, over), "a seat-leg is owned twice: {seat:?}");
+            taken.take(seat, over.mask());
+        }
     }
 
     let counts = ledger.order_counts(sale).await.unwrap();

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::{
+    basket::Basket,
     clock::UnixMillis,
     entry::Outcome,
     ids::{BuyerId, EntryId, HoldId, OrderId, SaleId, Seq, Version},
@@ -101,9 +102,11 @@ pub struct HoldRequest {
 }
 
 /// What the stock gate said of a demand: the ledger grants only what the gate has set aside.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum GateSaid {
     Held,
+    /// Held, with these seats: the same basket, seated.
+    Seated(Basket),
     Short,
 }
 
@@ -118,6 +121,9 @@ pub enum HoldReply {
     GateWrong,
     /// The sale is frozen: nothing is held anew until somebody lifts that. Nothing changed.
     Frozen,
+    /// The gate chose seats that the ledger has given to these orders: tell the gate the ledger's word on each
+    /// ([`words`](super::OrderBook::words)), give back what it set aside, and ask again under another hold. Nothing changed.
+    SeatsTaken { by: Vec<OrderId> },
 }
 
 /// A request that must be done once. `body` is a hash of the canonical request.
@@ -154,7 +160,9 @@ pub trait EntryBook {
 
     /// Settles a batch of turns of one sale in one transaction, granted in order of `seq`: an outcome per entry, first
     /// one wins; order, hold, movement, history and outbox row with each `reserved`. Demand is checked against the
-    /// balance by predicate, and what the balance lacks is `sold_out` whatever the gate said; `no-oversell` and one live order per (sale, buyer) are constraints below that. Prices and
+    /// balance by predicate, and what the balance lacks is `sold_out` whatever the gate said; so is a demand for seats to
+    /// which the gate said no, where the ledger's own seat map has none. `no-oversell`, per SKU and per seat-leg, and one
+    /// live order per (sale, buyer) are constraints below that. Prices and
     /// the payment window are the sale's at this moment. Replies in the order of `requests`.
     async fn hold(&self, sale: &SaleId, requests: Vec<HoldRequest>) -> PortResult<Vec<HoldReply>>;
 

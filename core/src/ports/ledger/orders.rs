@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The balance of one SKU: `available + owed + held + sold = total`, none negative.
+/// The balance of one SKU: `available + owed + held + sold = total`, none negative. A seated SKU is counted in seat-legs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StockBalance {
     pub sku: SkuId,
@@ -34,7 +34,7 @@ impl StockBalance {
     /// What the gate is told of the SKU's stock. It never takes a sold unit back: what was returned is new stock there.
     #[must_use]
     pub fn restock(&self) -> Restock {
-        Restock { sku: self.sku.clone(), total: self.total + self.returned }
+        Restock { sku: self.sku.clone(), total: self.total + self.returned, seats: None }
     }
 
     /// Units sold, ever: what the gate's image has beside that stock.
@@ -317,6 +317,9 @@ pub trait OrderBook {
 
     /// One consistent reading for rebuilding the gate.
     async fn gate_image(&self, sale: &SaleId) -> PortResult<GateImage>;
+
+    /// The latest word on the hold of each of these orders, for the gate to hear; unknown ones are left out.
+    async fn words(&self, orders: &[OrderId]) -> PortResult<Vec<HoldUpdate>>;
 
     async fn order_counts(&self, sale: &SaleId) -> PortResult<Vec<OrderCount>>;
 

@@ -15,8 +15,8 @@ use sluice_core::{
     ports::{
         AfterSales, Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Books, ChangeEnd,
         ChangeReply, Changed, Created, CursorSaved, Deleted, Duty, EntryBook, EntryRecord,
-        GateImage, HoldReply, HoldRequest, HoldWord, IdempotencyKey, KeysSwept, LeaseReply,
-        NewOutcome, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
+        GateImage, HoldReply, HoldRequest, HoldUpdate, HoldWord, IdempotencyKey, KeysSwept,
+        LeaseReply, NewOutcome, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
         PaymentUpdate, PortError, PortResult, RefundReply, Replay, SaleBook, SaleMinute, ShopBook,
         ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund, SimulatedState,
         Speaker, StepReply, StockBalance, UpkeepBook,
@@ -189,6 +189,10 @@ impl OrderBook for Stores {
     }
 
     async fn gate_image(&self, _: &SaleId) -> PortResult<GateImage> {
+        Err(PortError::Full)
+    }
+
+    async fn words(&self, _: &[OrderId]) -> PortResult<Vec<HoldUpdate>> {
         Err(PortError::Full)
     }
 

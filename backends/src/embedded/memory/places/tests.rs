@@ -13,7 +13,7 @@ const T0: UnixMillis = UnixMillis(1_800_000_000_000);
 const EPOCH: Epoch = Epoch(1);
 
 fn entry(seq: u64, buyer: &str) -> LineEntry {
-    let item = Item { sku: SkuId::new("a").unwrap(), quantity: 2 };
+    let item = Item::counted(SkuId::new("a").unwrap(), 2);
     LineEntry {
         entry: EntryId::generate(T0, &Random::system()),
         buyer: BuyerId::new(buyer).unwrap(),

@@ -13,7 +13,7 @@ use super::*;
 const NOW: UnixMillis = UnixMillis(1_000);
 
 fn basket(units: u32) -> Basket {
-    Basket::new(vec![Item { sku: SkuId::new("a").unwrap(), quantity: units }]).unwrap()
+    Basket::new(vec![Item::counted(SkuId::new("a").unwrap(), units)]).unwrap()
 }
 
 fn hold() -> HoldId {
@@ -30,6 +30,7 @@ fn image(sold: u64, holds: &[(HoldId, u64, u32)]) -> GateImage {
         moved: 0,
         skus: vec![(SkuId::new("a").unwrap(), 100, sold)],
         holds: holds.iter().map(held).collect(),
+        ..GateImage::default()
     }
 }
 

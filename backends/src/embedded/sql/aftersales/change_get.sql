@@ -1,1 +1,1 @@
-SELECT hold, amount FROM order_change WHERE order_id = ?1
+SELECT hold, amount, basket FROM order_change WHERE order_id = ?1

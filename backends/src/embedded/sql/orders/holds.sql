@@ -1,9 +1,18 @@
--- Live holds: of orders that are not paid, and of what orders are being changed to.
+-- Live holds: of orders that are not paid, and of what orders are being changed to; each as the text of a basket.
 SELECT
     orders.hold,
     movement.id,
     (
-        SELECT group_concat(order_line.sku || ':' || order_line.quantity, ',' ORDER BY order_line.sku)
+        SELECT group_concat(
+            order_line.sku || ':' || iif(
+                order_line.to_stop IS NULL,
+                order_line.quantity,
+                (order_line.quantity * (order_line.to_stop - order_line.from_stop))
+                    || '@' || order_line.quantity || '/' || order_line.from_stop || '-' || order_line.to_stop
+                    || coalesce('=' || order_line.seat_no, '')
+            ),
+            ',' ORDER BY order_line.sku, order_line.place
+        )
         FROM order_line WHERE order_line.order_id = orders.id
     )
 FROM orders
@@ -13,10 +22,7 @@ UNION ALL
 SELECT
     order_change.hold,
     movement.id,
-    (
-        SELECT group_concat(line.sku || ':' || line.quantity, ',' ORDER BY line.sku)
-        FROM order_change_line AS line WHERE line.order_id = orders.id
-    )
+    order_change.basket
 FROM orders
 JOIN order_change ON order_change.order_id = orders.id
 JOIN movement ON movement.hold = order_change.hold AND movement.kind = 'held'

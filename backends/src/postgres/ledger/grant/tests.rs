@@ -12,6 +12,7 @@ use sluice_core::{
 };
 
 use super::*;
+use crate::postgres::ledger::seats::Seats;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
@@ -35,11 +36,12 @@ fn books(a: u64, b: u64) -> Books {
         known: HashMap::new(),
         live: HashSet::new(),
         available: BTreeMap::from([(sku("a"), a), (sku("b"), b)]),
+        seating: SeatedBy::Gate(Seats::default()),
     }
 }
 
 fn turn(random: &Random, seq: u64, buyer: &str, items: &[(&str, u32)]) -> HoldRequest {
-    let items = items.iter().map(|(name, quantity)| Item { sku: sku(name), quantity: *quantity });
+    let items = items.iter().map(|(name, quantity)| Item::counted(sku(name), *quantity));
     let entry = EntryId::generate(NOW, random);
     HoldRequest {
         line_entry: LineEntry {

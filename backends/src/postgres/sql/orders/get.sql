@@ -10,16 +10,20 @@ SELECT
         ORDER BY payment.state = 'pending'
         LIMIT 1
     ),
-    ARRAY(SELECT sku FROM order_line WHERE order_id = orders.id ORDER BY sku),
-    ARRAY(SELECT quantity FROM order_line WHERE order_id = orders.id ORDER BY sku),
-    ARRAY(SELECT amount FROM order_line WHERE order_id = orders.id ORDER BY sku),
+    ARRAY(SELECT sku FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
+    ARRAY(SELECT quantity FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
+    ARRAY(SELECT amount FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
     ARRAY(SELECT state FROM order_history WHERE order_id = orders.id ORDER BY version),
     ARRAY(SELECT at FROM order_history WHERE order_id = orders.id ORDER BY version),
     ARRAY(SELECT reason FROM order_history WHERE order_id = orders.id ORDER BY version),
     ledger_now(),
     (SELECT name FROM shop_order WHERE order_id = orders.id),
     (SELECT link FROM shop_order WHERE order_id = orders.id),
-    ARRAY(SELECT refunded FROM order_line WHERE order_id = orders.id ORDER BY sku)
+    ARRAY(SELECT refunded FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
+    ARRAY(SELECT from_stop FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
+    ARRAY(SELECT to_stop FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
+    ARRAY(SELECT seat_no FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
+    ARRAY(SELECT seat FROM order_line WHERE order_id = orders.id ORDER BY sku, place)
 FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (id, place)
 JOIN orders ON orders.id = asked.id
 ORDER BY asked.place

@@ -1,0 +1,1 @@
+SELECT DISTINCT order_id FROM seat_leg WHERE sale = ?1 AND sku = ?2 AND seat = ?3 AND leg >= ?4 AND leg < ?5

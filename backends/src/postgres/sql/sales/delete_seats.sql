@@ -1,0 +1,1 @@
+DELETE FROM seat_leg WHERE sale = $1
