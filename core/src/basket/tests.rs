@@ -1,3 +1,5 @@
+//! The rules of `basket`, each as a test.
+
 use super::*;
 
 fn sku(name: &str) -> SkuId {

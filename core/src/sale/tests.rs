@@ -1,3 +1,5 @@
+//! The rules of `sale`, each as a test.
+
 use super::*;
 
 fn sale() -> Sale {
@@ -89,11 +91,11 @@ fn a_sku_is_counted_or_seated() {
     assert!(read(r#","stock":1"#).is_ok());
     assert!(read(r#","seats":["01A"],"stops":["x","y"]"#).is_ok());
     for (given, said) in [
-        ("", "`stock`"),
+        ("", "`skus.stock`"),
         (r#","stock":1,"seats":["01A"],"stops":["x","y"]"#, "not both"),
         (r#","stock":1,"stops":["x","y"]"#, "not both"),
-        (r#","seats":["01A"]"#, "`stops`"),
-        (r#","stops":["x","y"]"#, "`seats`"),
+        (r#","seats":["01A"]"#, "`skus.stops`"),
+        (r#","stops":["x","y"]"#, "`skus.seats`"),
         (r#","seats":["01A","01A"],"stops":["x","y"]"#, "`01A` comes twice"),
         (r#","seats":["01A"],"stops":["x"]"#, "2 to 65 stops"),
         (r#","seats":["1 A"],"stops":["x","y"]"#, "label of a seat"),

@@ -28,7 +28,7 @@ struct PaymentObject {
 }
 
 pub(super) async fn pay(shared: Arc<Shared>, mut exchange: Exchange) -> Result<Response, Problem> {
-    if shared.provider.resting().is_some() {
+    if shared.provider.resting().is_some_and(|left| !left.is_zero()) {
         return Err(provider_away(&shared));
     }
     let order = access::order(&shared, &exchange).await?;
