@@ -12,6 +12,7 @@ mod body;
 mod deletion;
 mod house;
 mod letters;
+mod preview;
 mod reconciliation;
 mod roles;
 mod sales;
