@@ -8,6 +8,7 @@ use sluice_http::{Exchange, Problem, Response, Routes};
 use crate::{
     Role::{self, Admin, Operator},
     audited::{self, Attempt, Refusal, subject_of},
+    console,
     desk::Desk,
     handlers::{
         audit, bans, letters, me, preview, reconciliation, report, sales, shop, stats, tune,
@@ -18,7 +19,7 @@ type Answer = Result<Response, Problem>;
 
 pub(crate) fn routes(desk: &Arc<Desk>) -> Routes {
     let routes = Routes::new("operator");
-    routes
+    console::routes(routes)
         .get("/v1/me", reads(desk, me::show))
         .get("/v1/sales", reads(desk, sales::list))
         .post("/v1/sales", changes(desk, Operator, "sale.create", sales::create))

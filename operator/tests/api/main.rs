@@ -9,6 +9,7 @@ mod audit;
 mod auth;
 mod bans;
 mod body;
+mod console;
 mod deletion;
 mod house;
 mod letters;
