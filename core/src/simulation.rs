@@ -140,6 +140,19 @@ impl Plan {
         run.end()
     }
 
+    /// As [`Plan::run`], for as long as `go_on` says; it is asked once per simulated second. `None` when it said no.
+    #[must_use]
+    pub fn run_while(&self, mut go_on: impl FnMut() -> bool) -> Option<Course> {
+        let mut run = Run::new(self);
+        while !run.is_over() {
+            if run.now_ms.is_multiple_of(SAMPLE_EVERY_MS) && !go_on() {
+                return None;
+            }
+            run.step();
+        }
+        Some(run.end())
+    }
+
     /// Milliseconds at which buyers come, in order.
     fn arrivals(&self, random: &Random) -> Vec<u64> {
         let within = |over: Duration, share: f64| whole(over.as_secs_f64() * 1000.0 * share);

@@ -74,6 +74,9 @@ pub struct Limits {
     pub letters_max: u32,
     /// Bans in force: beyond it, 409 `too_many_bans`. Every join is held against each of them.
     pub bans_max: usize,
+    /// How long one preview may reckon: beyond it, 503 `preview_too_long`. There is one at a time: meanwhile, 503
+    /// `preview_busy`.
+    pub preview_ms_max: u64,
 }
 
 impl Default for Limits {
@@ -87,6 +90,7 @@ impl Default for Limits {
             letters_max: 500,
             report_minutes_max: 50_000,
             bans_max: 10_000,
+            preview_ms_max: 10_000,
         }
     }
 }
@@ -131,6 +135,7 @@ impl Limits {
             ("letters_max", self.letters_max == 0),
             ("report_minutes_max", self.report_minutes_max == 0),
             ("bans_max", self.bans_max == 0),
+            ("preview_ms_max", self.preview_ms_max == 0),
         ];
         match zero.into_iter().find(|(_, zero)| *zero) {
             Some((key, _)) => Err(ConfigError::BadLimit { key }),

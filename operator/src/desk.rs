@@ -35,6 +35,8 @@ pub(crate) struct Desk {
     pub(crate) arrivals: Arrivals,
     /// One permit per open stream.
     pub(crate) streams: Arc<Semaphore>,
+    /// The one permit to reckon a preview.
+    pub(crate) previews: Arc<Semaphore>,
     /// Held while the set of sales changes, so that the remains of a deleted sale are never swept from under a new one
     /// of the same id.
     pub(crate) set_of_sales: Mutex<()>,
@@ -54,6 +56,7 @@ impl Desk {
             keyring: Keyring::new(tokens)?,
             failures: Failures::new(limits.failures_per_minute_max, limits.failing_addresses_max),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
+            previews: Arc::new(Semaphore::new(1)),
             ports,
             limits,
             shop,

@@ -3,6 +3,8 @@
 pub(crate) mod audit;
 pub(crate) mod bans;
 pub(crate) mod letters;
+pub(crate) mod me;
+pub(crate) mod preview;
 pub(crate) mod reconciliation;
 pub(crate) mod report;
 pub(crate) mod sales;

@@ -1,4 +1,4 @@
-//! The operator API: sales are made, watched, tuned, paused and ended here, and every change is on record.
+//! The operator API and the console: sales are made, watched, tuned, paused and ended here, and every change is on record.
 //!
 //! This is the admin address and nothing a buyer sees. It holds no state of its own: the ledger decides every change
 //! and keeps the audit log; what was decided is then told to the other stores, to this process's own view, and to
@@ -22,6 +22,7 @@ mod audited;
 mod auth;
 mod config;
 mod configured;
+mod console;
 mod desk;
 mod handlers;
 mod metrics;

@@ -8,14 +8,19 @@ use sluice_http::{Exchange, Problem, Response, Routes};
 use crate::{
     Role::{self, Admin, Operator},
     audited::{self, Attempt, Refusal, subject_of},
+    console,
     desk::Desk,
-    handlers::{audit, bans, letters, reconciliation, report, sales, shop, stats, tune},
+    handlers::{
+        audit, bans, letters, me, preview, reconciliation, report, sales, shop, stats, tune,
+    },
 };
 
 type Answer = Result<Response, Problem>;
 
 pub(crate) fn routes(desk: &Arc<Desk>) -> Routes {
-    Routes::new("operator")
+    let routes = Routes::new("operator");
+    console::routes(routes)
+        .get("/v1/me", reads(desk, me::show))
         .get("/v1/sales", reads(desk, sales::list))
         .post("/v1/sales", changes(desk, Operator, "sale.create", sales::create))
         .get("/v1/sales/{sale}", reads(desk, sales::show))
@@ -30,6 +35,8 @@ pub(crate) fn routes(desk: &Arc<Desk>) -> Routes {
             "/v1/sales/{sale}/skus/{sku}/stock",
             changes(desk, Operator, "sale.stock", tune::stock),
         )
+        // It changes nothing, so whoever may read may ask, and nothing is written down.
+        .post("/v1/sales/{sale}/preview", reads(desk, preview::show))
         .get("/v1/sales/{sale}/stats", reads(desk, stats::show))
         .get("/v1/sales/{sale}/stats/stream", reads(desk, stats::stream))
         .get("/v1/sales/{sale}/report.csv", reads(desk, report::csv))

@@ -19,10 +19,12 @@ use sluice_http::Problem;
 
 mod ban;
 mod policy;
+mod preview;
 mod shop;
 
 pub(crate) use ban::BanBody;
 pub(crate) use policy::PolicyBody;
+pub(crate) use preview::{Crowd, PreviewBody};
 pub(crate) use shop::{RemainingBody, ShopBody, ShopSays};
 
 /// A whole number of any size, with or without a point.

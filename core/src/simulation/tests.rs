@@ -39,6 +39,17 @@ fn the_line_moves_as_the_law_says() {
 }
 
 #[test]
+fn it_ends_when_it_is_told_to() {
+    let mut seconds = 0;
+    let cut = plan().run_while(|| {
+        seconds += 1;
+        seconds <= 5
+    });
+    assert_eq!((cut, seconds), (None, 6));
+    assert_eq!(plan().run_while(|| true), Some(plan().run()));
+}
+
+#[test]
 fn everything_is_sold_and_the_rest_hear_it() {
     let course = plan().run();
     assert_eq!((course.sold_units, course.paid, course.orders), (10_000, 10_000, 10_000));

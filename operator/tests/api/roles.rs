@@ -17,6 +17,7 @@ use crate::{
 fn routes() -> Vec<(&'static str, &'static str, Role, Value, u16)> {
     let none = || Value::Null;
     vec![
+        ("GET", "/v1/me", Viewer, none(), 200),
         ("GET", "/v1/sales", Viewer, none(), 200),
         ("POST", "/v1/sales", Operator, sale_body("{new}"), 201),
         ("GET", "/v1/sales/{sale}", Viewer, none(), 200),
@@ -28,6 +29,7 @@ fn routes() -> Vec<(&'static str, &'static str, Role, Value, u16)> {
         ("POST", "/v1/sales/{sale}/freeze", Admin, none(), 200),
         ("POST", "/v1/sales/{sale}/notice", Operator, json!({ "text": { "en": "Soon" } }), 200),
         ("POST", "/v1/sales/{sale}/skus/{sku}/stock", Operator, json!({ "add": 1 }), 200),
+        ("POST", "/v1/sales/{sale}/preview", Viewer, json!({ "policy": {} }), 200),
         ("GET", "/v1/sales/{sale}/stats", Viewer, none(), 200),
         ("GET", "/v1/sales/{sale}/stats/stream", Viewer, none(), 200),
         ("GET", "/v1/sales/{sale}/report.csv", Viewer, none(), 200),
