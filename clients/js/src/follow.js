@@ -198,9 +198,7 @@ export class Follow {
   /** While push is on: the forecast and the odds come by looking, rarely, and so does whatever push may have lost. */
   async #keepFresh(/** @type {AbortSignal} */ wire) {
     for (;;) {
-      const waits = this.place.entry?.state === 'waiting';
-      const inMs = Math.min(120_000, Math.max(waits ? 15_000 : 5_000, (this.place.entry?.eta_seconds?.p50 ?? 0) * 250));
-      await this.#freshNap.sleep(inMs * (0.9 + this.#random() / 5), wire);
+      await this.#freshNap.sleep(this.#freshAfterMs() * (0.9 + this.#random() / 5), wire);
       if (wire.aborted || this.#signal.aborted) return;
       try {
         if (this.place.isTokenOld(this.place.sluice.now())) await this.place.renew(wire);
@@ -215,6 +213,14 @@ export class Follow {
         await this.#freshNap.sleep(pause(3, error instanceof Problem ? error.retryAfterMs : 0, this.#random), wire);
       }
     }
+  }
+
+  /** When a look is due though push is on: a quarter of the wait that is left, within bounds. */
+  #freshAfterMs() {
+    const { state, eta_seconds: eta } = this.place.entry ?? {};
+    if (state === 'called') return 5_000;
+    if (state === 'standby') return 60_000;
+    return Math.min(120_000, Math.max(15_000, (eta?.p50 ?? 60) * 250));
   }
 
   async #orderStep() {

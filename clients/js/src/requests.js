@@ -108,7 +108,6 @@ export class Requests {
         },
         body: body === undefined ? undefined : JSON.stringify(body),
         credentials: 'include',
-        cache: 'no-store',
         signal: stopper.signal,
       });
       if (answer.ok) return [answer, done];
