@@ -137,6 +137,14 @@ pub(crate) struct Admission {
     pub(crate) header_bytes_max: usize,
     pub(crate) joins_waiting_max: usize,
     pub(crate) join_timeout_ms: u64,
+    pub(crate) page: WaitingPage,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WaitingPage {
+    pub(crate) brand: PathBuf,
+    pub(crate) frame_ancestors: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

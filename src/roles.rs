@@ -126,7 +126,9 @@ impl Process {
             Parts::All => tracing::info!("buyers on http://{public}, operators on {admin}"),
             Parts::Only(part) => tracing::info!("{} on {public}, admin on {admin}", part.as_str()),
         }
-        let servers = listeners.serve(&config, &roles, &readiness, metrics.clone(), files)?;
+        let directory = &shared.directory;
+        let servers =
+            listeners.serve(&config, &roles, &readiness, metrics.clone(), directory, files)?;
         let mut process = Self {
             backend,
             readiness,

@@ -139,7 +139,7 @@ impl Admission {
         })
     }
 
-    fn place_cookie<'a>(&self, exchange: &'a Exchange, edge: &Edge) -> Option<&'a str> {
+    pub(crate) fn place_cookie<'a>(&self, exchange: &'a Exchange, edge: &Edge) -> Option<&'a str> {
         // Most clients have no cookies at all: spare them the name.
         if !exchange.request.headers().contains_key(COOKIE) {
             return None;

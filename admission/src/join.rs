@@ -36,6 +36,7 @@ use crate::{
 
 mod wish;
 
+pub(crate) use wish::Asked;
 use wish::Wish;
 
 /// When a paused sale, or a full line, is worth another try.
@@ -48,12 +49,7 @@ pub(crate) async fn join(
     mut exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let answered = admission.join(&edge, &mut exchange).await;
-    edge.counters.count(match &answered {
-        Ok((result, _)) => *result,
-        Err(problem) => JoinResult::Refused(problem.code()),
-    });
-    answered.map(|(_, response)| response)
+    admission.take_in(&edge, &mut exchange, Asked::InJson).await
 }
 
 /// The place a join came to.
@@ -74,10 +70,26 @@ enum Proof {
 }
 
 impl Admission {
+    /// Takes a join in, whoever asked for it how, and counts what became of it.
+    pub(crate) async fn take_in(
+        &self,
+        edge: &Edge,
+        exchange: &mut Exchange,
+        asked: Asked,
+    ) -> Result<Response, Problem> {
+        let answered = self.join(edge, exchange, &asked).await;
+        edge.counters.count(match &answered {
+            Ok((result, _)) => *result,
+            Err(problem) => JoinResult::Refused(problem.code()),
+        });
+        answered.map(|(_, response)| response)
+    }
+
     async fn join(
         &self,
         edge: &Edge,
         exchange: &mut Exchange,
+        asked: &Asked,
     ) -> Result<(JoinResult, Response), Problem> {
         let rules = edge.rules(&self.ports.limits);
         let (allowed, device) = self.check_origin_limits(exchange, &rules.1)?;
@@ -85,9 +97,9 @@ impl Admission {
         let mut identified = identified.map_err(|problem| rules.1.refuse(problem, allowed))?;
         let allowed = rules.1.buyer.check(self.ports.limits.key(identified.buyer.as_str()))?;
         let limits = self.ports.line.shares_limits().then(|| rules.1.shared(device));
-        let placed = self.place(edge, exchange, &mut identified, limits).await;
+        let placed = self.place(edge, exchange, asked, &mut identified, limits).await;
         let answered = match placed {
-            Ok(joined) => self.answer(edge, exchange, joined).await,
+            Ok(joined) => self.answer(edge, exchange, asked, joined).await,
             Err(problem) => Err(problem),
         };
         match answered {
@@ -120,6 +132,7 @@ impl Admission {
         &self,
         edge: &Edge,
         exchange: &mut Exchange,
+        asked: &Asked,
         identified: &mut Identified,
         limits: Option<JoinLimits>,
     ) -> Result<Joined, Problem> {
@@ -138,7 +151,7 @@ impl Admission {
         }
         let sale = Arc::clone(&reading.sale);
         drop(reading);
-        let wish = Wish::read(exchange, &sale).await?;
+        let wish = Wish::read(exchange, asked, &sale).await?;
         let proof = match proven {
             Some(claims) => self.judge(edge, claims, identified).await?,
             None => Proof::Nothing,
@@ -301,6 +314,7 @@ impl Admission {
         &self,
         edge: &Edge,
         exchange: &Exchange,
+        asked: &Asked,
         joined: Joined,
     ) -> Result<(JoinResult, Response), Problem> {
         let Joined { result, claims } = joined;
@@ -317,7 +331,8 @@ impl Admission {
                 (StatusCode::OK, object, self.renewed(&claims).ok_or_else(full)?)
             }
         };
-        let from_browser = exchange.header("sec-fetch-site").is_some()
+        let from_browser = matches!(asked, Asked::InForm(_))
+            || exchange.header("sec-fetch-site").is_some()
             || exchange.request.headers().contains_key(COOKIE);
         let place_cookie =
             from_browser.then(|| self.config.cookies.set_place(&edge.sale, &fresh.token));

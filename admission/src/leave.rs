@@ -7,14 +7,11 @@ use sluice_core::{
     entry::Outcome,
     order::{ClosingCause, OrderState},
     ports::{EntryRecord, OrderRef, OutcomeReason, StepReply},
+    token::Claims,
 };
 use sluice_http::{Exchange, Problem, Response, empty};
 
-use crate::{
-    Admission,
-    edge::Edge,
-    holder::{Age, Holder},
-};
+use crate::{Admission, edge::Edge, holder::Age};
 
 pub(crate) async fn leave(
     admission: Arc<Admission>,
@@ -24,7 +21,7 @@ pub(crate) async fn leave(
     let rules = edge.rules(&admission.ports.limits);
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::Live, now)?;
-    let left = left(&admission, &edge, &holder).await;
+    let left = left(&admission, &edge, &holder.claims).await;
     left.map_err(|problem| rules.1.refuse(problem, holder.allowed))?;
     let mut response = empty(StatusCode::NO_CONTENT);
     rules.1.tell(&mut response, holder.allowed);
@@ -36,11 +33,16 @@ pub(crate) async fn leave(
     Ok(response)
 }
 
-async fn left(admission: &Admission, edge: &Edge, holder: &Holder) -> Result<(), Problem> {
-    let record = match admission.ask(admission.lookup.record(&holder.claims)).await? {
+/// Gives the place of these claims up.
+pub(crate) async fn left(
+    admission: &Admission,
+    edge: &Edge,
+    claims: &Claims,
+) -> Result<(), Problem> {
+    let record = match admission.ask(admission.lookup.record(claims)).await? {
         Some(record) => record,
         // Another outcome may win meanwhile; then that one counts.
-        None => admission.end(edge, &holder.claims, Outcome::Left, OutcomeReason::Plain).await?,
+        None => admission.end(edge, claims, Outcome::Left, OutcomeReason::Plain).await?,
     };
     admission.give_up(&record).await
 }

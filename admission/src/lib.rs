@@ -22,6 +22,7 @@ use sluice_http::{
     Exchange, Problem, Response, Routes,
     limits::{Limits, Rules, Tap},
 };
+use sluice_pages::Pages;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -38,6 +39,7 @@ mod join;
 mod leave;
 mod metrics;
 mod outcome;
+mod page;
 mod renew;
 mod sale;
 mod seen;
@@ -71,6 +73,7 @@ pub struct AdmissionPorts {
     pub urls: Arc<PublicUrls>,
     /// Shared by the roles of a process.
     pub limits: Arc<Limits>,
+    pub pages: Pages,
 }
 
 /// See the crate.
@@ -130,6 +133,8 @@ impl Admission {
             .delete(ENTRY, self.handler(leave::leave))
             .post("/v1/sales/{sale}/entries/{entry}/token", self.handler(renew::renew))
             .post("/v1/sales/{sale}/entries/{entry}/ticket", self.handler(ticket::mint))
+            .get("/w/{sale}", self.handler(page::show))
+            .post("/w/{sale}", self.handler(page::submit))
     }
 
     /// Sweeps forgotten sales, notes renewed places, hears of ended ones, keeps identity keys fresh: until `shutdown`. Then it

@@ -60,7 +60,7 @@ pub(crate) async fn renew(
     Ok(response)
 }
 
-async fn fresh(
+pub(crate) async fn fresh(
     admission: &Admission,
     edge: &Edge,
     claims: &Claims,

@@ -17,12 +17,14 @@ use crate::{Peer, Problem, percent};
 
 mod body;
 mod content;
+mod form;
 mod json;
 mod origin;
 mod params;
 
 pub use content::Content;
 pub(crate) use content::{Leftover, close};
+pub use form::Form;
 pub use json::read_json;
 pub(crate) use origin::{Authority, request_authority};
 pub(crate) use params::{PARAMS_MAX, Params, names as param_names};

@@ -22,7 +22,7 @@ mod server;
 mod throttle;
 
 pub use body::Body;
-pub use exchange::{Content, Exchange, read_json};
+pub use exchange::{Content, Exchange, Form, read_json};
 pub use peer::Peer;
 pub use problem::Problem;
 pub use reply::{empty, json, raw_json};

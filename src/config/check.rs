@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config, places: &Places) -> Result<(), ConfigError>
         shop::check_fulfilment,
         admin,
         files,
+        page,
         urls,
         sales,
     ];
@@ -291,6 +292,25 @@ fn files(config: &Config) -> Finding {
             identity.jwks_file
         ),
     )
+}
+
+/// The waiting page's brand is read here so that what is wrong with it is said before a port is bound.
+fn page(config: &Config) -> Finding {
+    let page = &config.admission.page;
+    if !page.brand.as_os_str().is_empty()
+        && let Err(error) = sluice_pages::Brand::read(&page.brand)
+    {
+        return complain("admission.page.brand", format!("{error}"));
+    }
+    for (index, origin) in page.frame_ancestors.iter().enumerate() {
+        if !sluice_pages::is_origin(origin) {
+            return complain(
+                format!("admission.page.frame_ancestors[{index}]"),
+                "must be an origin, such as \"https://shop.example.com\"",
+            );
+        }
+    }
+    Ok(())
 }
 
 fn tls(admin: &Admin) -> Finding {

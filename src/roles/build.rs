@@ -6,6 +6,7 @@ use sluice_admission::{Admission, AdmissionPorts};
 use sluice_core::{view::lookup::Lookup, webhook};
 use sluice_dispatcher::{Dispatcher, DispatcherPorts};
 use sluice_operator::{Operator, OperatorPorts};
+use sluice_pages::Pages;
 use sluice_worker::{
     Fulfilment, Immediate, Simulated, SimulatedPorts, Webhook, WebhookSettings, Worker, WorkerPorts,
 };
@@ -27,6 +28,8 @@ pub(super) struct Roles {
     pub(super) worker: Option<(Worker, Arc<Simulated>)>,
     pub(super) push: Option<Push>,
     pub(super) operator: Option<Operator>,
+    /// The waiting page, for admission to serve and for operators to look at.
+    pub(super) pages: Pages,
 }
 
 impl Roles {
@@ -37,17 +40,23 @@ impl Roles {
         listeners: &Listeners,
         files: u64,
     ) -> anyhow::Result<Self> {
+        let pages = Pages::build(&settings::pages(config, &shared.urls))?;
         Ok(Self {
-            admission: parts.with(Part::Admission, || admission_role(config, shared))?,
+            admission: parts.with(Part::Admission, || admission_role(config, shared, &pages))?,
             dispatcher: parts.with(Part::Dispatcher, || dispatcher_role(config, shared))?,
             worker: parts.with(Part::Worker, || worker_role(config, shared, listeners))?,
             push: parts.with(Part::WsPush, || Ok(push_role(config, shared, files)))?,
             operator: parts.with(Part::Operator, || operator_role(config, shared))?,
+            pages,
         })
     }
 }
 
-fn admission_role(config: &Config, shared: &Shared) -> anyhow::Result<Arc<Admission>> {
+fn admission_role(
+    config: &Config,
+    shared: &Shared,
+    pages: &Pages,
+) -> anyhow::Result<Arc<Admission>> {
     let ports = &shared.ports;
     Ok(Admission::build(
         settings::admission(config),
@@ -62,6 +71,7 @@ fn admission_role(config: &Config, shared: &Shared) -> anyhow::Result<Arc<Admiss
             keyring: Arc::clone(&shared.keyring),
             urls: Arc::clone(&shared.urls),
             limits: Arc::clone(&shared.limits),
+            pages: pages.clone(),
         },
     )?)
 }

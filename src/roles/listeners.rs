@@ -4,8 +4,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sluice_core::view::object::PublicUrls;
+use sluice_core::view::{Directory, object::PublicUrls};
 use sluice_http::{Listener, Router, RouterSettings, Routes, Server};
+use sluice_pages::preview_routes;
 
 use super::{
     build::Roles,
@@ -98,12 +99,16 @@ impl Listeners {
         roles: &Roles,
         readiness: &Readiness,
         metrics: PrometheusHandle,
+        directory: &Arc<Directory>,
         files: u64,
     ) -> anyhow::Result<Vec<Server>> {
         let health = || admin::health(readiness.clone());
         let mut servers = Vec::new();
         let mut public: Vec<Routes> =
             roles.admission.iter().map(|admission| admission.routes()).collect();
+        if !public.is_empty() {
+            public.push(roles.pages.assets("admission"));
+        }
         let push = roles.push.iter().map(|push| push.routes()).collect();
         let orders = roles
             .worker
@@ -132,7 +137,10 @@ impl Listeners {
             any_host_paths: ["/live", "/ready", "/metrics"].map(str::to_owned).to_vec(),
         };
         let operator = roles.operator.iter().map(|operator| operator.routes());
-        let routes = operator.chain([health(), admin::metrics(metrics)]).collect();
+        let mut routes: Vec<Routes> = operator.chain([health(), admin::metrics(metrics)]).collect();
+        if roles.operator.is_some() {
+            routes.extend(preview_routes(&roles.pages, directory));
+        }
         let router = Router::new(routes, settings)?;
         servers.push(Server::on(self.admin, settings::admin_server(config), Arc::new(router))?);
         Ok(servers)

@@ -81,6 +81,16 @@ pub(super) fn admission(config: &Config) -> admission::Config {
     }
 }
 
+/// The waiting page: where its script may connect beside its own address is where push and orders are.
+pub(super) fn pages(config: &Config, urls: &PublicUrls) -> sluice_pages::PageSettings {
+    let page = &config.admission.page;
+    sluice_pages::PageSettings {
+        brand: is_set(&page.brand).then(|| page.brand.clone()),
+        frame_ancestors: page.frame_ancestors.clone(),
+        connect: vec![urls.ws_push.clone(), urls.worker.clone()],
+    }
+}
+
 /// Leases are held under a name that no other process has, on this machine or another.
 pub(super) fn dispatcher(config: &Config, random: &Random) -> sluice_dispatcher::Config {
     let number: String = random.bytes().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -12,7 +12,7 @@ use sluice_core::{
     sale::Sale,
     seats::{LEGS_MAX, Stretch},
 };
-use sluice_http::{Exchange, Problem};
+use sluice_http::{Exchange, Form, Problem};
 
 /// Longest body, in bytes; what is longer is refused with 413.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -91,6 +91,15 @@ struct Contact {
     phone: Option<String>,
 }
 
+/// How a join is written.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// As the contract has it; the body is still to be read.
+    InJson,
+    /// As the page's form has it: one SKU, and how many.
+    InForm(Form),
+}
+
 /// A join's checked body.
 #[derive(Debug, Serialize)]
 pub(super) struct Wish {
@@ -100,8 +109,15 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    pub(super) async fn read(exchange: &mut Exchange, sale: &Sale) -> Result<Self, Problem> {
-        let body: Body = exchange.json(BODY_BYTES_MAX).await?;
+    pub(super) async fn read(
+        exchange: &mut Exchange,
+        asked: &Asked,
+        sale: &Sale,
+    ) -> Result<Self, Problem> {
+        let body = match asked {
+            Asked::InJson => exchange.json(BODY_BYTES_MAX).await?,
+            Asked::InForm(form) => Body::of_form(form)?,
+        };
         let wish = Self::check(body, sale.policy.per_buyer_units)?;
         sale.check_basket(&wish.basket).map_err(|broken| refused(&broken.field, &broken.rule))?;
         Ok(wish)
@@ -125,6 +141,17 @@ impl Wish {
         // Strings and whole numbers always serialise.
         let bytes = serde_json::to_vec(self).unwrap_or_default();
         *blake3::hash(&bytes).as_bytes()
+    }
+}
+
+impl Body {
+    fn of_form(form: &Form) -> Result<Self, Problem> {
+        let sku = form.get("sku").and_then(|sku| SkuId::new(sku).ok());
+        let sku = sku.ok_or_else(|| refused("sku", "must be chosen"))?;
+        let quantity = form.get("quantity").and_then(|text| text.trim().parse().ok());
+        let quantity = quantity.ok_or_else(|| refused("quantity", "must be a whole number"))?;
+        let wanted = Wanted { sku, quantity: Quantity(quantity) };
+        Ok(Self { items: vec![wanted], contact: None, locale: None })
     }
 }
 

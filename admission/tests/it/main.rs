@@ -11,6 +11,7 @@ mod identity;
 mod joining;
 mod leaving;
 mod limits;
+mod page;
 mod polling;
 mod selling;
 mod shared_limits;

@@ -25,6 +25,7 @@ use sluice_http::{
     Router, RouterSettings, Server, ServerConfig,
     limits::{DefaultLimits, Limits},
 };
+use sluice_pages::{PageSettings, Pages};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -138,6 +139,7 @@ impl Stage {
 
     /// An admission behind a server of its own, over the stores of the stage: the first, or one more, as on another machine.
     pub(crate) async fn open_door(&mut self, seed: u64) -> SocketAddr {
+        let pages = Pages::build(&PageSettings::default()).unwrap();
         let ports = AdmissionPorts {
             line: Arc::clone(&self.ports.line),
             waiting: Arc::clone(&self.ports.waiting),
@@ -149,6 +151,7 @@ impl Stage {
             keyring: Arc::clone(&self.keyring),
             urls: Arc::new(PublicUrls::default()),
             limits: Arc::new(Limits::new(self.limits, 1_000_000)),
+            pages: pages.clone(),
         };
         let admission = Admission::build(self.config.clone(), ports).unwrap();
         let settings = RouterSettings {
@@ -157,7 +160,9 @@ impl Stage {
             allowed_hosts: None,
             any_host_paths: Vec::new(),
         };
-        let router = Arc::new(Router::new(vec![admission.routes()], settings).unwrap());
+        let router = Arc::new(
+            Router::new(vec![admission.routes(), pages.assets("admission")], settings).unwrap(),
+        );
         let server = Server::bind(server_config(), router).await.unwrap();
         let address = server.local_addr();
         let stop = self.shutdown.clone();

@@ -36,6 +36,7 @@ use sluice_http::{
     Router, RouterSettings,
     limits::{DefaultLimits, Limits},
 };
+use sluice_pages::{PageSettings, Pages};
 use sluice_worker::{Config as WorkerConfig, Immediate, Worker, WorkerPorts};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -245,6 +246,7 @@ impl World {
             keyring: Arc::clone(&self.keyring),
             urls: Arc::clone(urls),
             limits: Arc::clone(limits),
+            pages: Pages::build(&PageSettings::default()).unwrap(),
         };
         Admission::build(config, ports).unwrap()
     }

@@ -1,0 +1,226 @@
+//! What is known when a page is written, and which scene that is: the same decision as `waiting/scenes.js` makes in the
+//! browser.
+
+use sluice_core::{
+    clock::UnixMillis,
+    entry::EntryState,
+    forecast::Odds,
+    money::{AmountFen, Currency},
+    sale::{Notice, SaleState},
+    view::{Reading, object::EntryObject},
+};
+
+/// What one visitor is to be shown.
+#[derive(Debug)]
+pub struct Shown<'a> {
+    /// As the address has it: it may be no id at all.
+    pub sale_id: &'a str,
+    pub sale: Option<ShownSale>,
+    pub entry: Option<&'a EntryObject>,
+    /// The code of the problem that ended what the visitor tried.
+    pub refusal: Option<&'a str>,
+    /// What was wrong with what the visitor asked for.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why a form has to be filled in again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Trouble {
+    /// More than one person may have.
+    TooMany,
+    Other,
+}
+
+/// A sale as a page tells it.
+#[derive(Clone, Debug)]
+pub struct ShownSale {
+    pub(crate) title: String,
+    pub(crate) state: SaleState,
+    pub(crate) opens_at: Option<UnixMillis>,
+    pub(crate) now: UnixMillis,
+    pub(crate) waiting: u64,
+    pub(crate) remaining: u64,
+    pub(crate) notice: Option<Notice>,
+    pub(crate) skus: Vec<ShownSku>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ShownSku {
+    pub(crate) id: String,
+    pub(crate) amount: AmountFen,
+    pub(crate) currency: Currency,
+    pub(crate) remaining: u64,
+}
+
+/// What a page is about, as `waiting/page.css` and the texts name it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Scene {
+    Before,
+    Join,
+    Waiting,
+    Parked,
+    Called,
+    Standby,
+    Reserved,
+    Shop,
+    SoldOut,
+    ClosedSale,
+    Left,
+    Expired,
+    Refused,
+    Banned,
+    Paused,
+    Frozen,
+    LineFull,
+    Identity,
+    NoSuchSale,
+    Unavailable,
+}
+
+impl ShownSale {
+    #[must_use]
+    pub fn of(reading: &Reading, now: UnixMillis) -> Self {
+        let sale = &reading.sale;
+        let report = reading.report();
+        let skus = sale.skus.iter().map(|sku| ShownSku {
+            id: sku.sku.as_str().to_owned(),
+            amount: sku.amount_fen,
+            currency: sku.currency,
+            remaining: report.map_or(sku.stock, |report| {
+                let told = report.skus.iter().find(|told| told.sku == sku.sku);
+                told.map_or(0, |told| told.remaining)
+            }),
+        });
+        Self {
+            title: if sale.title.is_empty() { sale.id.to_string() } else { sale.title.clone() },
+            state: reading.state(now),
+            opens_at: sale.opens_at,
+            now,
+            waiting: report.map_or(0, |report| report.waiting),
+            remaining: reading.remaining(),
+            notice: sale.notice.clone(),
+            skus: skus.collect(),
+        }
+    }
+}
+
+impl Shown<'_> {
+    pub(crate) fn title(&self) -> &str {
+        self.sale.as_ref().map_or(self.sale_id, |sale| &sale.title)
+    }
+
+    pub(crate) fn scene(&self) -> Scene {
+        if self.refusal == Some("banned") {
+            return Scene::Banned;
+        }
+        match (self.entry, &self.sale) {
+            (Some(entry), _) => Scene::of_entry(entry),
+            (None, _) if self.refusal.is_some() => self.refused(),
+            (None, Some(sale)) => Scene::outside(sale.state),
+            (None, None) => Scene::Unavailable,
+        }
+    }
+
+    fn refused(&self) -> Scene {
+        match self.refusal {
+            Some("sale_closed") => Scene::ClosedSale,
+            Some("sold_out") => Scene::SoldOut,
+            Some("sale_paused") => match &self.sale {
+                Some(sale) if sale.state == SaleState::Frozen => Scene::Frozen,
+                Some(_) | None => Scene::Paused,
+            },
+            Some("line_full") => Scene::LineFull,
+            Some("identity_required") => Scene::Identity,
+            Some("no_such_sale") => Scene::NoSuchSale,
+            Some("not_open_yet") => Scene::Before,
+            // What was asked for can be asked for once more, with what went wrong beside it.
+            Some("bad_request") if self.sale.is_some() => Scene::Join,
+            Some(_) | None => Scene::Unavailable,
+        }
+    }
+}
+
+impl Scene {
+    fn of_entry(entry: &EntryObject) -> Self {
+        let shop_order = entry.links.order.as_deref();
+        match entry.state {
+            EntryState::Waiting => {
+                let parked = entry.position == Some(1)
+                    && entry.eta_seconds.is_none()
+                    && entry.odds == Some(Odds::Unlikely);
+                if parked { Self::Parked } else { Self::Waiting }
+            }
+            EntryState::Called => Self::Called,
+            EntryState::Standby => Self::Standby,
+            EntryState::Reserved => {
+                let own = entry.order.as_ref().is_some_and(|order| {
+                    shop_order.is_some_and(|link| link.ends_with(&format!("/v1/orders/{order}")))
+                });
+                if shop_order.is_some() && !own { Self::Shop } else { Self::Reserved }
+            }
+            EntryState::SoldOut if entry.reason == Some("closed") => Self::ClosedSale,
+            EntryState::SoldOut => Self::SoldOut,
+            EntryState::Left => Self::Left,
+            EntryState::Expired => Self::Expired,
+            EntryState::Refused if entry.reason == Some("banned") => Self::Banned,
+            EntryState::Refused => Self::Refused,
+        }
+    }
+
+    fn outside(state: SaleState) -> Self {
+        match state {
+            SaleState::Scheduled => Self::Before,
+            SaleState::Open | SaleState::Paused => Self::Join,
+            SaleState::SoldOut => Self::SoldOut,
+            SaleState::Closed => Self::ClosedSale,
+            SaleState::Frozen => Self::Frozen,
+        }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::Join => "join",
+            Self::Waiting => "waiting",
+            Self::Parked => "parked",
+            Self::Called => "called",
+            Self::Standby => "standby",
+            Self::Reserved => "reserved",
+            Self::Shop => "shop",
+            Self::SoldOut => "sold_out",
+            Self::ClosedSale => "closed_sale",
+            Self::Left => "left",
+            Self::Expired => "expired",
+            Self::Refused => "refused",
+            Self::Banned => "banned",
+            Self::Paused => "paused",
+            Self::Frozen => "frozen",
+            Self::LineFull => "line_full",
+            Self::Identity => "identity",
+            Self::NoSuchSale => "no_such_sale",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// How often a page without JavaScript looks again, in seconds; `None` where nothing changes by itself, or something
+    /// is being filled in.
+    pub(crate) fn refresh_seconds(self) -> Option<u32> {
+        match self {
+            Self::Called => Some(5),
+            Self::Waiting | Self::Parked | Self::Standby | Self::Reserved => Some(20),
+            Self::Before | Self::Paused | Self::Frozen | Self::LineFull | Self::Unavailable => {
+                Some(30)
+            }
+            Self::Join
+            | Self::Shop
+            | Self::SoldOut
+            | Self::ClosedSale
+            | Self::Left
+            | Self::Expired
+            | Self::Refused
+            | Self::Banned
+            | Self::Identity
+            | Self::NoSuchSale => None,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+/**
+ * Every state of the page without a sale: for whoever brands it, and for the tests that look at it. Served on the admin
+ * address only. Nothing here asks anybody anything.
+ */
+
+const MINUTE = 60_000;
+const at = (/** @type {number} */ ms) => new Date(Date.now() + ms).toISOString();
+
+/** @param {object} [more] @returns {any} */
+const sale = (more) => ({
+  ...{ sale: 'preview', state: 'open', opens_at: null, closes_at: null, now: at(0), waiting: 1203, serving: 8041 },
+  ...{ rate_per_second: 200, remaining: 10_000, notice: null },
+  skus: [
+    { sku: 'standard', amount_fen: 9900, currency: 'CNY', remaining: 9_400 },
+    { sku: 'front-row', amount_fen: 28_800, currency: 'CNY', remaining: 0 },
+  ],
+  ...more,
+});
+
+/** @param {string} state @param {object} [more] @returns {any} */
+const entry = (state, more) => ({
+  ...{ entry: 'preview', sale: 'preview', state, version: 1, seq: 9244, position: null, serving: 8041 },
+  ...{ eta_seconds: null, odds: null, poll_after_ms: 2000, order: null, links: { self: '', push: '' } },
+  ...more,
+});
+
+const waiting = (/** @type {object} */ more) =>
+  entry('waiting', { position: 1203, eta_seconds: { p50: 190, p90: 290 }, odds: 'likely', ...more });
+
+/** @param {string} state @param {string} [why] @returns {any} */
+const order = (state, why = '') => ({
+  ...{ order: '019ab3f2-6c1e-7d40-9b7c-2f6a1c0e5d11', state, version: 1, currency: 'CNY', amount_fen: 19_800 },
+  items: [{ sku: 'standard', quantity: 2, seat: null, amount_fen: 9_900 }],
+  pay_by: at(11 * MINUTE + 42_000),
+  history: [{ state: 'closing', at: at(0), reason: why }],
+});
+
+const bought = (/** @type {string} */ state, /** @type {string} */ why = '') => ({
+  entry: entry('reserved', { order: 'preview', pay_by: at(11 * MINUTE + 42_000) }),
+  order: order(state, why),
+});
+
+const NOTICE = {
+  en: 'Doors are open at the east entrance too.\nPlease have your ticket ready.',
+  zh: '东门也已开放。\n请提前准备好您的门票。',
+};
+
+/** @type {Record<string, () => any>} */
+export const STATES = {
+  before: () => ({ sale: sale({ state: 'scheduled', opens_at: at(134 * MINUTE) }) }),
+  join: () => ({ sale: sale() }),
+  waiting: () => ({ entry: waiting({}), first: 4800 }),
+  'waiting-sure': () => ({ entry: waiting({ position: 12, odds: 'sure', eta_seconds: { p50: 4, p90: 9 } }), first: 60 }),
+  'waiting-unlikely': () => ({ entry: waiting({ position: 38_411, odds: 'unlikely', eta_seconds: { p50: 6200, p90: 9900 } }), first: 41_000 }),
+  'waiting-gone': () => ({ entry: waiting({ odds: 'gone', eta_seconds: null }), first: 4800 }),
+  notice: () => ({ entry: waiting({}), first: 4800, sale: sale({ notice: NOTICE }) }),
+  parked: () => ({ entry: waiting({ position: 1, odds: 'unlikely', eta_seconds: null }), first: 4800 }),
+  called: () => ({ entry: entry('called') }),
+  reserved: () => bought('awaiting_payment'),
+  late: () => ({ ...bought('awaiting_payment'), order: { ...order('awaiting_payment'), pay_by: at(-5_000) } }),
+  offer: () => ({ ...bought('awaiting_payment'), wasStandby: true }),
+  shop: () => ({ entry: entry('reserved', { pay_by: at(9 * MINUTE), links: { order: 'https://shop.example/' } }), shop: true }),
+  paid: () => bought('paid'),
+  fulfilling: () => bought('fulfilling'),
+  fulfilled: () => bought('fulfilled'),
+  failed: () => bought('failed'),
+  refunding: () => bought('refunding'),
+  refunded: () => bought('refunded'),
+  closing: () => bought('closing'),
+  closed: () => bought('closed', 'The payment deadline has passed.'),
+  cancelled: () => bought('closed', 'The order was cancelled.'),
+  changing: () => bought('changing'),
+  standby: () => ({ entry: entry('standby') }),
+  'sold-out': () => ({ entry: entry('sold_out') }),
+  'sold-out-sale': () => ({ sale: sale({ state: 'sold_out', remaining: 0 }) }),
+  'closed-sale': () => ({ sale: sale({ state: 'closed' }) }),
+  'closed-waited': () => ({ entry: entry('sold_out', { reason: 'closed' }) }),
+  left: () => ({ entry: entry('left') }),
+  expired: () => ({ entry: entry('expired') }),
+  refused: () => ({ entry: entry('refused') }),
+  duplicate: () => ({ entry: entry('refused', { reason: 'duplicate' }) }),
+  'over-limit': () => ({ entry: entry('refused', { reason: 'over_limit' }) }),
+  banned: () => ({ refusal: 'banned' }),
+  paused: () => ({ refusal: 'sale_paused', sale: sale({ state: 'paused' }) }),
+  'paused-waiting': () => ({ entry: waiting({}), first: 4800, sale: sale({ state: 'paused', rate_per_second: 0 }) }),
+  frozen: () => ({ sale: sale({ state: 'frozen' }) }),
+  'frozen-waiting': () => ({ entry: waiting({}), first: 4800, sale: sale({ state: 'frozen', rate_per_second: 0 }) }),
+  'line-full': () => ({ refusal: 'line_full' }),
+  identity: () => ({ refusal: 'identity_required' }),
+  lost: () => ({ refusal: 'bad_token' }),
+  'no-such-sale': () => ({ refusal: 'no_such_sale', sale: null }),
+  unavailable: () => ({ sale: null, connection: 'unavailable' }),
+  offline: () => ({ entry: waiting({}), first: 4800, connection: 'offline' }),
+  reconnecting: () => ({ entry: waiting({}), first: 4800, connection: 'reconnecting' }),
+  'rate-limited': () => ({ entry: waiting({}), first: 4800, connection: 'limited' }),
+  stale: () => ({ entry: waiting({ stale: true }), first: 4800, connection: 'unavailable' }),
+};
+
+/** Puts `page` into a state, and keeps it there. @param {any} page @param {string} name */
+export function rehearse(page, name) {
+  const state = (STATES[name] ?? STATES.waiting)();
+  const title = document.body.dataset.title;
+  page.sale = state.sale === undefined ? sale({ title }) : state.sale && { ...state.sale, title };
+  page.refusal = state.refusal ?? null;
+  page.connection = state.connection ? { state: state.connection, by: 'poll' } : state.entry ? { state: 'live', by: 'socket' } : null;
+  if (state.entry) {
+    const standing = { first: state.first ?? null, wasStandby: state.wasStandby ?? false };
+    const { entry, order = null } = state;
+    page.place = { entry, order, orderLink: entry.links.order ?? '', hasOwnOrder: !state.shop && Boolean(order), standing };
+  }
+  // Nothing may be done here: the buttons are for looking at.
+  for (const act of Object.keys(page.view.acts)) if (act !== 'leave' && act !== 'cancel') page.view.acts[act] = () => {};
+  page.started = true;
+  page.show();
+  setInterval(() => page.update(), 250);
+}
