@@ -150,7 +150,13 @@ impl Body {
         let sku = sku.ok_or_else(|| refused("sku", "must be chosen"))?;
         let quantity = form.get("quantity").and_then(|text| text.trim().parse().ok());
         let quantity = quantity.ok_or_else(|| refused("quantity", "must be a whole number"))?;
-        let wanted = Wanted { sku, quantity: Quantity(quantity) };
+        let stop = |name: &str| match form.get(name).map(|text| text.trim().parse()) {
+            None => Ok(None),
+            Some(Ok(stop)) => Ok(Some(Whole(stop))),
+            Some(Err(_)) => Err(refused(name, "must be a whole number: the index of a stop")),
+        };
+        let (from, to) = (stop("from")?, stop("to")?);
+        let wanted = Wanted { sku, quantity: Whole(quantity), from, to };
         Ok(Self { items: vec![wanted], contact: None, locale: None })
     }
 }

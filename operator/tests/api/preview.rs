@@ -24,7 +24,11 @@ fn learn(house: &House, sale: &SaleId, waiting: u64) {
         remaining: 1_000,
         unpaid: 0,
         units_per_turn: 1.0,
-        skus: vec![SkuReport { sku: SkuId::new("standard").unwrap(), remaining: 1_000 }],
+        skus: vec![SkuReport {
+            sku: SkuId::new("standard").unwrap(),
+            remaining: 1_000,
+            free_seats: Vec::new(),
+        }],
         sold_out: false,
         wait_p50_ms: None,
         wait_p95_ms: None,
