@@ -126,7 +126,7 @@ async fn the_language_is_the_browsers_until_one_is_chosen() {
     assert_eq!((chosen.status.as_u16(), chosen.header("location")), (303, Some("/w/demo")));
     let remembered = ask("/w/demo").header("cookie", cookies(&chosen)).send().await;
     assert_eq!(remembered.header("content-language"), Some("zh-CN"));
-    let unknown = ask("/w/demo?lang=xx\"><script>").send().await;
+    let unknown = ask("/w/demo?lang=xx%22%3E%3Cscript%3E").send().await;
     assert_eq!(unknown.header("set-cookie"), None);
 }
 
