@@ -52,9 +52,18 @@ impl<K: Copy + Eq + Hash + Ord, V: Clone> Agenda<K, V> {
         self.add_due(key, value, now, now);
     }
 
+    /// As [`Agenda::add`], for what must not wait because others are many: there is as much room again for it alone.
+    pub(crate) fn add_pressing(&mut self, key: K, value: V, now: Instant) {
+        self.put(key, value, now, now, self.most.saturating_mul(2));
+    }
+
     /// As [`Agenda::add`], due at `at`.
     pub(crate) fn add_due(&mut self, key: K, value: V, now: Instant, at: Instant) {
-        if self.items.len() < self.most && !self.items.contains_key(&key) {
+        self.put(key, value, now, at, self.most);
+    }
+
+    fn put(&mut self, key: K, value: V, now: Instant, at: Instant, most: usize) {
+        if self.items.len() < most && !self.items.contains_key(&key) {
             self.items.insert(key, Item { value, since: now, tries: 0 });
             self.waiting.insert((at, key));
         }
@@ -95,6 +104,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_presses_finds_room_when_the_agenda_is_full() {
+        let now = Instant::now();
+        let mut agenda = Agenda::new(2);
+        (1..=3).for_each(|key| agenda.add(key, "many", now));
+        (4..=6).for_each(|key| agenda.add_pressing(key, "pressing", now));
+        let taken: Vec<i32> =
+            std::iter::from_fn(|| agenda.next_due(now)).map(|due| due.key).collect();
+        assert_eq!(taken, [1, 2, 4, 5]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_thing_is_done_once_at_a_time_and_again_when_due() {

@@ -1,6 +1,6 @@
 //! The order routes of the contract: what a buyer may see and do with an order, proved by the queue token of its entry.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
 use serde::Deserialize;
@@ -20,39 +20,18 @@ mod replay;
 
 use object::OrderObject;
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
-
 /// Largest body of an order request, in bytes; a larger one is answered 413.
 const BODY_BYTES_MAX: usize = 16 * 1_024;
 
 pub(crate) fn routes(shared: &Arc<Shared>) -> Routes {
     let asked = Arc::clone(shared);
     Routes::new("worker")
-        .get("/v1/orders/{order}", served(shared, show))
-        .post("/v1/orders/{order}/payment", served(shared, pay::pay))
-        .post("/v1/orders/{order}/cancel", served(shared, cancel::cancel))
-        .post("/v1/orders/{order}/refund", served(shared, refund::refund))
-        .post("/v1/orders/{order}/change", served(shared, change::change))
+        .get("/v1/orders/{order}", with(shared, show))
+        .post("/v1/orders/{order}/payment", with(shared, pay::pay))
+        .post("/v1/orders/{order}/cancel", with(shared, cancel::cancel))
+        .post("/v1/orders/{order}/refund", with(shared, refund::refund))
+        .post("/v1/orders/{order}/change", with(shared, change::change))
         .counted(&shared.ports.limits, move |exchange| access::limit(&asked, exchange))
-}
-
-/// Serves it as soon as there is a place at the tills.
-fn served<F, Fut>(
-    shared: &Arc<Shared>,
-    handler: F,
-) -> impl Fn(Exchange) -> Answer + Send + Sync + 'static
-where
-    F: Fn(Arc<Shared>, Exchange) -> Fut + Copy + Send + Sync + 'static,
-    Fut: Future<Output = Result<Response, Problem>> + Send,
-{
-    let shared = Arc::clone(shared);
-    move |exchange| {
-        let shared = Arc::clone(&shared);
-        Box::pin(async move {
-            let _place = shared.tills.enter().await?;
-            handler(Arc::clone(&shared), exchange).await
-        })
-    }
 }
 
 /// Gives a handler what it works with.
@@ -68,6 +47,7 @@ where
 }
 
 async fn show(shared: Arc<Shared>, exchange: Exchange) -> Result<Response, Problem> {
+    let _place = shared.tills.enter().await?;
     let order = access::order(&shared, &exchange).await?;
     answer(&shared, &order).await
 }

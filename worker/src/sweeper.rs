@@ -65,7 +65,13 @@ pub(crate) async fn run(
         };
         match found {
             Ok(orders) => {
-                orders.into_iter().for_each(|order| agenda.add(order.id, order, Instant::now()))
+                for order in orders {
+                    if begun_elsewhere(order.state) {
+                        agenda.add_pressing(order.id, order, Instant::now());
+                    } else {
+                        agenda.add(order.id, order, Instant::now());
+                    }
+                }
             }
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,

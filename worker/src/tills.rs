@@ -49,7 +49,8 @@ impl Tills {
         Self { serving: Semaphore::new(serving), waiting, crowd, random }
     }
 
-    /// A place, for as long as it is kept; or 503 `unavailable`, with when to come again.
+    /// A place, for as long as it is kept. Enter when the request has been read, so that who sends slowly keeps nobody
+    /// waiting. Or 503 `unavailable`, with when to come again.
     pub(crate) async fn enter(&self) -> Result<SemaphorePermit<'_>, Problem> {
         let place = match self.serving.try_acquire() {
             Ok(place) => Some(place),

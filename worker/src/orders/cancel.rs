@@ -16,8 +16,9 @@ pub(super) async fn cancel(
     shared: Arc<Shared>,
     mut exchange: Exchange,
 ) -> Result<Response, Problem> {
-    let order = access::order(&shared, &exchange).await?;
     expect_nothing(&mut exchange).await?;
+    let _place = shared.tills.enter().await?;
+    let order = access::order(&shared, &exchange).await?;
     let made = replay::note(&shared, &exchange, order.id, "cancel", &()).await?;
     let ledger = &shared.ports.ledger;
     match shared.once(ledger.begin_closing(order.id, ClosingCause::Cancelled)).await? {

@@ -29,9 +29,10 @@ pub(super) async fn change(
     shared: Arc<Shared>,
     mut exchange: Exchange,
 ) -> Result<Response, Problem> {
-    let order = access::order(&shared, &exchange).await?;
     let Wish { items } = exchange.json(BODY_BYTES_MAX).await?;
     let basket = items::wanted(items)?;
+    let _place = shared.tills.enter().await?;
+    let order = access::order(&shared, &exchange).await?;
     replay::note(&shared, &exchange, order.id, "change", &basket).await?;
     match shared.once(shared.ports.ledger.begin_change(order.id, &basket)).await? {
         ChangeReply::Done { order, gate } => {

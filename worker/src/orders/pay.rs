@@ -31,8 +31,9 @@ pub(super) async fn pay(shared: Arc<Shared>, mut exchange: Exchange) -> Result<R
     if shared.provider.resting().is_some_and(|left| !left.is_zero()) {
         return Err(provider_away(&shared));
     }
-    let order = access::order(&shared, &exchange).await?;
     expect_nothing(&mut exchange).await?;
+    let _place = shared.tills.enter().await?;
+    let order = access::order(&shared, &exchange).await?;
     replay::note(&shared, &exchange, order.id, "payment", &()).await?;
 
     let ports = &shared.ports;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use sluice_core::{
     ids::RefundId,
-    order::{Order, OrderState},
+    order::OrderState,
     ports::RefundReply,
     refund::{NoRefund, RefundAsked},
 };
@@ -32,8 +32,13 @@ pub(super) async fn refund(
     shared: Arc<Shared>,
     mut exchange: Exchange,
 ) -> Result<Response, Problem> {
+    let wish = read(&mut exchange).await?;
+    let _place = shared.tills.enter().await?;
     let order = access::order(&shared, &exchange).await?;
-    let asked = read(&mut exchange, &order).await?;
+    let asked = match wish.items {
+        None => RefundAsked::Order,
+        Some(items) => RefundAsked::Items(items::given_back(items, &order)?),
+    };
     let key = replay::key(&exchange)?;
     replay::note(&shared, &exchange, order.id, "refund", &asked).await?;
     let ports = &shared.ports;
@@ -66,12 +71,9 @@ pub(super) async fn refund(
     }
 }
 
-async fn read(exchange: &mut Exchange, order: &Order) -> Result<RefundAsked, Problem> {
-    let wish = if exchange.request.body().is_at_end() {
-        Wish::default()
-    } else {
-        exchange.json(BODY_BYTES_MAX).await?
-    };
-    let Some(items) = wish.items else { return Ok(RefundAsked::Order) };
-    Ok(RefundAsked::Items(items::given_back(items, order)?))
+async fn read(exchange: &mut Exchange) -> Result<Wish, Problem> {
+    if exchange.request.body().is_at_end() {
+        return Ok(Wish::default());
+    }
+    exchange.json(BODY_BYTES_MAX).await
 }

@@ -8,12 +8,13 @@ use sluice_core::{
     ids::{OrderId, PaymentId, RefundId},
     money::AmountFen,
     order::{Order, OrderEvent, OrderState},
-    ports::RefundReply,
+    ports::{ChangeEnd, RefundReply},
     refund::{NoRefund, Refund, RefundAsked, RefundCause, RefundPlan, RefundScope, RefundState},
     seats::Stretch,
 };
 
 use super::{
+    changes,
     goods::{Shift, Shifts},
     payments, seats,
     steps::{self, swap},
@@ -271,8 +272,24 @@ fn end(connection: &Connection, now: UnixMillis, order: &Order) -> rusqlite::Res
     swap(connection, now, order, OrderEvent::Refunded, BACK).map(drop)
 }
 
-/// The provider says that all of a payment went back: by our refunds, and the rest of it by itself. The goods of an order
-/// that was fulfilled come back with the rest.
+/// An order whose money is gone, as far as it must come for its goods to come back: nothing more is issued for it.
+fn given_up(connection: &Connection, now: UnixMillis, order: &Order) -> rusqlite::Result<Order> {
+    let reason = "The payment provider sent the money back.";
+    if order.state == OrderState::Changing {
+        changes::end(connection, now, order.id, ChangeEnd::Undone)?;
+        return again(connection, order.id);
+    }
+    for event in [OrderEvent::FulfilmentBegan, OrderEvent::FulfilmentFailed] {
+        let order = again(connection, order.id)?;
+        if matches!(order.state, OrderState::Paid | OrderState::Fulfilling) {
+            swap(connection, now, &order, event, reason)?;
+        }
+    }
+    again(connection, order.id)
+}
+
+/// The provider says that all of a payment went back: by our refunds, and the rest of it by itself. The goods of the order
+/// that it paid come back with the rest.
 pub(super) fn sent_back(
     connection: &Connection,
     now: UnixMillis,
@@ -285,7 +302,8 @@ pub(super) fn sent_back(
         .execute([payment.as_bytes().as_slice()])?;
     let rest = known.left();
     if rest.0 > 0 {
-        let own = order.payment == Some(payment) && order.state == OrderState::Fulfilled;
+        let own = order.payment == Some(payment);
+        let order = &if own { given_up(connection, now, order)? } else { order.clone() };
         let plan = own.then(|| order.refund(&RefundAsked::Order).ok()).flatten();
         if let Some(plan) = &plan {
             take_goods(connection, now, order, plan)?;

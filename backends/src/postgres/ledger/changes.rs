@@ -62,9 +62,10 @@ pub(super) async fn begin(
     let reason = "Your new goods are set aside.";
     swap(connection, &locked, OrderEvent::ChangeBegan, reason).await?;
     write(connection, order.id, hold, &plan).await?;
-    Shifts::of(&plan.lines, Shift::hold).write(connection, &order.sale).await?;
+    // Seats before stock, as a hold takes them.
     let seated = std::iter::once((order.id, hold, &plan.basket));
     seats::take(connection, &order.sale, seated).await.map_err(raced)?;
+    Shifts::of(&plan.lines, Shift::hold).write(connection, &order.sale).await?;
     let held = Movement::Held;
     let movement = steps::movement(connection, locked.now, &order.sale, hold, held).await?;
     let gate = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket: plan.basket };

@@ -231,9 +231,10 @@ async fn hold_again(
     let reason = "Your payment came late; the goods were still there.";
     let became = steps::become_other(connection, locked, OrderEvent::Paid, reason, next).await;
     became.map_err(raced)?;
-    Shifts::of(&order.lines, Shift::sell).write(connection, &order.sale).await?;
+    // Seats before stock, as a hold takes them.
     let seated = std::iter::once((order.id, hold, &basket));
     seats::take(connection, &order.sale, seated).await.map_err(raced)?;
+    Shifts::of(&order.lines, Shift::sell).write(connection, &order.sale).await?;
     steps::movement(connection, *now, &order.sale, hold, Movement::Held).await?;
     let movement = steps::movement(connection, *now, &order.sale, hold, Movement::Sold).await?;
     let gate = Some(HoldUpdate { hold, movement, phase: HoldPhase::Sold, basket });

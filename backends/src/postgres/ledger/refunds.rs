@@ -6,12 +6,13 @@ use sluice_core::{
     ids::{OrderId, PaymentId, RefundId},
     money::AmountFen,
     order::{Order, OrderEvent, OrderState},
-    ports::RefundReply,
+    ports::{ChangeEnd, RefundReply},
     refund::{NoRefund, Refund, RefundAsked, RefundCause, RefundPlan, RefundScope, RefundState},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
+    changes,
     goods::{Shift, Shifts},
     payments, seats,
     steps::{self, Locked, swap},
@@ -286,20 +287,48 @@ async fn end(connection: &mut PgConnection, locked: &Locked) -> Result<(), Fault
     swap(connection, locked, OrderEvent::Refunded, BACK).await.map(drop)
 }
 
-/// The provider says that all of a payment went back: by our refunds, and the rest of it by itself. The goods of an order
-/// that was fulfilled come back with the rest.
+/// Takes an order whose money is gone as far as it must come for its goods to come back: nothing more is issued for it.
+async fn give_up(connection: &mut PgConnection, order: OrderId) -> Result<(), Fault> {
+    let reason = "The payment provider sent the money back.";
+    for event in [OrderEvent::FulfilmentBegan, OrderEvent::FulfilmentFailed] {
+        let Some(locked) = steps::lock(connection, order).await? else { return Ok(()) };
+        match locked.order.state {
+            OrderState::Changing => {
+                changes::end(connection, order, ChangeEnd::Undone).await?;
+            }
+            OrderState::Paid | OrderState::Fulfilling => {
+                swap(connection, &locked, event, reason).await?;
+            }
+            OrderState::AwaitingPayment
+            | OrderState::Closing
+            | OrderState::Closed
+            | OrderState::Fulfilled
+            | OrderState::Failed
+            | OrderState::Refunding
+            | OrderState::Refunded => {}
+        }
+    }
+    Ok(())
+}
+
+/// The provider says that all of a payment went back: by our refunds, and the rest of it by itself. The goods of the order
+/// that it paid come back with the rest.
 pub(super) async fn sent_back(
     connection: &mut PgConnection,
     locked: &Locked,
     known: &payments::Known,
 ) -> Result<(), Fault> {
-    let (payment, order) = (known.payment.id, &locked.order);
+    let payment = known.payment.id;
     let done = sqlx::query(sql!("aftersales/refunds_done")).bind(payment.uuid());
     done.execute(&mut *connection).await?;
     let rest = known.left();
     if rest.0 > 0 {
-        let own = order.payment == Some(payment) && order.state == OrderState::Fulfilled;
-        let plan = own.then(|| order.refund(&RefundAsked::Order).ok()).flatten();
+        let own = locked.order.payment == Some(payment);
+        if own {
+            give_up(connection, locked.order.id).await?;
+        }
+        let locked = &lock_again(connection, locked).await?;
+        let plan = own.then(|| locked.order.refund(&RefundAsked::Order).ok()).flatten();
         let scope = plan.as_ref().map_or(RefundScope::Money, |plan| plan.scope);
         let new = New {
             scope,
@@ -319,6 +348,10 @@ pub(super) async fn sent_back(
 
 /// As it is after a step; still locked.
 async fn again(connection: &mut PgConnection, locked: Locked) -> Result<Locked, Fault> {
+    lock_again(connection, &locked).await
+}
+
+async fn lock_again(connection: &mut PgConnection, locked: &Locked) -> Result<Locked, Fault> {
     let order = steps::order(connection, locked.order.id).await?.ok_or(Fault::Raced)?;
     Ok(Locked { order, now: locked.now })
 }

@@ -12,11 +12,14 @@ use super::{
     together,
 };
 use crate::{
-    ids::{OrderId, RefundId, SaleId},
+    ids::{OrderId, PaymentId, RefundId, SaleId},
     money::AmountFen,
     order::{ClosingCause, Order, OrderState},
     policy::PolicyPatch,
-    ports::{Author, Deleted, Ledger, NewPayment, Payment, PaymentState, PaymentStep, RefundReply},
+    ports::{
+        Author, Deleted, Ledger, NewPayment, Payment, PaymentState, PaymentStep, RefundReply,
+        StepReply,
+    },
     refund::{NoRefund, Refund, RefundAsked, RefundCause, RefundScope, RefundState},
     sale::SaleChange,
 };
@@ -40,6 +43,9 @@ macro_rules! aftersales_conformance {
             late_money_for_a_closed_sale_goes_back,
             a_failed_fulfilment_gives_everything_back,
             what_the_provider_sends_back_by_itself_ends_the_order,
+            money_sent_back_before_the_goods_were_issued_ends_the_order,
+            money_sent_back_during_a_change_ends_the_order,
+            a_payment_that_failed_and_went_back_is_not_the_orders,
             money_on_its_way_keeps_its_sale,
         );
     };
@@ -394,6 +400,66 @@ pub async fn what_the_provider_sends_back_by_itself_ends_the_order(house: impl H
     let again = ledger.apply_payment(word).await.unwrap();
     assert!(matches!(again, PaymentStep::Ignored { .. }), "{again:?}");
     assert!(ledger.claim_refunds(Duration::ZERO, 10).await.unwrap().is_empty());
+}
+
+/// The provider says that it sent all of a payment back; the order after that.
+async fn sent_back(ledger: &dyn Ledger, payment: PaymentId) -> Order {
+    let payment = ledger.payment(payment).await.unwrap().unwrap();
+    let step = ledger.apply_payment(payment.found(PaymentState::Refunded)).await.unwrap();
+    let PaymentStep::Applied { order, .. } = step else { panic!("{step:?}") };
+    order
+}
+
+pub async fn money_sent_back_before_the_goods_were_issued_ends_the_order(
+    house: impl House<Port = Port>,
+) {
+    let (ledger, sale) = open(&house).await;
+    for (name, begun) in [("ada", false), ("bob", true)] {
+        let id = reserve(&*ledger, &sale, wanting(1, name, &[("a", 2)])).await;
+        pay(&*ledger, id).await;
+        if begun {
+            ledger.fulfil(id, OrderState::Fulfilling).await.unwrap();
+        }
+        let payment = order(&*ledger, id).await.payment.unwrap();
+        let over = sent_back(&*ledger, payment).await;
+        assert_eq!((over.state, over.lines[0].refunded), (OrderState::Refunded, 2), "{begun}");
+        let fulfilled = ledger.fulfil(id, OrderState::Fulfilled).await.unwrap();
+        assert!(matches!(fulfilled, StepReply::Wrong(_)), "nothing is issued: {fulfilled:?}");
+    }
+    assert_eq!(stock(&*ledger, &sale, "a").await, (10, 0, 0, 4));
+    assert_eq!(money(&*ledger, &sale).await, [4, 0, 4, 0]);
+}
+
+pub async fn money_sent_back_during_a_change_ends_the_order(house: impl House<Port = Port>) {
+    let (ledger, sale) = open(&house).await;
+    let before = fulfilled(&*ledger, &sale, "ada", &[("a", 3)]).await;
+    ledger.begin_change(before.id, &basket(&[("b", 1)])).await.unwrap();
+    let over = sent_back(&*ledger, before.payment.unwrap()).await;
+    assert_eq!(over.state, OrderState::Refunded);
+    assert_eq!(ledger.changed(before.id).await.unwrap(), None);
+    assert_eq!(stock(&*ledger, &sale, "a").await, (10, 0, 0, 3));
+    assert_eq!(stock(&*ledger, &sale, "b").await, (5, 0, 0, 0));
+    assert_eq!(money(&*ledger, &sale).await, [3, 0, 3, 0]);
+}
+
+pub async fn a_payment_that_failed_and_went_back_is_not_the_orders(house: impl House<Port = Port>) {
+    let (ledger, sale) = open(&house).await;
+    let id = reserve(&*ledger, &sale, wanting(1, "ada", &[("a", 2)])).await;
+    let first = begin(&*ledger, id).await;
+    assert_eq!(sent_back(&*ledger, first.id).await.state, OrderState::AwaitingPayment);
+    let second = begin(&*ledger, id).await;
+    ledger.apply_payment(second.found(PaymentState::Failed)).await.unwrap();
+    pay(&*ledger, id).await;
+    for to in [OrderState::Fulfilling, OrderState::Fulfilled] {
+        ledger.fulfil(id, to).await.unwrap();
+    }
+    let paid_by = order(&*ledger, id).await.payment;
+    assert!(paid_by.is_some_and(|payment| payment != first.id && payment != second.id));
+    assert_eq!(sent_back(&*ledger, second.id).await.payment, paid_by);
+    let (refund, _) = begun(ask(&*ledger, id, &RefundAsked::Order).await);
+    assert_eq!(Some(refund.payment), paid_by);
+    assert_eq!(finish(&*ledger, refund.id).await.state, OrderState::Refunded);
+    assert_eq!(money(&*ledger, &sale).await, [6, 0, 6, 0]);
 }
 
 pub async fn money_on_its_way_keeps_its_sale(house: impl House<Port = Port>) {

@@ -3,11 +3,12 @@ SELECT
     orders.id, orders.sale, orders.entry, orders.buyer, orders.hold, orders.state, orders.version,
     orders.closing_cause, orders.amount, orders.currency, orders.pay_by,
     (
-        -- The one that paid, else the one that is awaited.
+        -- The one that paid, else the one that is awaited. Money that came and went before the order was paid is neither.
         SELECT payment.id FROM payment
         WHERE payment.order_id = orders.id AND NOT payment.surplus
             AND payment.state IN ('pending', 'succeeded', 'refunded')
-        ORDER BY payment.state = 'pending'
+            AND (payment.state <> 'refunded' OR orders.state <> 'awaiting_payment')
+        ORDER BY CASE payment.state WHEN 'succeeded' THEN 0 WHEN 'refunded' THEN 1 ELSE 2 END, payment.id DESC
         LIMIT 1
     ),
     ARRAY(SELECT sku FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
