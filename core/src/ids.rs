@@ -203,6 +203,12 @@ impl HoldId {
     pub fn of_change(order: OrderId, from: Version) -> Self {
         derived(&[b"sluice change", order.as_bytes(), &from.0.to_be_bytes()], Self)
     }
+
+    /// The hold of the goods of a change that a buyer asked for under an idempotency key: a repeat names the same one.
+    #[must_use]
+    pub fn of_request(order: OrderId, key: &str) -> Self {
+        derived(&[b"sluice change request", order.as_bytes(), key.as_bytes()], Self)
+    }
 }
 
 impl RefundId {

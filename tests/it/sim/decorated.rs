@@ -129,7 +129,7 @@ faulty!(AfterSales over dyn Ledger {
     effect fn claim_refunds(lease: Duration, limit: u32) -> Vec<Refund>;
     effect fn postpone_refund(refund: RefundId, delay: Duration) -> ();
     effect fn finish_refund(refund: RefundId) -> Option<(Refund, Order)>;
-    effect fn begin_change(order: OrderId, basket: &Basket) -> ChangeReply;
+    effect fn begin_change(order: OrderId, wish: Option<HoldId>, basket: &Basket) -> ChangeReply;
     read fn changed(order: OrderId) -> Option<Order>;
     effect fn end_change(order: OrderId, end: ChangeEnd) -> ChangeReply;
 });

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use sluice_core::{
     change::NoChange,
+    ids::HoldId,
     order::{Order, OrderState},
     ports::ChangeReply,
 };
@@ -33,8 +34,10 @@ pub(super) async fn change(
     let basket = items::wanted(items)?;
     let _place = shared.tills.enter().await?;
     let order = access::order(&shared, &exchange).await?;
+    // Under its key a request names one change, however often it comes, and whatever was wished since.
+    let wish = replay::key(&exchange)?.map(|key| HoldId::of_request(order.id, &key));
     replay::note(&shared, &exchange, order.id, "change", &basket).await?;
-    match shared.once(shared.ports.ledger.begin_change(order.id, &basket)).await? {
+    match shared.once(shared.ports.ledger.begin_change(order.id, wish, &basket)).await? {
         ChangeReply::Done { order, gate } => {
             shared.entered_with(&order, Some(gate), Goods::Stay);
             shared.take_up(order.clone());

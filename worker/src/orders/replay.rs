@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: within one order and verb, a key stands for one request. What the verbs do is keyed by the order
-//! anyway (a refund by its key too), so a repeat needs no stored answer; the key guards against its reuse for something else.
+//! anyway (refunds and changes by the key too), so a repeat needs no stored answer; the key guards against its reuse for
+//! something else.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -316,7 +316,7 @@ async fn a_change_that_a_crash_cut_in_two_leaves_one_valid_order() {
         first.kill().await;
 
         let goods: Basket = serde_json::from_value(units(1)["items"].clone()).unwrap();
-        house.ports.ledger.begin_change(order, &goods).await.unwrap();
+        house.ports.ledger.begin_change(order, None, &goods).await.unwrap();
         house.forget_gate().await;
         house.assert_balanced().await;
         fulfilment.0.store(refuses, Ordering::SeqCst);

@@ -149,7 +149,7 @@ book!(AfterSales {
     fn claim_refunds(lease: Duration, limit: u32) -> Vec<Refund>;
     fn postpone_refund(refund: RefundId, delay: Duration) -> ();
     fn finish_refund(refund: RefundId) -> Option<(Refund, Order)>;
-    fn begin_change(order: OrderId, basket: &Basket) -> ChangeReply;
+    fn begin_change(order: OrderId, wish: Option<HoldId>, basket: &Basket) -> ChangeReply;
     fn changed(order: OrderId) -> Option<Order>;
     fn end_change(order: OrderId, end: ChangeEnd) -> ChangeReply;
 });

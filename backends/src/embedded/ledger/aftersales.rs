@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use sluice_core::{
     basket::Basket,
-    ids::{OrderId, RefundId, SaleId},
+    ids::{HoldId, OrderId, RefundId, SaleId},
     money::AmountFen,
     order::Order,
     ports::{AfterSales, ChangeEnd, ChangeReply, MoneyBalance, PortResult, RefundReply},
@@ -85,10 +85,15 @@ impl AfterSales for SqlLedger {
         .await
     }
 
-    async fn begin_change(&self, order: OrderId, basket: &Basket) -> PortResult<ChangeReply> {
+    async fn begin_change(
+        &self,
+        order: OrderId,
+        wish: Option<HoldId>,
+        basket: &Basket,
+    ) -> PortResult<ChangeReply> {
         let basket = basket.clone();
         self.write("ledger.begin_change", move |connection, now| {
-            changes::begin(connection, now, order, &basket)
+            changes::begin(connection, now, (order, wish), &basket)
         })
         .await
     }

@@ -30,12 +30,17 @@ struct Change {
 pub(super) fn begin(
     connection: &Connection,
     now: UnixMillis,
-    order: OrderId,
+    (order, wish): (OrderId, Option<HoldId>),
     basket: &Basket,
 ) -> rusqlite::Result<ChangeReply> {
     let Some(order) = steps::order(connection, order)? else {
         return Ok(ChangeReply::NoSuchOrder);
     };
+    if let Some(wish) = wish
+        && steps::was_moved(connection, wish)?
+    {
+        return Ok(ChangeReply::Already(order));
+    }
     let there = match get(connection, &order)? {
         Some(change) => change.plan.basket.is_seating_of(basket),
         None => order.state == OrderState::Fulfilled && order.consists_of(basket),
@@ -56,7 +61,7 @@ pub(super) fn begin(
         Ok(plan) => plan,
         Err(why) => return Ok(ChangeReply::Refused(order, why)),
     };
-    let hold = HoldId::of_change(order.id, order.version);
+    let hold = wish.unwrap_or_else(|| HoldId::of_change(order.id, order.version));
     write(connection, order.id, hold, &plan)?;
     let reason = "Your new goods are set aside.";
     swap(connection, now, &order, OrderEvent::ChangeBegan, reason)?;

@@ -282,6 +282,11 @@ pub(super) fn last_word(
     told.optional()
 }
 
+/// Whether a hold was ever set aside.
+pub(super) fn was_moved(connection: &Connection, hold: HoldId) -> rusqlite::Result<bool> {
+    connection.prepare_cached(sql!("orders/word"))?.exists([hold.as_bytes().as_slice()])
+}
+
 /// Writes a movement of a hold; its number.
 pub(super) fn movement(
     connection: &Connection,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sluice_core::{
     basket::Basket,
-    ids::{OrderId, RefundId, SaleId},
+    ids::{HoldId, OrderId, RefundId, SaleId},
     money::AmountFen,
     order::Order,
     ports::{AfterSales, ChangeEnd, ChangeReply, MoneyBalance, PortResult, RefundReply},
@@ -104,10 +104,15 @@ impl AfterSales for SqlLedger {
         .await
     }
 
-    async fn begin_change(&self, order: OrderId, basket: &Basket) -> PortResult<ChangeReply> {
-        let asked = (order, basket.clone());
-        self.write("ledger.begin_change", asked, |connection, (order, basket)| {
-            Box::pin(changes::begin(connection, *order, basket))
+    async fn begin_change(
+        &self,
+        order: OrderId,
+        wish: Option<HoldId>,
+        basket: &Basket,
+    ) -> PortResult<ChangeReply> {
+        let asked = (order, wish, basket.clone());
+        self.write("ledger.begin_change", asked, |connection, (order, wish, basket)| {
+            Box::pin(changes::begin(connection, *order, *wish, basket))
         })
         .await
     }

@@ -32,12 +32,18 @@ struct Change {
 pub(super) async fn begin(
     connection: &mut PgConnection,
     order: OrderId,
+    wish: Option<HoldId>,
     basket: &Basket,
 ) -> Result<ChangeReply, Fault> {
     let Some(locked) = steps::lock(connection, order).await? else {
         return Ok(ChangeReply::NoSuchOrder);
     };
     let order = &locked.order;
+    if let Some(wish) = wish
+        && steps::was_moved(connection, wish).await?
+    {
+        return Ok(ChangeReply::Already(locked.order));
+    }
     let there = match get(connection, order).await? {
         Some(change) => change.plan.basket.is_seating_of(basket),
         None => order.state == OrderState::Fulfilled && order.consists_of(basket),
@@ -58,7 +64,7 @@ pub(super) async fn begin(
         Ok(plan) => plan,
         Err(why) => return Ok(ChangeReply::Refused(locked.order, why)),
     };
-    let hold = HoldId::of_change(order.id, order.version);
+    let hold = wish.unwrap_or_else(|| HoldId::of_change(order.id, order.version));
     let reason = "Your new goods are set aside.";
     swap(connection, &locked, OrderEvent::ChangeBegan, reason).await?;
     write(connection, order.id, hold, &plan).await?;

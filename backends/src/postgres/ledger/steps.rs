@@ -400,6 +400,12 @@ async fn move_hold(
     Ok(HoldUpdate { hold: order.hold, movement, phase: kind.phase(), basket })
 }
 
+/// Whether a hold was ever set aside.
+pub(super) async fn was_moved(connection: &mut PgConnection, hold: HoldId) -> Result<bool, Fault> {
+    let asked = sqlx::query(sql!("orders/word")).bind(hold.uuid());
+    Ok(asked.fetch_optional(connection).await?.is_some())
+}
+
 /// Writes a movement of a hold; its number. The last that a transaction locks.
 pub(super) async fn movement(
     connection: &mut PgConnection,

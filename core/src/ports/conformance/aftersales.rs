@@ -433,7 +433,7 @@ pub async fn money_sent_back_before_the_goods_were_issued_ends_the_order(
 pub async fn money_sent_back_during_a_change_ends_the_order(house: impl House<Port = Port>) {
     let (ledger, sale) = open(&house).await;
     let before = fulfilled(&*ledger, &sale, "ada", &[("a", 3)]).await;
-    ledger.begin_change(before.id, &basket(&[("b", 1)])).await.unwrap();
+    ledger.begin_change(before.id, None, &basket(&[("b", 1)])).await.unwrap();
     let over = sent_back(&*ledger, before.payment.unwrap()).await;
     assert_eq!(over.state, OrderState::Refunded);
     assert_eq!(ledger.changed(before.id).await.unwrap(), None);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     change::NoChange,
-    ids::OrderId,
+    ids::{HoldId, OrderId},
     money::AmountFen,
     order::{Order, OrderState},
     ports::{ChangeEnd, ChangeReply, HoldPhase, HoldUpdate, Ledger, PaymentState},
@@ -30,6 +30,7 @@ macro_rules! changes_conformance {
             a_change_holds_the_new_goods_before_it_frees_the_old,
             a_change_that_ends_at_once_ends_once,
             a_change_is_undone,
+            a_wish_is_granted_once,
             a_change_that_does_not_fit_changes_nothing,
             a_changed_order_is_given_back_like_any_other,
             what_was_begun_after_the_sale_survives_a_crash,
@@ -50,7 +51,7 @@ pub async fn a_change_holds_the_new_goods_before_it_frees_the_old(house: impl Ho
     let before = fulfilled(&*ledger, &sale, "ada", &[("a", 4)]).await;
     assert_eq!(ledger.changed(before.id).await.unwrap(), None);
     let goods = basket(&[("a", 1), ("b", 2)]);
-    let (changing, held) = changed(ledger.begin_change(before.id, &goods).await.unwrap());
+    let (changing, held) = changed(ledger.begin_change(before.id, None, &goods).await.unwrap());
     assert_eq!((changing.state, changing.version), (OrderState::Changing, before.version.next()));
     assert_eq!((&changing.lines, changing.hold), (&before.lines, before.hold), "as it was yet");
     assert_eq!((held.phase, &held.basket), (HoldPhase::Held, &goods));
@@ -59,9 +60,9 @@ pub async fn a_change_holds_the_new_goods_before_it_frees_the_old(house: impl Ho
     assert_eq!(money(&*ledger, &sale).await, [4, 4, 0, 0]);
     let will_be = ledger.changed(before.id).await.unwrap().unwrap();
     assert_eq!((will_be.basket(), will_be.amount), (Some(goods.clone()), AmountFen(3 * PRICE)));
-    let again = ledger.begin_change(before.id, &goods).await.unwrap();
+    let again = ledger.begin_change(before.id, None, &goods).await.unwrap();
     assert_eq!(again, ChangeReply::Already(changing));
-    let other = ledger.begin_change(before.id, &basket(&[("b", 1)])).await.unwrap();
+    let other = ledger.begin_change(before.id, None, &basket(&[("b", 1)])).await.unwrap();
     assert!(matches!(other, ChangeReply::Refused(_, NoChange::WrongState)), "{other:?}");
 
     let (after, sold) = changed(ledger.end_change(before.id, ChangeEnd::Made).await.unwrap());
@@ -75,14 +76,14 @@ pub async fn a_change_holds_the_new_goods_before_it_frees_the_old(house: impl Ho
     let refund = ledger.refunds(before.id).await.unwrap().remove(0);
     assert_eq!((refund.cause, refund.scope), (RefundCause::Changed, RefundScope::Money));
     assert_eq!(finish(&*ledger, refund.id).await, after);
-    let same = ledger.begin_change(before.id, &goods).await.unwrap();
+    let same = ledger.begin_change(before.id, None, &goods).await.unwrap();
     assert_eq!(same, ChangeReply::Already(after), "it consists of them");
 }
 
 pub async fn a_change_that_ends_at_once_ends_once(house: impl House<Port = Port>) {
     let (ledger, sale) = open(&house).await;
     let before = fulfilled(&*ledger, &sale, "ada", &[("a", 2)]).await;
-    ledger.begin_change(before.id, &basket(&[("b", 2)])).await.unwrap();
+    ledger.begin_change(before.id, None, &basket(&[("b", 2)])).await.unwrap();
     let ends = together(8, |n| {
         let (ledger, id) = (Arc::clone(&ledger), before.id);
         let end = if n % 2 == 0 { ChangeEnd::Made } else { ChangeEnd::Undone };
@@ -101,10 +102,33 @@ pub async fn a_change_that_ends_at_once_ends_once(house: impl House<Port = Port>
     }
 }
 
+/// Its repeat comes late, after another wish.
+pub async fn a_wish_is_granted_once(house: impl House<Port = Port>) {
+    let (ledger, sale) = open(&house).await;
+    let before = fulfilled(&*ledger, &sale, "ada", &[("a", 2)]).await;
+    let wish = |key| Some(HoldId::of_request(before.id, key));
+    let (first, second) = (basket(&[("b", 2)]), basket(&[("a", 1)]));
+    let refused = ledger.begin_change(before.id, wish("one"), &basket(&[("b", 6)])).await.unwrap();
+    assert!(matches!(refused, ChangeReply::Refused(..)), "{refused:?}");
+    for (key, goods) in [("one", &first), ("two", &second)] {
+        let (_, held) = changed(ledger.begin_change(before.id, wish(key), goods).await.unwrap());
+        assert_eq!(Some(held.hold), wish(key), "what was refused is not granted");
+        changed(ledger.end_change(before.id, ChangeEnd::Made).await.unwrap());
+    }
+    let now = order(&*ledger, before.id).await;
+    for (key, goods) in [("one", &first), ("two", &second)] {
+        let again = ledger.begin_change(before.id, wish(key), goods).await.unwrap();
+        assert_eq!(again, ChangeReply::Already(now.clone()), "{key}");
+    }
+    assert_eq!(now.basket(), Some(second));
+    assert_eq!(stock(&*ledger, &sale, "b").await, (5, 0, 0, 2));
+}
+
 pub async fn a_change_is_undone(house: impl House<Port = Port>) {
     let (ledger, sale) = open(&house).await;
     let before = fulfilled(&*ledger, &sale, "ada", &[("a", 2)]).await;
-    let (_, held) = changed(ledger.begin_change(before.id, &basket(&[("b", 2)])).await.unwrap());
+    let (_, held) =
+        changed(ledger.begin_change(before.id, None, &basket(&[("b", 2)])).await.unwrap());
     let (after, word) = changed(ledger.end_change(before.id, ChangeEnd::Undone).await.unwrap());
     assert_eq!((after.state, after.basket()), (OrderState::Fulfilled, before.basket()));
     assert_eq!((after.hold, after.amount), (before.hold, before.amount));
@@ -113,7 +137,7 @@ pub async fn a_change_is_undone(house: impl House<Port = Port>) {
     assert_eq!(stock(&*ledger, &sale, "b").await, (5, 0, 0, 0));
     assert_eq!(ledger.refunds(before.id).await.unwrap(), []);
     let (again, other) =
-        changed(ledger.begin_change(before.id, &basket(&[("b", 1)])).await.unwrap());
+        changed(ledger.begin_change(before.id, None, &basket(&[("b", 1)])).await.unwrap());
     assert_eq!(again.state, OrderState::Changing);
     assert_ne!(other.hold, held.hold, "another hold for another try");
 }
@@ -124,7 +148,7 @@ pub async fn a_change_that_does_not_fit_changes_nothing(house: impl House<Port =
     let before = fulfilled(&*ledger, &sale, "ada", &[("a", 2)]).await;
     let refused = async |id: OrderId, items: &[(&str, u32)], why: NoChange| {
         let now = order(&*ledger, id).await;
-        let reply = ledger.begin_change(id, &basket(items)).await.unwrap();
+        let reply = ledger.begin_change(id, None, &basket(items)).await.unwrap();
         assert_eq!(reply, ChangeReply::Refused(now.clone(), why));
         assert_eq!(order(&*ledger, id).await, now);
     };
@@ -133,7 +157,7 @@ pub async fn a_change_that_does_not_fit_changes_nothing(house: impl House<Port =
     refused(before.id, &[("a", 3)], NoChange::Dearer { by: AmountFen(PRICE) }).await;
     refused(before.id, &[("a", 7)], NoChange::OverLimit { most: 6 }).await;
     refused(before.id, &[("c", 1)], NoChange::NoSuchSku(sku("c"))).await;
-    let nobody = ledger.begin_change(new_order_id(), &basket(&[("a", 1)])).await.unwrap();
+    let nobody = ledger.begin_change(new_order_id(), None, &basket(&[("a", 1)])).await.unwrap();
     assert_eq!(nobody, ChangeReply::NoSuchOrder);
     begun(ask(&*ledger, before.id, &some(&[("a", 1)])).await);
     refused(before.id, &[("b", 1)], NoChange::PartlyRefunded).await;
@@ -144,7 +168,7 @@ pub async fn a_change_that_does_not_fit_changes_nothing(house: impl House<Port =
 pub async fn a_changed_order_is_given_back_like_any_other(house: impl House<Port = Port>) {
     let (ledger, sale) = open(&house).await;
     let before = fulfilled(&*ledger, &sale, "ada", &[("a", 3)]).await;
-    ledger.begin_change(before.id, &basket(&[("b", 2)])).await.unwrap();
+    ledger.begin_change(before.id, None, &basket(&[("b", 2)])).await.unwrap();
     ledger.end_change(before.id, ChangeEnd::Made).await.unwrap();
     let (refund, refunding) = begun(ask(&*ledger, before.id, &RefundAsked::Order).await);
     assert_eq!((refund.amount, refunding.state), (AmountFen(2 * PRICE), OrderState::Refunding));
@@ -165,7 +189,7 @@ pub async fn what_was_begun_after_the_sale_survives_a_crash(mut house: impl Hous
     let (mut ledger, sale) = open(&house).await;
     let before = fulfilled(&*ledger, &sale, "ada", &[("a", 4)]).await;
     let goods = basket(&[("b", 3)]);
-    let (changing, _) = changed(ledger.begin_change(before.id, &goods).await.unwrap());
+    let (changing, _) = changed(ledger.begin_change(before.id, None, &goods).await.unwrap());
     house.crash().await;
     ledger = house.port();
     assert_eq!(order(&*ledger, before.id).await, changing);

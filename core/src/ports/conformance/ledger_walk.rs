@@ -190,7 +190,7 @@ impl Walk {
             1 => self.ledger.end_change(id, ChangeEnd::Undone).await,
             _ => {
                 let units = u32::try_from(self.draw(3) + 1).unwrap();
-                self.ledger.begin_change(id, &basket(&[("a", units)])).await
+                self.ledger.begin_change(id, None, &basket(&[("a", units)])).await
             }
         };
         match reply.unwrap() {

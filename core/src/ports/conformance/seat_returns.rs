@@ -110,10 +110,10 @@ pub async fn a_journey_is_changed_to_another_stretch(house: impl House<Port = Po
     let before = fulfilled(&*ledger, &sale, 1, &[0], (0, 2)).await;
     let other = fulfilled(&*ledger, &sale, 2, &[0, 1], (2, 4)).await;
     let later = wish(&ride(&[2], 1, 4));
-    let reply = ledger.begin_change(before.id, &later).await.unwrap();
+    let reply = ledger.begin_change(before.id, None, &later).await.unwrap();
     let ChangeReply::Done { order: changing, gate: held } = reply else { panic!("{reply:?}") };
     assert_eq!((held.phase, &held.basket), (HoldPhase::Held, &ride(&[2], 1, 4)), "chosen here");
-    let again = ledger.begin_change(before.id, &later).await.unwrap();
+    let again = ledger.begin_change(before.id, None, &later).await.unwrap();
     assert_eq!(again, ChangeReply::Already(changing), "the same wish");
     let image = ledger.gate_image(&sale).await.unwrap();
     assert_eq!(image.holds[0].basket, ride(&[2], 1, 4));
@@ -137,7 +137,7 @@ pub async fn a_journey_is_changed_to_another_stretch(house: impl House<Port = Po
 pub async fn a_change_of_seats_is_undone(house: impl House<Port = Port>) {
     let (ledger, sale) = opened(&house, 1, 4).await;
     let before = fulfilled(&*ledger, &sale, 1, &[0], (0, 2)).await;
-    ledger.begin_change(before.id, &wish(&ride(&[0], 2, 4))).await.unwrap();
+    ledger.begin_change(before.id, None, &wish(&ride(&[0], 2, 4))).await.unwrap();
     assert_eq!(stock(&*ledger, &sale, "t").await, (8, 2, 2, 0));
     let reply = ledger.end_change(before.id, ChangeEnd::Undone).await.unwrap();
     let ChangeReply::Done { order: after, .. } = reply else { panic!("{reply:?}") };
@@ -153,7 +153,7 @@ pub async fn a_change_to_a_stretch_without_seats_changes_nothing(house: impl Hou
     granted(&*ledger, &sale, choice(2, &[0, 1], 2, 3)).await;
     granted(&*ledger, &sale, choice(3, &[2], 3, 4)).await;
     let ask = async |basket: &Basket| {
-        let reply = ledger.begin_change(before.id, basket).await.unwrap();
+        let reply = ledger.begin_change(before.id, None, basket).await.unwrap();
         let ChangeReply::Refused(order, why) = reply else { panic!("{reply:?}") };
         assert_eq!(order, before);
         why

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     basket::Basket,
     change::NoChange,
-    ids::{OrderId, RefundId},
+    ids::{HoldId, OrderId, RefundId},
     money::{AmountFen, Currency},
     order::Order,
     ports::{PortResult, gate::HoldUpdate},
@@ -107,8 +107,15 @@ pub trait AfterSales {
     /// changes nothing and answers the same; `None` when there is no such refund.
     async fn finish_refund(&self, refund: RefundId) -> PortResult<Option<(Refund, Order)>>;
 
-    /// `fulfilled → changing`: holds the new goods under all checks of a first hold, its own units aside.
-    async fn begin_change(&self, order: OrderId, basket: &Basket) -> PortResult<ChangeReply>;
+    /// `fulfilled → changing`: holds the new goods under all checks of a first hold, its own units aside. With a `wish`
+    /// ([`HoldId::of_request`]) they are held under it, and once: a repeat answers with the order as it is, whatever was made
+    /// of it since.
+    async fn begin_change(
+        &self,
+        order: OrderId,
+        wish: Option<HoldId>,
+        basket: &Basket,
+    ) -> PortResult<ChangeReply>;
 
     /// An order that is `changing`, as it will be once that is made; `None` for any other.
     async fn changed(&self, order: OrderId) -> PortResult<Option<Order>>;

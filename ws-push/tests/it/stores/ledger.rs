@@ -261,7 +261,12 @@ impl AfterSales for Stores {
         Err(PortError::Full)
     }
 
-    async fn begin_change(&self, _: OrderId, _: &Basket) -> PortResult<ChangeReply> {
+    async fn begin_change(
+        &self,
+        _: OrderId,
+        _: Option<HoldId>,
+        _: &Basket,
+    ) -> PortResult<ChangeReply> {
         Err(PortError::Full)
     }
 
