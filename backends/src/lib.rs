@@ -7,3 +7,4 @@ pub mod metrics;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod redis;
+mod shifts;

@@ -100,6 +100,35 @@ pub struct Refund {
     pub tries: u32,
 }
 
+/// A refund to be written down.
+#[derive(Debug)]
+pub struct NewRefund<'a> {
+    pub id: RefundId,
+    pub payment: PaymentId,
+    pub amount: AmountFen,
+    pub scope: RefundScope,
+    pub items: Option<&'a Basket>,
+    pub cause: RefundCause,
+    pub state: RefundState,
+}
+
+impl NewRefund<'_> {
+    /// All that a payment brought, with no goods.
+    #[must_use]
+    pub fn of_payment(payment: PaymentId, amount: AmountFen, cause: RefundCause) -> Self {
+        let scope = match cause {
+            RefundCause::Cancelled | RefundCause::Late => RefundScope::Order,
+            RefundCause::Surplus
+            | RefundCause::Failed
+            | RefundCause::Requested
+            | RefundCause::Changed
+            | RefundCause::Provider => RefundScope::Money,
+        };
+        let (id, state) = (RefundId::of_payment(payment), RefundState::Pending);
+        Self { id, payment, amount, scope, items: None, cause, state }
+    }
+}
+
 /// What a buyer wants back.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(untagged)]

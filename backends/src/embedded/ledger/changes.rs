@@ -10,16 +10,17 @@ use sluice_core::{
     money::AmountFen,
     order::{Order, OrderEvent, OrderLine, OrderState},
     ports::{ChangeEnd, ChangeReply, HoldPhase, HoldUpdate},
-    refund::{RefundCause, RefundScope, RefundState},
+    refund::{NewRefund, RefundCause, RefundScope, RefundState},
 };
 
 use super::{
-    goods::{self, Shift, Shifts},
-    refunds::{self, New},
-    sales, seats,
+    goods, refunds, sales, seats,
     steps::{self, Become, Movement, swap},
 };
-use crate::embedded::codec::{Baskets, id};
+use crate::{
+    embedded::codec::{Baskets, id},
+    shifts::{Shift, Shifts},
+};
 
 /// What an order that is `changing` is to become.
 struct Change {
@@ -65,7 +66,7 @@ pub(super) fn begin(
     write(connection, order.id, hold, &plan)?;
     let reason = "Your new goods are set aside.";
     swap(connection, now, &order, OrderEvent::ChangeBegan, reason)?;
-    Shifts::of(&plan.lines, Shift::hold).write(connection, &order.sale)?;
+    goods::write(connection, &order.sale, &Shifts::of(&plan.lines, Shift::hold))?;
     seats::take(connection, &order.sale, (order.id, hold), &plan.basket)?;
     let movement = steps::movement(connection, now, &order.sale, hold, Movement::Held)?;
     let gate = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket: plan.basket };
@@ -149,7 +150,7 @@ fn make(
     connection.prepare_cached(sql!("aftersales/change_delete"))?.execute([id])?;
     let difference = AmountFen(order.amount.0 - change.plan.amount.0);
     if let Some(payment) = order.payment.filter(|_| difference.0 > 0) {
-        let new = New {
+        let new = NewRefund {
             id: RefundId::of_change(order.id, order.version),
             payment,
             amount: difference,
@@ -166,7 +167,7 @@ fn make(
     steps::become_other(connection, now, order, OrderEvent::ChangeEnded, reason, next)?;
     let mut shifts = Shifts::of(&change.plan.lines, Shift::sell_held);
     shifts.add(order.lines.iter().map(|line| (&line.sku, line.units())), Shift::put_back);
-    shifts.write(connection, &order.sale)?;
+    goods::write(connection, &order.sale, &shifts)?;
     steps::movement(connection, now, &order.sale, change.hold, Movement::Sold)
 }
 
@@ -181,7 +182,7 @@ fn undo(
     connection.prepare_cached(sql!("aftersales/change_delete"))?.execute([id])?;
     let reason = "The new goods could not be issued; your order is as it was.";
     swap(connection, now, order, OrderEvent::ChangeEnded, reason)?;
-    Shifts::of(&change.plan.lines, Shift::release).write(connection, &order.sale)?;
+    goods::write(connection, &order.sale, &Shifts::of(&change.plan.lines, Shift::release))?;
     seats::free(connection, order.id, change.hold)?;
     steps::movement(connection, now, &order.sale, change.hold, Movement::Released)
 }

@@ -11,15 +11,17 @@ use sluice_core::{
         HoldPhase, HoldUpdate, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate,
         StepReply,
     },
-    refund::RefundCause,
+    refund::{NewRefund, RefundCause},
 };
 
 use super::{
-    goods::{self, Shift, Shifts},
-    hold, refunds, sales, seats,
+    goods, hold, refunds, sales, seats,
     steps::{self, Become, Movement, Step},
 };
-use crate::embedded::codec::{id, int, text, whole, word};
+use crate::{
+    embedded::codec::{id, int, text, whole, word},
+    shifts::{Shift, Shifts},
+};
 
 /// A payment, and whether its money was beyond what the order could take.
 #[derive(Debug)]
@@ -223,7 +225,7 @@ fn hold_again(
     let next = Become { hold, amount: order.amount, units };
     let reason = "Your payment came late; the goods were still there.";
     steps::become_other(connection, now, order, OrderEvent::Paid, reason, next)?;
-    Shifts::of(&order.lines, Shift::sell).write(connection, &order.sale)?;
+    goods::write(connection, &order.sale, &Shifts::of(&order.lines, Shift::sell))?;
     seats::take(connection, &order.sale, (order.id, hold), &basket)?;
     steps::movement(connection, now, &order.sale, hold, Movement::Held)?;
     let movement = steps::movement(connection, now, &order.sale, hold, Movement::Sold)?;
@@ -252,7 +254,7 @@ fn back(
     order: &Order,
     cause: RefundCause,
 ) -> rusqlite::Result<()> {
-    let new = refunds::New::of_payment(update.payment, update.amount, cause);
+    let new = NewRefund::of_payment(update.payment, update.amount, cause);
     refunds::record(connection, now, order, &new)
 }
 

@@ -3,60 +3,34 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sluice_core::{
-    basket::Basket,
     clock::UnixMillis,
     ids::{OrderId, PaymentId, RefundId},
     money::AmountFen,
     order::{Order, OrderEvent, OrderState},
     ports::{ChangeEnd, RefundReply},
-    refund::{NoRefund, Refund, RefundAsked, RefundCause, RefundPlan, RefundScope, RefundState},
+    refund::{
+        NewRefund, NoRefund, Refund, RefundAsked, RefundCause, RefundPlan, RefundScope, RefundState,
+    },
     seats::Stretch,
 };
 
 use super::{
-    changes,
-    goods::{Shift, Shifts},
-    payments, seats,
+    changes, goods, payments, seats,
     steps::{self, swap},
 };
-use crate::embedded::codec::{Baskets, id, is_null, small, text, word};
+use crate::{
+    embedded::codec::{Baskets, id, is_null, small, text, word},
+    shifts::{Shift, Shifts},
+};
 
 const BACK: &str = "The money went back.";
-
-/// A refund to be written down.
-#[derive(Debug)]
-pub(super) struct New<'a> {
-    pub(super) id: RefundId,
-    pub(super) payment: PaymentId,
-    pub(super) amount: AmountFen,
-    pub(super) scope: RefundScope,
-    pub(super) items: Option<&'a Basket>,
-    pub(super) cause: RefundCause,
-    pub(super) state: RefundState,
-}
-
-impl New<'_> {
-    /// All that a payment brought, with no goods.
-    pub(super) fn of_payment(payment: PaymentId, amount: AmountFen, cause: RefundCause) -> Self {
-        let scope = match cause {
-            RefundCause::Cancelled | RefundCause::Late => RefundScope::Order,
-            RefundCause::Surplus
-            | RefundCause::Failed
-            | RefundCause::Requested
-            | RefundCause::Changed
-            | RefundCause::Provider => RefundScope::Money,
-        };
-        let (id, state) = (RefundId::of_payment(payment), RefundState::Pending);
-        Self { id, payment, amount, scope, items: None, cause, state }
-    }
-}
 
 /// Writes a refund down; its payment's sum refuses what is not left of it.
 pub(super) fn record(
     connection: &Connection,
     now: UnixMillis,
     order: &Order,
-    new: &New<'_>,
+    new: &NewRefund<'_>,
 ) -> rusqlite::Result<()> {
     let payment = new.payment.as_bytes().as_slice();
     connection
@@ -192,7 +166,7 @@ fn put_back(
         return Ok(RefundReply::Refused(order, NoRefund::WrongState));
     };
     take_goods(connection, now, &order, &plan)?;
-    let new = New {
+    let new = NewRefund {
         id: refund,
         payment: known.payment.id,
         amount: plan.amount,
@@ -226,7 +200,7 @@ fn take_goods(
     seats::give_back(connection, order.id, &plan.items)?;
     let mut shifts = Shifts::default();
     shifts.add(plan.items.items().iter().map(|item| (&item.sku, item.units())), Shift::put_back);
-    shifts.write(connection, &order.sale)?;
+    goods::write(connection, &order.sale, &shifts)?;
     match plan.scope {
         RefundScope::Order => {
             let reason = "The goods went back, and the money follows.";
@@ -309,11 +283,11 @@ pub(super) fn sent_back(
             take_goods(connection, now, order, plan)?;
         }
         let scope = plan.as_ref().map_or(RefundScope::Money, |plan| plan.scope);
-        let new = New {
+        let new = NewRefund {
             scope,
             items: plan.as_ref().map(|plan| &plan.items),
             state: RefundState::Done,
-            ..New::of_payment(payment, rest, RefundCause::Provider)
+            ..NewRefund::of_payment(payment, rest, RefundCause::Provider)
         };
         record(connection, now, order, &new)?;
     }

@@ -8,19 +8,20 @@ use sluice_core::{
     money::AmountFen,
     order::{Order, OrderEvent, OrderLine, OrderState},
     ports::{ChangeEnd, ChangeReply, HoldPhase, HoldUpdate},
-    refund::{RefundCause, RefundScope, RefundState},
+    refund::{NewRefund, RefundCause, RefundScope, RefundState},
 };
 use sqlx::{PgConnection, Row};
 
 use super::{
-    goods::{self, Shift, Shifts},
-    refunds::{self, New},
-    sales, seats,
+    goods, refunds, sales, seats,
     steps::{self, Become, Locked, Movement, swap},
 };
-use crate::postgres::{
-    codec::{Baskets, ToUuid, id},
-    fault::Fault,
+use crate::{
+    postgres::{
+        codec::{Baskets, ToUuid, id},
+        fault::Fault,
+    },
+    shifts::{Shift, Shifts},
 };
 
 /// What an order that is `changing` is to become.
@@ -71,7 +72,7 @@ pub(super) async fn begin(
     // Seats before stock, as a hold takes them.
     let seated = std::iter::once((order.id, hold, &plan.basket));
     seats::take(connection, &order.sale, seated).await.map_err(raced)?;
-    Shifts::of(&plan.lines, Shift::hold).write(connection, &order.sale).await?;
+    goods::write(connection, &order.sale, &Shifts::of(&plan.lines, Shift::hold)).await?;
     let held = Movement::Held;
     let movement = steps::movement(connection, locked.now, &order.sale, hold, held).await?;
     let gate = HoldUpdate { hold, movement, phase: HoldPhase::Held, basket: plan.basket };
@@ -162,7 +163,7 @@ async fn make(
     seats::free(connection, std::iter::once((order.id, order.hold))).await?;
     let difference = AmountFen(order.amount.0 - amount.0);
     if let Some(payment) = order.payment.filter(|_| difference.0 > 0) {
-        let new = New {
+        let new = NewRefund {
             id: RefundId::of_change(order.id, order.version),
             payment,
             amount: difference,
@@ -175,7 +176,7 @@ async fn make(
     }
     let mut shifts = Shifts::of(&change.plan.lines, Shift::sell_held);
     shifts.add(order.lines.iter().map(|line| (&line.sku, line.units())), Shift::put_back);
-    shifts.write(connection, &order.sale).await?;
+    goods::write(connection, &order.sale, &shifts).await?;
     steps::movement(connection, *now, &order.sale, change.hold, Movement::Sold).await
 }
 
@@ -191,7 +192,7 @@ async fn undo(
     let delete = sqlx::query(sql!("aftersales/change_delete")).bind(order.id.uuid());
     delete.execute(&mut *connection).await?;
     seats::free(connection, std::iter::once((order.id, change.hold))).await?;
-    Shifts::of(&change.plan.lines, Shift::release).write(connection, &order.sale).await?;
+    goods::write(connection, &order.sale, &Shifts::of(&change.plan.lines, Shift::release)).await?;
     steps::movement(connection, *now, &order.sale, change.hold, Movement::Released).await
 }
 

@@ -13,18 +13,20 @@ use sluice_core::{
         HoldPhase, HoldUpdate, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate,
         StepReply,
     },
-    refund::RefundCause,
+    refund::{NewRefund, RefundCause},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
-    goods::{self, Shift, Shifts},
-    refunds, seats,
+    goods, refunds, seats,
     steps::{self, Become, Locked, Movement, Step},
 };
-use crate::postgres::{
-    codec::{ToUuid, id, int, plain, text, uuids, whole, word},
-    fault::Fault,
+use crate::{
+    postgres::{
+        codec::{ToUuid, id, int, plain, text, uuids, whole, word},
+        fault::Fault,
+    },
+    shifts::{Shift, Shifts},
 };
 
 /// A payment, and whether its money was beyond what the order could take.
@@ -234,7 +236,7 @@ async fn hold_again(
     // Seats before stock, as a hold takes them.
     let seated = std::iter::once((order.id, hold, &basket));
     seats::take(connection, &order.sale, seated).await.map_err(raced)?;
-    Shifts::of(&order.lines, Shift::sell).write(connection, &order.sale).await?;
+    goods::write(connection, &order.sale, &Shifts::of(&order.lines, Shift::sell)).await?;
     steps::movement(connection, *now, &order.sale, hold, Movement::Held).await?;
     let movement = steps::movement(connection, *now, &order.sale, hold, Movement::Sold).await?;
     let gate = Some(HoldUpdate { hold, movement, phase: HoldPhase::Sold, basket });
@@ -265,7 +267,7 @@ async fn back(
     update: &PaymentUpdate,
     cause: RefundCause,
 ) -> Result<(), Fault> {
-    let new = refunds::New::of_payment(update.payment, update.amount, cause);
+    let new = NewRefund::of_payment(update.payment, update.amount, cause);
     refunds::record(connection, locked, &new).await
 }
 

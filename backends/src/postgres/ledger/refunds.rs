@@ -2,61 +2,36 @@
 //! money once the provider has confirmed it. Whoever touches the refunds of an order has locked it.
 
 use sluice_core::{
-    basket::{Basket, Item},
+    basket::Item,
     ids::{OrderId, PaymentId, RefundId},
     money::AmountFen,
     order::{Order, OrderEvent, OrderState},
     ports::{ChangeEnd, RefundReply},
-    refund::{NoRefund, Refund, RefundAsked, RefundCause, RefundPlan, RefundScope, RefundState},
+    refund::{
+        NewRefund, NoRefund, Refund, RefundAsked, RefundCause, RefundPlan, RefundScope, RefundState,
+    },
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
-    changes,
-    goods::{Shift, Shifts},
-    payments, seats,
+    changes, goods, payments, seats,
     steps::{self, Locked, swap},
 };
-use crate::postgres::{
-    codec::{Baskets, ToUuid, damaged, id, int, small_int, text, word},
-    fault::Fault,
+use crate::{
+    postgres::{
+        codec::{Baskets, ToUuid, damaged, id, int, small_int, text, word},
+        fault::Fault,
+    },
+    shifts::{Shift, Shifts},
 };
 
 const BACK: &str = "The money went back.";
-
-/// A refund to be written down.
-#[derive(Debug)]
-pub(super) struct New<'a> {
-    pub(super) id: RefundId,
-    pub(super) payment: PaymentId,
-    pub(super) amount: AmountFen,
-    pub(super) scope: RefundScope,
-    pub(super) items: Option<&'a Basket>,
-    pub(super) cause: RefundCause,
-    pub(super) state: RefundState,
-}
-
-impl New<'_> {
-    /// All that a payment brought, with no goods.
-    pub(super) fn of_payment(payment: PaymentId, amount: AmountFen, cause: RefundCause) -> Self {
-        let scope = match cause {
-            RefundCause::Cancelled | RefundCause::Late => RefundScope::Order,
-            RefundCause::Surplus
-            | RefundCause::Failed
-            | RefundCause::Requested
-            | RefundCause::Changed
-            | RefundCause::Provider => RefundScope::Money,
-        };
-        let (id, state) = (RefundId::of_payment(payment), RefundState::Pending);
-        Self { id, payment, amount, scope, items: None, cause, state }
-    }
-}
 
 /// Writes a refund down; its payment's sum refuses what is not left of it.
 pub(super) async fn record(
     connection: &mut PgConnection,
     locked: &Locked,
-    new: &New<'_>,
+    new: &NewRefund<'_>,
 ) -> Result<(), Fault> {
     sqlx::query(sql!("aftersales/payment_refunding"))
         .bind(new.payment.uuid())
@@ -163,7 +138,7 @@ pub(super) async fn fail(
     if swap(connection, &locked, OrderEvent::FulfilmentFailed, reason).await?.is_none() {
         return Ok(RefundReply::Refused(locked.order, NoRefund::WrongState));
     }
-    let locked = again(connection, locked).await?;
+    let locked = again(connection, &locked).await?;
     put_back(connection, locked, &RefundAsked::Order, refund, RefundCause::Failed).await
 }
 
@@ -186,7 +161,7 @@ async fn put_back(
     let Some(known) = known.filter(|known| plan.amount <= known.left()) else {
         return Ok(RefundReply::Refused(locked.order, NoRefund::WrongState));
     };
-    let new = New {
+    let new = NewRefund {
         id: refund,
         payment: known.payment.id,
         amount: plan.amount,
@@ -198,7 +173,7 @@ async fn put_back(
     record(connection, &locked, &new).await?;
     take_goods(connection, &locked, &plan).await?;
     let recorded = get(connection, refund).await?.ok_or(Fault::Raced)?;
-    Ok(RefundReply::Begun(recorded, again(connection, locked).await?.order))
+    Ok(RefundReply::Begun(recorded, again(connection, &locked).await?.order))
 }
 
 /// The goods of a refund come back, and the order knows.
@@ -222,7 +197,7 @@ async fn take_goods(
     seats::give_back(connection, locked.order.id, &plan.items).await?;
     let mut shifts = Shifts::default();
     shifts.add(items.iter().map(|item| (&item.sku, item.units())), Shift::put_back);
-    shifts.write(connection, &locked.order.sale).await
+    goods::write(connection, &locked.order.sale, &shifts).await
 }
 
 /// The lines know what was given back: of seated goods each seat is one.
@@ -266,7 +241,7 @@ pub(super) async fn finish(
             .await?;
         end(connection, &locked).await?;
     }
-    let order = again(connection, locked).await?.order;
+    let order = again(connection, &locked).await?.order;
     Ok(Some((Refund { state: RefundState::Done, ..known }, order)))
 }
 
@@ -327,31 +302,26 @@ pub(super) async fn sent_back(
         if own {
             give_up(connection, locked.order.id).await?;
         }
-        let locked = &lock_again(connection, locked).await?;
+        let locked = &again(connection, locked).await?;
         let plan = own.then(|| locked.order.refund(&RefundAsked::Order).ok()).flatten();
         let scope = plan.as_ref().map_or(RefundScope::Money, |plan| plan.scope);
-        let new = New {
+        let new = NewRefund {
             scope,
             items: plan.as_ref().map(|plan| &plan.items),
             state: RefundState::Done,
-            ..New::of_payment(payment, rest, RefundCause::Provider)
+            ..NewRefund::of_payment(payment, rest, RefundCause::Provider)
         };
         record(connection, locked, &new).await?;
         if let Some(plan) = &plan {
             take_goods(connection, locked, plan).await?;
         }
     }
-    let Locked { now, .. } = *locked;
-    let order = steps::order(connection, locked.order.id).await?.ok_or(Fault::Raced)?;
-    end(connection, &Locked { order, now }).await
+    let locked = again(connection, locked).await?;
+    end(connection, &locked).await
 }
 
 /// As it is after a step; still locked.
-async fn again(connection: &mut PgConnection, locked: Locked) -> Result<Locked, Fault> {
-    lock_again(connection, &locked).await
-}
-
-async fn lock_again(connection: &mut PgConnection, locked: &Locked) -> Result<Locked, Fault> {
+async fn again(connection: &mut PgConnection, locked: &Locked) -> Result<Locked, Fault> {
     let order = steps::order(connection, locked.order.id).await?.ok_or(Fault::Raced)?;
     Ok(Locked { order, now: locked.now })
 }
