@@ -8,9 +8,11 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use sluice_core::{
+    clock::Clock,
     ids::SaleId,
-    line::LineEntry,
+    line::{Caps, LineEntry},
     ports::{Join, JoinReply, LimitedBy, Line, Place, PlaceState, PortError, WaitingQueue},
+    sale::SaleState,
     view::SaleView,
 };
 use tokio::{
@@ -40,9 +42,9 @@ pub(crate) struct Job {
 pub(crate) enum Answer {
     /// A new place, durable.
     New(Place),
-    /// The buyer's live place, durable if it waits.
+    /// The buyer's live place, durable if it waits or stands by.
     Found(Place),
-    /// The line is at its cap; nothing was recorded.
+    /// The line is at its cap, and nobody else may stand by; nothing was recorded.
     Full,
     /// The buyer or the device joins too often, over all nodes together.
     Limited { by: LimitedBy, retry_after: Duration },
@@ -56,6 +58,7 @@ pub(crate) struct Carrier {
     pub(crate) sale: SaleId,
     pub(crate) view: Arc<SaleView>,
     pub(crate) line: Arc<dyn Line>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waiting: Arc<dyn WaitingQueue>,
     /// How long one round of questions may take.
     pub(crate) timeout: Duration,
@@ -117,9 +120,9 @@ impl Carrier {
     /// One question to the line, one message to the queue. Returns the jobs that may be asked again.
     async fn round(&self, batch: Vec<Job>) -> Vec<Job> {
         let deadline = Instant::now() + self.timeout;
-        let cap = self.view.sale().policy.line_cap;
+        let caps = self.caps();
         let joins = batch.iter().map(|job| job.join.clone()).collect();
-        let replies = match timeout_at(deadline, self.line.join(&self.sale, cap, joins)).await {
+        let replies = match timeout_at(deadline, self.line.join(&self.sale, caps, joins)).await {
             Ok(Ok(replies)) => replies,
             Ok(Err(PortError::Cold)) => return batch,
             Ok(Err(error)) => {
@@ -152,6 +155,15 @@ impl Carrier {
             placed.tell(offered);
         }
         again
+    }
+
+    /// As the policy has them now. The line counts who stands by itself; one that forgot is told by the speaker's report.
+    fn caps(&self) -> Caps {
+        let reading = self.view.read();
+        let sold_out = reading.state(self.clock.now()) == SaleState::SoldOut;
+        let caps = reading.sale.policy.caps(sold_out);
+        let full = reading.report().is_some_and(|report| report.standby >= caps.standby);
+        if full { Caps { standby: 0, ..caps } } else { caps }
     }
 
     /// Makes durable what is not: one message for all. Says whether the queue has them for good.
@@ -206,7 +218,8 @@ enum Offered {
 
 impl Placed {
     fn needs_offer(&self) -> bool {
-        self.new || (self.place.state == PlaceState::Waiting && !self.place.durable)
+        let in_queue = matches!(self.place.state, PlaceState::Waiting | PlaceState::Standby);
+        self.new || (in_queue && !self.place.durable)
     }
 
     fn tell(self, offered: Offered) {

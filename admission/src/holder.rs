@@ -119,13 +119,13 @@ impl Admission {
         exchange: &Exchange,
         edge: &Edge,
         now: UnixMillis,
-    ) -> Option<Claims> {
-        let read = |token: &str| match self.ports.keyring.verify_claims(token, now) {
-            Ok(Verified::Live(claims)) if claims.sale == edge.sale => Some(claims),
-            Ok(Verified::Live(_) | Verified::Expired(_)) | Err(_) => None,
+    ) -> Option<Verified> {
+        let read = |token: &str| {
+            let verified = self.ports.keyring.verify_claims(token, now).ok();
+            verified.filter(|verified| verified.claims().sale == edge.sale)
         };
-        if let Some(claims) = exchange.bearer().and_then(read) {
-            return Some(claims);
+        if let Some(verified) = exchange.bearer().and_then(read) {
+            return Some(verified);
         }
         let cookie = self.place_cookie(exchange, edge)?;
         if exchange.is_cross_site(&self.config.allowed_origins) { None } else { read(cookie) }

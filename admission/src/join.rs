@@ -12,11 +12,13 @@ use http::{
 };
 use sluice_core::{
     clock::UnixMillis,
+    entry::Outcome,
     ids::{EntryId, Seq},
     line::LineEntry,
-    ports::{IdempotencyKey, Join, JoinLimits, Place, PlaceState, PortError, Replay},
+    policy::OnSoldOut,
+    ports::{IdempotencyKey, Join, JoinLimits, Place, PlaceState, PortError, Replay, Settlement},
     sale::SaleState,
-    token::{Claims, Purpose},
+    token::{Claims, Purpose, Verified},
     view::{Reading, lookup::LineSays, object::EntryObject},
 };
 use sluice_http::{Exchange, Problem, Response};
@@ -63,8 +65,10 @@ enum Proof {
     /// Nothing, or a place that is no longer live.
     Nothing,
     Live(Place),
-    /// Its order lives, though the line has forgotten it.
-    Order(Claims),
+    /// It was passed because nobody renewed it: who had it is first of those who stand by.
+    Expired(Claims),
+    /// Its order lives, or it stands by, though the line has forgotten it.
+    Ledger(Claims),
     /// It has no outcome, and the line has forgotten it.
     Forgotten(Claims),
 }
@@ -153,7 +157,8 @@ impl Admission {
         drop(reading);
         let wish = Wish::read(exchange, asked, &sale).await?;
         let proof = match proven {
-            Some(claims) => self.judge(edge, claims, identified).await?,
+            Some(Verified::Live(claims)) => self.judge(edge, claims, identified).await?,
+            Some(Verified::Expired(claims)) => self.judge_expired(claims, identified).await,
             None => Proof::Nothing,
         };
         self.check_replay(edge, exchange, identified, &wish).await?;
@@ -167,13 +172,19 @@ impl Admission {
             address: Some(address),
         };
         match proof {
-            Proof::Nothing => self.carry(edge, Join { candidate, proven: None, limits }).await,
+            Proof::Nothing => {
+                self.carry(edge, Join { candidate, proven: None, limits, stand_by: false }).await
+            }
+            Proof::Expired(claims) => {
+                let candidate = LineEntry { joined_at: claims.joined_at, ..candidate };
+                self.carry(edge, Join { candidate, proven: None, limits, stand_by: true }).await
+            }
             Proof::Live(place) => self.found(edge, place).await,
-            Proof::Order(claims) => Ok(Joined { result: JoinResult::Found, claims }),
+            Proof::Ledger(claims) => Ok(Joined { result: JoinResult::Found, claims }),
             Proof::Forgotten(Claims { entry, seq, holes_below, joined_at, .. }) => {
                 let proven =
                     Some(LineEntry { entry, seq, holes_below, joined_at, ..candidate.clone() });
-                self.carry(edge, Join { candidate, proven, limits }).await
+                self.carry(edge, Join { candidate, proven, limits, stand_by: false }).await
             }
         }
     }
@@ -182,15 +193,15 @@ impl Admission {
     async fn live_place(
         &self,
         edge: &Edge,
-        proven: Option<Claims>,
+        proven: Option<Verified>,
         identified: &mut Identified,
     ) -> Result<Option<Joined>, Problem> {
-        if let Some(claims) = proven {
+        if let Some(Verified::Live(claims)) = proven {
             match self.judge(edge, claims, identified).await? {
-                Proof::Nothing => {}
+                Proof::Nothing | Proof::Expired(_) => {}
                 Proof::Live(place) => return self.found(edge, place).await.map(Some),
                 // It still waits in the queues.
-                Proof::Order(claims) | Proof::Forgotten(claims) => {
+                Proof::Ledger(claims) | Proof::Forgotten(claims) => {
                     return Ok(Some(Joined { result: JoinResult::Found, claims }));
                 }
             }
@@ -215,7 +226,11 @@ impl Admission {
         let says = if found.is_some() { LineSays::Unknown } else { LineSays::Nothing };
         if let Some(place) = found.and_then(|mut found| found.pop().flatten()) {
             if !is_live(&place) {
-                return Ok(Proof::Nothing);
+                let expired = matches!(
+                    place.state,
+                    PlaceState::Settled(Settlement { outcome: Outcome::Expired, .. })
+                );
+                return Ok(ended(expired && place.line_entry.buyer == identified.buyer, claims));
             }
             *identified = Identified { buyer: place.line_entry.buyer.clone(), cookie: None };
             return Ok(Proof::Live(place));
@@ -223,9 +238,16 @@ impl Admission {
         Ok(match self.ask(self.lookup.record(&claims)).await? {
             Some(record) if record.is_live() => {
                 identified.cookie = None;
-                Proof::Order(claims)
+                Proof::Ledger(claims)
             }
-            Some(_ended) => Proof::Nothing,
+            Some(record) => {
+                let expired = record.outcome == Outcome::Expired;
+                ended(expired && record.buyer == identified.buyer, claims)
+            }
+            None if self.ask(self.lookup.stands(&claims)).await? => {
+                identified.cookie = None;
+                Proof::Ledger(claims)
+            }
             // It may have been called: registered again it would wait. The queues have it all the same.
             None if self.lookup.unsettled(&edge.view, &claims, None, says).is_none() => {
                 return Err(Problem::unavailable(spread(&self.ports.random, TRY_SOON)));
@@ -234,12 +256,23 @@ impl Admission {
         })
     }
 
+    /// An old token proves one thing only: that its place expired, which is first of those who stand by when its own buyer
+    /// joins again. Nobody waits for a ledger that is away to say so.
+    async fn judge_expired(&self, claims: Claims, identified: &Identified) -> Proof {
+        let record = self.ask(self.lookup.record(&claims)).await.ok().flatten();
+        let expired = record.is_some_and(|record| {
+            record.outcome == Outcome::Expired && record.buyer == identified.buyer
+        });
+        ended(expired, claims)
+    }
+
     /// A live place, made durable first if the queue is not known to have it.
     async fn found(&self, edge: &Edge, place: Place) -> Result<Joined, Problem> {
-        if place.state == PlaceState::Waiting && !place.durable {
-            return self
-                .carry(edge, Join { candidate: place.line_entry, proven: None, limits: None })
-                .await;
+        let in_queue = matches!(place.state, PlaceState::Waiting | PlaceState::Standby);
+        if in_queue && !place.durable {
+            let candidate = place.line_entry;
+            let join = Join { candidate, proven: None, limits: None, stand_by: false };
+            return self.carry(edge, join).await;
         }
         Ok(Joined { result: JoinResult::Found, claims: claims_of(edge, &place.line_entry) })
     }
@@ -321,8 +354,12 @@ impl Admission {
         let (status, mut object, fresh) = match result {
             JoinResult::New => {
                 let now = self.ports.clock.now();
-                let object =
-                    EntryObject::waiting(&edge.view.read(), &claims, None, now, &self.ports.urls);
+                let (reading, urls) = (edge.view.read(), &self.ports.urls);
+                let object = if claims.seq == Seq(0) {
+                    EntryObject::standby(&reading, &claims, now, urls)
+                } else {
+                    EntryObject::waiting(&reading, &claims, None, now, urls)
+                };
                 (StatusCode::ACCEPTED, object, self.fresh(&claims))
             }
             JoinResult::Found | JoinResult::Refused(_) => {
@@ -364,6 +401,7 @@ fn refusal(reading: &Reading, now: UnixMillis) -> Option<Problem> {
         SaleState::Paused if !reading.sale.policy.refuse_while_paused => None,
         SaleState::Paused => paused("The sale is paused and takes no one in until it goes on."),
         SaleState::Frozen => paused("The sale has been stopped and takes no one in for now."),
+        SaleState::SoldOut if reading.sale.policy.on_sold_out == OnSoldOut::Standby => None,
         SaleState::SoldOut => gone("sold_out", "Everything is sold."),
         SaleState::Closed => gone("sale_closed", "The sale is over."),
         SaleState::Scheduled => {
@@ -374,9 +412,14 @@ fn refusal(reading: &Reading, now: UnixMillis) -> Option<Problem> {
     }
 }
 
+/// What the token of a place proves that is no longer live; `expired` is whether it was this very buyer's and expired.
+fn ended(expired: bool, claims: Claims) -> Proof {
+    if expired { Proof::Expired(claims) } else { Proof::Nothing }
+}
+
 fn is_live(place: &Place) -> bool {
     match place.state {
-        PlaceState::Waiting | PlaceState::Called => true,
+        PlaceState::Waiting | PlaceState::Called | PlaceState::Standby => true,
         PlaceState::Settled(settlement) => settlement.live,
     }
 }

@@ -207,6 +207,7 @@ impl Admission {
                 sale: sale.clone(),
                 view: Arc::clone(view),
                 line: Arc::clone(&self.ports.line),
+                clock: Arc::clone(&self.ports.clock),
                 waiting: Arc::clone(&self.ports.waiting),
                 timeout: self.config.join_timeout,
             });

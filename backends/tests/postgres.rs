@@ -55,5 +55,6 @@ suites! {
     shop: shop_conformance,
     simulated: simulated_conformance,
     upkeep: upkeep_conformance,
+    standby: standby_conformance,
     walk: ledger_walk_conformance,
 }

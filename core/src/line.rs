@@ -19,6 +19,7 @@ use crate::{
 pub struct LineEntry {
     pub entry: EntryId,
     pub buyer: BuyerId,
+    /// 0 for one that stands by: it has no number in line.
     pub seq: Seq,
     /// Numbers below `seq` that were never given out, as far as was known when it was.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -30,9 +31,40 @@ pub struct LineEntry {
     pub address: Option<IpAddr>,
 }
 
+impl LineEntry {
+    /// Whether it stands by: it came beyond the cap, or lost its turn to others when stock ran out.
+    #[must_use]
+    pub fn stands_by(&self) -> bool {
+        self.seq == Seq(0)
+    }
+
+    /// The same entry without a number.
+    #[must_use]
+    pub fn standing_by(self) -> Self {
+        Self { seq: Seq(0), holes_below: 0, ..self }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
+}
+
+/// How many may have a place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Caps {
+    /// Entries that wait in line: 0 sends everybody on.
+    pub line: u64,
+    /// Entries that stand by once the line is full: 0 where nobody may.
+    pub standby: u64,
+}
+
+impl Caps {
+    /// A line beyond which nobody stands by.
+    #[must_use]
+    pub fn of_line(line: u64) -> Self {
+        Self { line, standby: 0 }
+    }
 }
 
 /// A stretch of sequence numbers that was never given out: `from` to `to`, both included.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::law::RateLaw;
+use crate::{law::RateLaw, line::Caps};
 
 mod patch;
 
@@ -34,8 +34,8 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
-    #[default]
     Refuse,
+    #[default]
     Standby,
 }
 
@@ -88,7 +88,7 @@ impl Default for Policy {
             multiplier: 1.0,
             refuse_while_paused: false,
             line_cap: 50_000,
-            overflow: Overflow::Refuse,
+            overflow: Overflow::Standby,
             standby_cap: 50_000,
             on_sold_out: OnSoldOut::Settle,
             per_buyer_units: 10,
@@ -142,20 +142,7 @@ impl Policy {
         whole("payment_window_seconds", self.payment_window_seconds.into(), 1, 86_400)?;
         whole("expire_silent_after_seconds", self.expire_silent_after_seconds.into(), 0, 86_400)?;
         whole("outcome_timeout_seconds", self.outcome_timeout_seconds.into(), 1, 3_600)?;
-        self.check_limits()?;
-        if self.overflow == Overflow::Standby {
-            return Err(OutOfRange::new(
-                "overflow",
-                "must be `refuse`: standby is not available in this version",
-            ));
-        }
-        if self.on_sold_out == OnSoldOut::Standby {
-            return Err(OutOfRange::new(
-                "on_sold_out",
-                "must be `settle`: standby is not available in this version",
-            ));
-        }
-        Ok(())
+        self.check_limits()
     }
 
     fn check_limits(&self) -> Result<(), OutOfRange> {
@@ -181,6 +168,16 @@ impl Policy {
             tail: self.tail_per_second,
             multiplier: self.multiplier,
         }
+    }
+
+    /// How many may have a place while the sale has something left, or once it has not.
+    #[must_use]
+    pub fn caps(&self, sold_out: bool) -> Caps {
+        let standby = |may| if may { self.standby_cap } else { 0 };
+        if sold_out && self.on_sold_out == OnSoldOut::Standby {
+            return Caps { line: 0, standby: standby(true) };
+        }
+        Caps { line: self.line_cap, standby: standby(self.overflow == Overflow::Standby) }
     }
 
     #[must_use]
@@ -302,8 +299,7 @@ mod tests {
             (r#"{"line_cap":0}"#, "line_cap"),
             (r#"{"per_buyer_units":1001}"#, "per_buyer_units"),
             (r#"{"payment_window_seconds":0}"#, "payment_window_seconds"),
-            (r#"{"overflow":"standby"}"#, "overflow"),
-            (r#"{"on_sold_out":"standby"}"#, "on_sold_out"),
+            (r#"{"standby_cap":10000001}"#, "standby_cap"),
             (
                 r#"{"limits":{"per_buyer":{"per_second":0,"burst":1}}}"#,
                 "limits.per_buyer.per_second",

@@ -33,7 +33,8 @@ pub use ledger::{
     NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef, OrderStep, OutcomeReason, Payment,
     PaymentState, PaymentStep, PaymentUpdate, RefundReply, Replay, SaleBook, SaleMinute, ShopBook,
     ShopOutcome, ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund,
-    SimulatedState, Speaker, StepReply, StockBalance, UpkeepBook,
+    SimulatedState, Speaker, StandReply, StandbyBook, StandbyList, StepReply, StockBalance,
+    UpkeepBook,
 };
 pub use letters::{
     DeadLetter, DeadLetters, FOREIGN_CHARS_MAX, LetterContent, LetterOrder, LetterPage,

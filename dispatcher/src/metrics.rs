@@ -28,7 +28,7 @@ pub(crate) fn describe() {
     describe_gauge!(WAITING, "Entries that wait in line, parked ones included");
     describe_gauge!(SERVING, "The cursor: the highest number that was called, passed or parked");
     describe_gauge!(PARKED, "Entries the cursor passed because others hold their goods");
-    describe_gauge!(STANDBY, "Entries on standby: 0 while no sale of this version takes any");
+    describe_gauge!(STANDBY, "Entries that stand by: an offer comes when goods are there for them");
     describe_counter!(GAPS, "Numbers that were waited for in vain and passed");
     describe_counter!(TWINS, "Entries that were delivered again and dropped");
     describe_counter!(PASSED, "Entries settled in passing, without a turn, by reason");
@@ -63,7 +63,6 @@ impl std::fmt::Debug for WaitHistogram {
 impl LineMetrics {
     pub(crate) fn of(sale: &sluice_core::ids::SaleId) -> Self {
         let sale = sale.to_string();
-        gauge!(STANDBY, "sale" => sale.clone()).set(0.0);
         Self {
             turns: counter!(TURNS, "sale" => sale.clone()),
             gaps: counter!(GAPS, "sale" => sale.clone()),
@@ -112,6 +111,7 @@ impl LineMetrics {
         self.gauge(SERVING, exact(report.cursor.serving.0));
         self.gauge(PARKED, exact(u64::try_from(parked).unwrap_or(u64::MAX)));
         self.gauge(RATE_WANTED, report.rate_per_second);
+        self.gauge(STANDBY, exact(report.standby));
         self.skus = report.skus.iter().map(|sku| sku.sku.to_string()).collect();
         for sku in &report.skus {
             gauge!(REMAINING, "sale" => self.sale.clone(), "sku" => sku.sku.to_string())
@@ -121,7 +121,7 @@ impl LineMetrics {
 
     /// Somebody else speaks for the line now, or nobody: what is shown here must not add to what they show.
     pub(crate) fn clear(&self) {
-        for name in [WAITING, SERVING, PARKED, RATE_WANTED] {
+        for name in [WAITING, SERVING, PARKED, RATE_WANTED, STANDBY] {
             self.gauge(name, 0.0);
         }
         for sku in &self.skus {

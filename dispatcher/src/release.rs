@@ -4,22 +4,30 @@
 //! while nobody behind them can be served: then the line stands. Those whose goods cannot come back by the gate's word
 //! are left where they are until the ledger has spoken (`ending`); they hold the cursor, but nobody else.
 
+use sluice_core::clock::UnixMillis;
+
 use crate::{
     stock::Stock,
     window::{Candidate, Place, Window},
 };
 
-/// Takes up to `most` candidates in hand, in order, and reckons their goods as called. When more than `parked_max`
-/// entries would be parked, nobody behind them is picked.
+/// Takes up to `most` candidates in hand, in order, and reckons their goods as called; nobody who joined after `before`, when
+/// somebody who can be served stands by since then. When more than `parked_max` entries would be parked, nobody behind them is
+/// picked.
 pub(crate) fn pick(
     window: &mut Window,
     stock: &mut Stock,
     most: usize,
     parked_max: usize,
+    before: Option<UnixMillis>,
 ) -> Vec<Candidate> {
     let mut picked = Vec::new();
     while picked.len() < most {
         let Some(next) = window.first_servable(|basket| stock.fits(basket)) else { break };
+        let later = |before| window.joined_at(next).is_some_and(|joined| joined > before);
+        if before.is_some_and(later) {
+            break;
+        }
         if !park_those_below(window, stock, next, parked_max) {
             break;
         }

@@ -30,6 +30,7 @@ use crate::{
     metrics::LineMetrics,
     pace::{Pace, Speed},
     ports::{Feed, Shared, within},
+    standby::{FIRST_MAX, Standby},
     stock::Stock,
     waits::Waits,
     window::{Arrival, Window},
@@ -39,6 +40,7 @@ mod books;
 mod calling;
 mod jobs;
 mod passing;
+mod standing;
 mod taking_in;
 mod telling;
 
@@ -94,6 +96,12 @@ pub(crate) struct Speech<'a> {
     sale: Arc<Sale>,
     window: Window,
     stock: Stock,
+    standby: Standby,
+    standing: standing::Standing,
+    /// The highest number given out when this speech began.
+    begun_with: Seq,
+    /// The last message of the queue, or the beginning.
+    heard_at: Instant,
     pace: Pace,
     speed: Speed,
     waits: Waits,
@@ -158,6 +166,14 @@ impl<'a> Speech<'a> {
         memory.given_out = memory.given_out.max(snapshot.last);
         metrics.took_over();
         let now = Instant::now();
+        let standing = ports.ledger.standing(&feed.id, FIRST_MAX);
+        let mut standby = Standby::default();
+        standby.learn(within(config.port_timeout, standing).await?, now);
+        let first: Vec<_> = standby.first().collect();
+        let places = within(config.port_timeout, ports.line.find(&feed.id, &first)).await?;
+        for place in places.into_iter().flatten().filter(|place| place.in_flight) {
+            standby.recall(place.line_entry.entry);
+        }
         let sale = feed.sale.borrow_and_update().clone();
         let mut bans = shared.bans.clone();
         bans.mark_unchanged();
@@ -181,6 +197,10 @@ impl<'a> Speech<'a> {
             books: books::Books::starting(now),
             telling: telling::Telling::starting(now),
             ending: passing::Ending::default(),
+            standby,
+            standing: standing::Standing::beginning(now),
+            begun_with: memory.given_out,
+            heard_at: now,
             ticked_at: now,
             nobody_servable: false,
             was_open: false,
@@ -235,6 +255,8 @@ impl<'a> Speech<'a> {
         self.end_what_is_over(now).await;
         self.call_whom_credit_allows(now).await?;
         self.settle_passing().await;
+        self.write_down_standing().await;
+        self.read_standby(now).await;
         self.checkpoint(now).await?;
         self.report(now).await?;
         self.give_back_or_take_up(now)?;
@@ -307,8 +329,8 @@ impl<'a> Speech<'a> {
         }
         let since = *self.cannot_move_since.get_or_insert(now);
         let long = now.duration_since(since) >= self.shared.config.give_back_after;
-        if long && self.queue.is_some() && self.under_way.is_nothing_owed() && self.acks.is_empty()
-        {
+        let idle = self.under_way.is_nothing_owed() && self.standing.is_idle();
+        if long && self.queue.is_some() && idle && self.acks.is_empty() {
             self.behind_when_given_back = self.window.waiting_behind(self.cursor.serving);
             self.queue = None;
             self.window = Window::new(&self.cursor, self.shared.config.window_entries_max);
@@ -323,7 +345,8 @@ impl<'a> Speech<'a> {
         let gap = self.window.gap_deadline(config.reorder_wait);
         let due = [
             self.ticked_at + self.nap(),
-            self.books.next_due(config, self.window.waiting() > 0),
+            self.books.next_due(config, self.somebody_waits()),
+            self.standing.next_due(self.standby.count(), now),
             self.telling.next_due(config),
             self.held.renew_at,
             self.held.until,
@@ -334,7 +357,7 @@ impl<'a> Speech<'a> {
 
     fn nap(&self) -> Duration {
         let config = &self.shared.config;
-        if self.window.waiting() == 0 {
+        if !self.somebody_waits() {
             return config.idle_tick;
         }
         if self.nobody_servable {

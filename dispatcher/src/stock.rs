@@ -105,11 +105,20 @@ impl Stock {
         self.skus.values().map(|level| sellable(level.free(), level.legs)).sum()
     }
 
-    /// The same, per SKU, as everybody is told.
-    pub(crate) fn reports(&self) -> Vec<SkuReport> {
+    /// Of these, what is `kept` for those who stand by.
+    pub(crate) fn owed(&self, kept: impl Fn(&SkuId) -> u64) -> u64 {
+        let owed = |(sku, level): (&SkuId, &Level)| {
+            let (free, kept) = (level.free(), kept(sku));
+            sellable(free, level.legs) - sellable(free.saturating_sub(kept), level.legs)
+        };
+        self.skus.iter().map(owed).sum()
+    }
+
+    /// What is left, per SKU, as everybody is told: without what is `kept`.
+    pub(crate) fn reports(&self, kept: impl Fn(&SkuId) -> u64) -> Vec<SkuReport> {
         let report = |(sku, level): (&SkuId, &Level)| SkuReport {
             sku: sku.clone(),
-            remaining: sellable(level.free(), level.legs),
+            remaining: sellable(level.free().saturating_sub(kept(sku)), level.legs),
             free_seats: level.seats.as_ref().map_or_else(Vec::new, |seats| seats.free.per_leg()),
         };
         self.skus.iter().map(report).collect()
@@ -250,7 +259,7 @@ mod tests {
         assert!(!stock.fits(&ride(1, 1, 3)), "free on each leg, but on no seat");
         assert!(stock.may_come_to_fit(&ride(1, 1, 3)), "once the hold lapses");
         assert!(!stock.may_come_to_fit(&ride(2, 1, 3)));
-        assert_eq!(stock.reports()[0].free_seats, [1, 1, 1, 1]);
+        assert_eq!(stock.reports(|_| 0)[0].free_seats, [1, 1, 1, 1]);
         assert_eq!(stock.remaining(), 1, "four seat-legs of four legs");
     }
 

@@ -11,6 +11,7 @@ use std::{
 
 use sluice_core::{
     basket::Basket,
+    clock::UnixMillis,
     ids::{EntryId, Seq},
     line::{Cursor, LineEntry},
     ports::WaitingMessage,
@@ -82,6 +83,8 @@ pub(crate) struct Window {
     unparked: BTreeSet<Place>,
     /// Entries in hand, with their messages.
     hand: BTreeMap<Place, u64>,
+    /// Of these, those that came to stand by.
+    standing: Vec<LineEntry>,
     last_arrival: Arrival,
     /// Everybody who waits or is in hand.
     present: HashSet<EntryId>,
@@ -102,6 +105,7 @@ impl Window {
             recalled_units: 0,
             unparked: BTreeSet::new(),
             hand: BTreeMap::new(),
+            standing: Vec::new(),
             last_arrival: Arrival::default(),
             present: HashSet::new(),
             finished: Recent::new(entries_max),
@@ -119,12 +123,19 @@ impl Window {
         let WaitingMessage { tag, entries } = message;
         let (mut twins, mut fresh) = (0, 0);
         for entry in entries {
-            self.reorder.saw(entry.seq, now);
+            if !entry.stands_by() {
+                self.reorder.saw(entry.seq, now);
+            }
             if self.finished.contains(&entry.entry) || !self.present.insert(entry.entry) {
                 twins += 1;
             } else {
                 fresh += 1;
-                self.admit(entry, tag);
+                if entry.stands_by() {
+                    self.hand.insert(place(&entry), tag);
+                    self.standing.push(entry);
+                } else {
+                    self.admit(entry, tag);
+                }
             }
         }
         self.unacked.arrived(tag, fresh);
@@ -138,6 +149,23 @@ impl Window {
         self.last_arrival.0 += 1;
         let (rank, arrival) = (Rank::InLine, self.last_arrival);
         self.waiting.insert(place, Waiting { entry, tag, rank, arrival });
+    }
+
+    /// Those who came to stand by, each given out once: they are in hand.
+    pub(crate) fn take_standing(&mut self) -> Vec<LineEntry> {
+        std::mem::take(&mut self.standing)
+    }
+
+    /// When a waiting entry joined.
+    pub(crate) fn joined_at(&self, place: Place) -> Option<UnixMillis> {
+        self.waiting.get(&place).map(|waiting| waiting.entry.joined_at)
+    }
+
+    /// The lowest place of one who waits and could be served, or was called before, whoever is still missing before them.
+    pub(crate) fn first_fitting(&self, fits: impl Fn(&Basket) -> bool) -> Option<Place> {
+        let kinds = self.kinds.iter().filter(|(basket, _)| fits(basket));
+        let firsts = kinds.filter_map(|(_, places)| places.first());
+        firsts.chain(self.recalled.first()).min().copied()
     }
 
     /// Who came last.

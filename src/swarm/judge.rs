@@ -89,9 +89,11 @@ fn no_oversell(plan: &Plan, seen: &Seen) -> Verdict {
 fn no_lost_place(plan: &Plan, seen: &Seen) -> Verdict {
     let joined = entries(seen).count();
     let settled = entries(seen).filter(|record| record.outcome.is_some()).count();
+    let standby = entries(seen).filter(|record| record.outcome.is_none() && record.standby).count();
+    let waiting = joined - settled - standby;
     let mut broken = Vec::new();
-    if settled < joined && plan.manners.everybody_pays() {
-        broken.push(format!("{} of {joined} places have no outcome", joined - settled));
+    if waiting > 0 && plan.manners.everybody_pays() {
+        broken.push(format!("{waiting} of {joined} places have no outcome"));
     }
     let mut owners: HashMap<&str, u32> = HashMap::new();
     for record in entries(seen) {
@@ -103,11 +105,13 @@ fn no_lost_place(plan: &Plan, seen: &Seen) -> Verdict {
             ));
         }
     }
-    let rest = if settled < joined {
-        format!(", {} still waited when the crowd was called off", joined - settled)
-    } else {
-        String::new()
-    };
+    let mut rest = String::new();
+    if standby > 0 {
+        rest = format!(", {standby} stand by for what comes back");
+    }
+    if waiting > 0 {
+        rest = format!("{rest}, {waiting} still waited when the crowd was called off");
+    }
     verdict(
         "no-lost-place",
         seen,

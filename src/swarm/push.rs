@@ -20,7 +20,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(35);
 
 /// Why a stream ended.
 enum Ended {
-    /// There is an outcome.
+    /// There is an outcome, or nothing to wait for.
     Outcome,
     /// The server said when to come back.
     Bye(Duration),
@@ -33,7 +33,7 @@ enum Ended {
 /// Waits by push until there is an outcome, or push does not work.
 pub(crate) async fn wait(shopper: &mut Shopper) {
     let mut fruitless = 0;
-    while shopper.record.outcome.is_none() && fruitless < FRUITLESS_MAX {
+    while shopper.waits() && fruitless < FRUITLESS_MAX {
         let version_before = shopper.record.seen();
         let ended = match connect(shopper).await {
             Ok(socket) => {
@@ -108,7 +108,7 @@ fn take(shopper: &mut Shopper, text: &str) -> Option<Ended> {
         let digits = text.split_once("\"serving\":").map_or("", |(_, rest)| rest);
         let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
         shopper.record.take_serving(digits[..end].parse().unwrap_or(0));
-        return None;
+        return (!shopper.waits()).then_some(Ended::Outcome);
     }
     let frame: Value = serde_json::from_str(text).unwrap_or(Value::Null);
     match frame["type"].as_str() {

@@ -29,7 +29,10 @@ pub(crate) struct Record {
     pub(crate) join_sent: Option<Seconds>,
     pub(crate) join_answered: Option<Seconds>,
     pub(crate) entry: Option<String>,
+    /// `None` for one that joined beyond the line's cap.
     pub(crate) seq: Option<u64>,
+    /// Whether it stood by when it was last heard of.
+    pub(crate) standby: bool,
     pub(crate) called: Option<Seconds>,
     pub(crate) outcome: Option<String>,
     pub(crate) outcome_at: Option<Seconds>,
@@ -71,28 +74,25 @@ impl Record {
 
     /// Takes in an entry object, and returns whether it was news.
     pub(crate) fn take_entry(&mut self, object: &Value, now: Seconds) -> bool {
-        let (Some(entry), Some(seq), Some(version), Some(state)) = (
-            object["entry"].as_str(),
-            object["seq"].as_u64(),
-            object["version"].as_u64(),
-            object["state"].as_str(),
-        ) else {
+        let (Some(entry), Some(version), Some(state)) =
+            (object["entry"].as_str(), object["version"].as_u64(), object["state"].as_str())
+        else {
             self.contradict(
                 "never-backwards",
-                "an entry object without entry, seq, version or state".to_owned(),
+                "an entry object without entry, version or state".to_owned(),
             );
             return false;
         };
-        if self.entry.as_deref().is_some_and(|known| known != entry)
-            || self.seq.is_some_and(|known| known != seq)
-        {
+        let seq = object["seq"].as_u64();
+        if self.entry.as_deref().is_some_and(|known| known != entry || self.seq != seq) {
             self.contradict(
                 "no-lost-place",
-                format!("entry {entry} with seq {seq} is not the place that was given"),
+                format!("entry {entry} with seq {seq:?} is not the place that was given"),
             );
         }
-        self.entry.get_or_insert_with(|| entry.to_owned());
-        self.seq.get_or_insert(seq);
+        if self.entry.is_none() {
+            (self.entry, self.seq) = (Some(entry.to_owned()), seq);
+        }
         if version < self.version {
             return false; // an older one, overtaken: clients ignore it
         }
@@ -101,7 +101,8 @@ impl Record {
         if let Some(position) = object["position"].as_u64() {
             self.take_position(position);
         }
-        if state != "waiting" && self.called.is_none() {
+        self.standby = state == "standby";
+        if !matches!(state, "waiting" | "standby") && self.called.is_none() {
             self.called = Some(now);
         }
         if !matches!(state, "waiting" | "called" | "standby") {

@@ -154,6 +154,13 @@ impl Shopper {
         }
     }
 
+    /// Whether it still waits for an outcome. Whoever stands by goes when everything is sold: what comes back after that, others
+    /// wait for.
+    pub(crate) fn waits(&self) -> bool {
+        let sold_out = || self.crowd.progress.sample().is_some_and(|look| look.state == "sold_out");
+        self.record.outcome.is_none() && !(self.record.standby && sold_out())
+    }
+
     /// Waits until there is an outcome.
     async fn wait(&mut self) {
         if self.habits.pushes {
@@ -161,7 +168,7 @@ impl Shopper {
         }
         let path = self.entry_path("");
         let mut poll_after = Duration::from_millis(self.crowd.random.below(2_000));
-        while self.record.outcome.is_none() {
+        while self.waits() {
             sleep(poll_after).await;
             let asked = format!("{path}?seen={}", self.record.seen());
             match self.ask(Method::GET, &asked, None).await {

@@ -14,5 +14,6 @@ mod layering;
 mod manners;
 mod seats;
 mod sim;
+mod standby;
 mod stores;
 mod upkeep;

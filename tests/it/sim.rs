@@ -67,12 +67,14 @@ fn run(seed: u64, chances: Chances, sabotage: Sabotage) -> Run {
         let mut world = World::new(folder.path().join("sim.sqlite"), seed, Arc::clone(&faults));
         let plan = Random::seeded(seed ^ 0x9ea);
         let (stock, n_buyers) = (20 + plan.below(40), 40 + u32::try_from(plan.below(40)).unwrap());
+        // In every other sale most of the crowd comes beyond the cap, and stands by.
+        let line_cap = if seed.is_multiple_of(2) { 50_000 } else { 1 + Random::seeded(seed).below(20) };
         let sale = json!({
             "id": "sim",
             "skus": [{ "sku": "standard", "stock": stock, "amount_fen": 100, "currency": "CNY" }],
             "policy": {
                 "fraction": 1, "ceiling_per_second": CEILING, "tail_per_second": CEILING,
-                "payment_window_seconds": 30, "expire_silent_after_seconds": 0,
+                "payment_window_seconds": 30, "expire_silent_after_seconds": 0, "line_cap": line_cap,
             },
         });
         world.open_sale(serde_json::from_value(sale).unwrap()).await;

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use sluice_core::{
     order::OrderState,
     ports::{PortResult, ProviderError, RefundStatus},
-    refund::{Refund, RefundState},
+    refund::{Refund, RefundCause, RefundState},
 };
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -90,7 +90,8 @@ async fn finish(shared: &Shared, refund: &Refund) -> PortResult<()> {
     };
     debug_assert_eq!(known.state, RefundState::Done);
     // Whoever began it may have died before the gate heard of its goods.
-    let goods = if known.items.is_some() { Goods::CameBack } else { Goods::Stay };
+    let came_back = known.items.is_some() || known.cause == RefundCause::Changed;
+    let goods = if came_back { Goods::CameBack } else { Goods::Stay };
     if order.state == OrderState::Refunded {
         shared.entered_with(&order, None, goods);
     } else {

@@ -56,6 +56,8 @@ pub(crate) async fn apply(shared: &Shared, update: PaymentUpdate) -> PortResult<
             // Whoever applied it may have lost the ledger's answer: the gate hears the same word once more.
             if gate.is_some() {
                 shared.follow(&order, gate);
+            } else if order.state == OrderState::Refunded {
+                shared.follow_with(&order, None, Goods::CameBack);
             }
             if order.state == OrderState::Paid {
                 shared.take_up(order);

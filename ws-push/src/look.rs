@@ -18,6 +18,8 @@ pub(crate) enum Finding {
     /// It waits although the cursor has passed it.
     Parked,
     Called,
+    /// It stands by: who is made an offer hears of it.
+    Standby,
     /// Reserved, and its order may still change.
     Reserved,
     /// Nothing more will come.
@@ -54,6 +56,7 @@ impl Pace {
             Finding::Parked => {
                 Some(doubled(self.parked).min(self.parked.saturating_mul(PARKED_FACTOR_MAX)))
             }
+            Finding::Standby => Some(self.parked.saturating_mul(PARKED_FACTOR_MAX)),
             Finding::Called | Finding::Behind => Some(doubled(self.first).min(self.again_max)),
             Finding::Reserved => Some(self.reserved),
         }
@@ -81,6 +84,11 @@ mod tests {
         let pauses = seconds(Finding::Parked);
         assert!(pauses.iter().all(|pause| (5..=30).contains(pause)), "{pauses:?}");
         assert_eq!(pauses.len(), 40);
+    }
+
+    #[test]
+    fn those_who_stand_by_hardly_ask_at_all() {
+        assert!(seconds(Finding::Standby).iter().all(|pause| *pause == 30));
     }
 
     #[test]

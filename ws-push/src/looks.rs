@@ -107,16 +107,37 @@ async fn find(lookup: &Lookup, sale: &SaleId, asked: &[Asked]) -> Vec<Found> {
             Some(None) => open(lookup, one, said()),
             // The ledger is away: only what the line says for certain is told.
             None => match said() {
-                says @ LineSays::State(PlaceState::Waiting | PlaceState::Called) => {
-                    open(lookup, one, says)
-                }
+                says @ LineSays::State(
+                    PlaceState::Waiting | PlaceState::Called | PlaceState::Standby,
+                ) => open(lookup, one, says),
                 LineSays::State(PlaceState::Settled(_)) | LineSays::Unknown | LineSays::Nothing => {
                     None
                 }
             },
         }
     });
-    found.collect()
+    let mut found: Vec<Found> = found.collect();
+    find_standing(lookup, sale, asked, &mut found).await;
+    found
+}
+
+/// Those whom the line has forgotten may stand by: the ledger knows.
+async fn find_standing(lookup: &Lookup, sale: &SaleId, asked: &[Asked], found: &mut [Found]) {
+    let lost: Vec<usize> = (0..asked.len()).filter(|n| found[*n].is_none()).collect();
+    if lost.is_empty() {
+        return;
+    }
+    let ids: Vec<EntryId> = lost.iter().map(|n| asked[*n].claims.entry).collect();
+    let standing = lookup.ledger.stand(&ids).await;
+    log_fault(&standing, "ledger", sale);
+    for (n, stands) in lost.into_iter().zip(standing.unwrap_or_default()) {
+        if stands {
+            let Asked { claims, room, .. } = &asked[n];
+            let (reading, now) = (room.view.read(), lookup.clock.now());
+            let object = EntryObject::standby(&reading, claims, now, &lookup.urls);
+            found[n] = Some((Arc::new(object), Finding::Standby));
+        }
+    }
 }
 
 fn log_fault<T>(answer: &PortResult<T>, store: &'static str, sale: &SaleId) {
@@ -131,12 +152,16 @@ fn open(lookup: &Lookup, asked: &Asked, says: LineSays) -> Found {
     let Asked { claims, seen, room } = asked;
     let object = lookup.unsettled(&room.view, claims, *seen, says)?;
     let passed = claims.seq <= room.view.read().cursor().serving;
-    let finding = if object.state != EntryState::Waiting {
-        Finding::Called
-    } else if passed {
-        Finding::Parked
-    } else {
-        Finding::Ahead
+    let finding = match object.state {
+        EntryState::Waiting if passed => Finding::Parked,
+        EntryState::Waiting => Finding::Ahead,
+        EntryState::Standby => Finding::Standby,
+        EntryState::Called
+        | EntryState::Reserved
+        | EntryState::SoldOut
+        | EntryState::Left
+        | EntryState::Expired
+        | EntryState::Refused => Finding::Called,
     };
     Some((Arc::new(object), finding))
 }

@@ -25,7 +25,7 @@ pub(super) fn entry(object: &EntryObject) -> Option<Vec<u8>> {
     json.raw(",\"sale\":").text(object.sale.as_str());
     json.raw(",\"state\":").text(object.state.as_str());
     json.raw(",\"version\":").whole(object.version.0);
-    json.raw(",\"seq\":").whole(object.seq.0);
+    json.raw(",\"seq\":").optional(object.seq, |json, seq| json.whole(seq.0));
     json.raw(",\"position\":").optional(object.position, Json::whole);
     json.raw(",\"serving\":").whole(object.serving.0);
     json.raw(",\"eta_seconds\":").optional(object.eta_seconds, |json, eta| {
@@ -151,14 +151,14 @@ mod tests {
             (version, seq, serving, poll_after_ms) in any::<(u64, u64, u64, u64)>(),
             (position, eta) in any::<(Option<u64>, Option<(u64, u64)>)>(),
             (order, pay_by, expires) in (any::<Option<[u8; 16]>>(), proptest::option::of(0..4e12 as i64), 0..4e12 as i64),
-            (stale, reason, far) in any::<(bool, bool, bool)>(),
+            (stale, reason, far, numbered) in any::<(bool, bool, bool, bool)>(),
         ) {
             let object = EntryObject {
                 entry: EntryId::from_bytes(seq.to_be_bytes().repeat(2).try_into().unwrap()),
                 sale: SaleId::new("demo").unwrap(),
                 state: STATES[state],
                 version: Version(version),
-                seq: Seq(seq),
+                seq: numbered.then_some(Seq(seq)),
                 position,
                 serving: Seq(serving),
                 eta_seconds: eta.map(|(p50, p90)| EtaSeconds { p50, p90 }),

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use sluice_core::{
     basket::{Basket, Item},
-    clock::UnixMillis,
+    clock::{TokioClock, UnixMillis},
     ids::{BuyerId, EntryId, Epoch, Seq, SkuId},
-    line::Cursor,
+    line::{Caps, Cursor},
     ports::{Drain, LineSnapshot, PortResult, Restore, Settlement, Standing},
     random::Random,
     sale::NewSale,
@@ -45,7 +45,7 @@ struct Numbers {
 
 #[async_trait]
 impl Line for Numbers {
-    async fn join(&self, _: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>> {
+    async fn join(&self, _: &SaleId, caps: Caps, joins: Vec<Join>) -> PortResult<Vec<JoinReply>> {
         let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
         self.busy_most.fetch_max(busy, Ordering::SeqCst);
         sleep(Duration::from_millis(1)).await;
@@ -60,7 +60,7 @@ impl Line for Numbers {
             }
             Some(Step::Hangs) | None => {}
         }
-        let replies = joins.into_iter().map(|join| self.one(cap, join)).collect();
+        let replies = joins.into_iter().map(|join| self.one(caps.line, join)).collect();
         if matches!(step, Some(Step::Hangs)) {
             std::future::pending::<()>().await;
         }
@@ -98,6 +98,9 @@ impl Line for Numbers {
     ) -> PortResult<Vec<Standing>> {
         Err(PortError::Fenced)
     }
+    async fn stand_by(&self, _: &SaleId, _: &[EntryId]) -> PortResult<()> {
+        Err(PortError::Cold)
+    }
     async fn settle(&self, _: &SaleId, _: &[(EntryId, Settlement)]) -> PortResult<()> {
         Err(PortError::Cold)
     }
@@ -124,7 +127,13 @@ impl Numbers {
         }
         let line_entry = LineEntry { seq: Seq(given_out + 1), ..join.candidate };
         let seen_at = line_entry.joined_at;
-        let place = Place { line_entry, state: PlaceState::Waiting, durable: false, seen_at };
+        let place = Place {
+            line_entry,
+            state: PlaceState::Waiting,
+            durable: false,
+            seen_at,
+            in_flight: false,
+        };
         places.insert(place.line_entry.buyer.clone(), place.clone());
         JoinReply::New(place)
     }
@@ -187,6 +196,7 @@ impl Stage {
             sale: SaleId::new("demo").unwrap(),
             view,
             line: Arc::clone(&line) as Arc<dyn Line>,
+            clock: Arc::new(TokioClock::starting_at(UnixMillis(0))),
             waiting: Arc::clone(&queue) as Arc<dyn WaitingQueue>,
             timeout: Duration::from_secs(3),
         };
@@ -209,7 +219,10 @@ impl Stage {
         };
         let (reply, answer) = oneshot::channel();
         self.jobs
-            .try_send(Job { join: Join { candidate, proven: None, limits: None }, reply })
+            .try_send(Job {
+                join: Join { candidate, proven: None, limits: None, stand_by: false },
+                reply,
+            })
             .unwrap();
         answer
     }

@@ -11,7 +11,7 @@ use http::Method;
 use sluice_core::{
     clock::UnixMillis,
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     ports::{
         Join, JoinReply, Line, LineSnapshot, Place, PortError, PortResult, Ports, Restore,
         Settlement, Standing,
@@ -69,10 +69,15 @@ impl Line for Amnesiac {
     async fn extend(&self, sale: &SaleId, epoch: Epoch, to: Seq) -> PortResult<()> {
         self.inner.extend(sale, epoch, to).await
     }
-    async fn join(&self, sale: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>> {
+    async fn join(
+        &self,
+        sale: &SaleId,
+        caps: Caps,
+        joins: Vec<Join>,
+    ) -> PortResult<Vec<JoinReply>> {
         let proven = joins.iter().filter(|join| join.proven.is_some()).count();
         self.memory.proven.fetch_add(proven, Ordering::SeqCst);
-        self.inner.join(sale, cap, joins).await
+        self.inner.join(sale, caps, joins).await
     }
     async fn confirm(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
         self.inner.confirm(sale, entries).await
@@ -88,6 +93,9 @@ impl Line for Amnesiac {
         entries: &[LineEntry],
     ) -> PortResult<Vec<Standing>> {
         self.inner.call(sale, epoch, silent_before, entries).await
+    }
+    async fn stand_by(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
+        self.inner.stand_by(sale, entries).await
     }
     async fn settle(&self, sale: &SaleId, settled: &[(EntryId, Settlement)]) -> PortResult<()> {
         self.inner.settle(sale, settled).await

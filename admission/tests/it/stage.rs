@@ -270,6 +270,8 @@ impl Stage {
             rate_actual: 1.5,
             remaining: remaining.iter().sum(),
             unpaid: 0,
+            standby: 0,
+            owed: 0,
             units_per_turn: 1.0,
             skus: ["standard", "deluxe"]
                 .into_iter()

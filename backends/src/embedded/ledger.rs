@@ -1,4 +1,4 @@
-//! The ledger in SQLite: six books in one file. Each method is one job of the writer or one reading; every time is taken
+//! The ledger in SQLite: eight books in one file. Each method is one job of the writer or one reading; every time is taken
 //! from the store's clock, when the job comes to its turn.
 
 use std::sync::Arc;
@@ -26,6 +26,7 @@ mod seats;
 mod shop;
 mod simulated;
 mod speaker;
+mod standby;
 mod steps;
 mod upkeep;
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sluice_core::{
     clock::{Clock, UnixMillis},
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     ports::{
         Join, JoinReply, Line, LineSnapshot, Place, PortError, PortResult, Restore, Settlement,
         Standing,
@@ -87,8 +87,13 @@ impl Line for MemoryLine {
         self.on(sale, |line| line.extend(epoch, to))
     }
 
-    async fn join(&self, sale: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>> {
-        self.on(sale, |line| Ok(joins.into_iter().map(|join| line.join(cap, join)).collect()))
+    async fn join(
+        &self,
+        sale: &SaleId,
+        caps: Caps,
+        joins: Vec<Join>,
+    ) -> PortResult<Vec<JoinReply>> {
+        self.on(sale, |line| Ok(joins.into_iter().map(|join| line.join(caps, join)).collect()))
     }
 
     async fn confirm(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
@@ -128,6 +133,13 @@ impl Line for MemoryLine {
                 standings.push(memory.line()?.call(silent_before, line_entry, worked));
             }
             Ok(standings)
+        })
+    }
+
+    async fn stand_by(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
+        self.on(sale, |line| {
+            entries.iter().for_each(|entry| line.stand_by(*entry));
+            Ok(())
         })
     }
 

@@ -1,4 +1,4 @@
--- The embedded store, version 5. Ids are UUIDs of 16 bytes; times are milliseconds since the Unix epoch; `sale` and `sku`
+-- The embedded store, version 7. Ids are UUIDs of 16 bytes; times are milliseconds since the Unix epoch; `sale` and `sku`
 -- are slugs. What the domain promises is a constraint here, so that it holds when all else lies.
 
 CREATE TABLE sale (
@@ -100,6 +100,26 @@ CREATE INDEX outcome_untold ON outcome (number) WHERE told = 0;
 CREATE TRIGGER outcome_is_final BEFORE UPDATE OF entry, sale, buyer, seq, outcome, reason, at ON outcome
 BEGIN
     SELECT RAISE(ABORT, 'an outcome is final');
+END;
+
+-- Who stands by, until there is an outcome.
+CREATE TABLE standby (
+    entry BLOB NOT NULL PRIMARY KEY CHECK (length(entry) = 16),
+    sale TEXT NOT NULL,
+    buyer TEXT NOT NULL,
+    basket TEXT NOT NULL,
+    units INTEGER NOT NULL,
+    joined_at INTEGER NOT NULL,
+    address TEXT
+) STRICT, WITHOUT ROWID;
+
+-- One of each buyer.
+CREATE UNIQUE INDEX standby_buyer ON standby (sale, buyer);
+CREATE INDEX standby_order ON standby (sale, joined_at, units, entry);
+
+CREATE TRIGGER outcome_ends_standby AFTER INSERT ON outcome
+BEGIN
+    DELETE FROM standby WHERE entry = NEW.entry;
 END;
 
 -- A hold belongs to one order because its movement `held` is written with the order: an index of its own would only cost,

@@ -1,4 +1,4 @@
-//! The ledger in PostgreSQL: six books in one database. Each method is one operation; what it does on its connection is a
+//! The ledger in PostgreSQL: eight books in one database. Each method is one operation; what it does on its connection is a
 //! plain function beside it.
 
 use sluice_core::ports::PortResult;
@@ -23,6 +23,7 @@ mod settle;
 mod shop;
 mod simulated;
 mod speaker;
+mod standby;
 mod steps;
 mod upkeep;
 mod words;

@@ -106,11 +106,12 @@ pub(super) fn read_place(entry: EntryId, bytes: &[u8]) -> Option<Place> {
     let state = match state {
         b'W' => PlaceState::Waiting,
         b'C' => PlaceState::Called,
+        b'B' => PlaceState::Standby,
         b'S' => PlaceState::Settled(read_settlement(settled)?),
         _ => return None,
     };
     let durable = reader.take(1)? == b"1";
-    reader.take(1)?;
+    let in_flight = reader.take(1)? == b"y";
     let seen_at = reader.time()?;
     let (seq, holes_below) = (Seq(reader.number()?), reader.number()?);
     let joined_at = reader.time()?;
@@ -121,7 +122,7 @@ pub(super) fn read_place(entry: EntryId, bytes: &[u8]) -> Option<Place> {
     };
     let basket: Basket = std::str::from_utf8(reader.0).ok()?.parse().ok()?;
     let line_entry = LineEntry { entry, buyer, seq, holes_below, basket, joined_at, address };
-    Some(Place { line_entry, state, durable, seen_at })
+    Some(Place { line_entry, state, durable, seen_at, in_flight })
 }
 
 fn read_address(octets: &[u8]) -> Option<IpAddr> {
@@ -218,7 +219,13 @@ mod tests {
             kept.extend(numbered(&line_entry));
             let settlement = Settlement { outcome: Outcome::Reserved, live: true };
             let state = PlaceState::Settled(settlement);
-            let place = Place { line_entry, state, durable: true, seen_at: UnixMillis(9) };
+            let place = Place {
+                line_entry,
+                state,
+                durable: true,
+                seen_at: UnixMillis(9),
+                in_flight: false,
+            };
             assert_eq!(read_place(place.line_entry.entry, &kept), Some(place));
             for short in 0..kept.len() - 1 {
                 let cut = read_place(entry(None).entry, &kept[..short]);

@@ -8,7 +8,7 @@ use redis::Value;
 use sluice_core::{
     clock::UnixMillis,
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     ports::{
         Join, JoinReply, LimitedBy, Line, LineSnapshot, Place, PlaceState, PortResult, Restore,
         Settlement, Standing,
@@ -56,15 +56,16 @@ impl RedisLine {
     async fn join_some(
         &self,
         sale: &SaleId,
-        cap: u64,
+        caps: Caps,
         joins: &[Join],
     ) -> PortResult<Vec<JoinReply>> {
         let Keys { line, over, strangers, limits, limits_before, .. } = self.names.of(sale);
         let keys = [&*line, &over, &strangers, &limits, &limits_before];
         let mut call = script::LINE_JOIN.on(&keys);
-        call.arg(cap);
+        call.arg(caps.line);
+        call.arg(caps.standby);
         call.arg(self.settled_places_max);
-        for Join { candidate, proven, limits } in joins {
+        for Join { candidate, proven, limits, stand_by } in joins {
             call.arg(candidate.entry.as_bytes());
             call.arg(codec::body(candidate));
             call.arg(proven.as_ref().map_or_else(Vec::new, |proven| {
@@ -73,6 +74,7 @@ impl RedisLine {
                 bytes
             }));
             call.arg(limits.as_ref().map_or_else(Vec::new, codec::limits));
+            call.arg(if *stand_by { "B" } else { "" });
         }
         let replies = list(self.link.run(call).await?)?;
         if replies.len() != joins.len() {
@@ -127,10 +129,15 @@ impl Line for RedisLine {
         self.link.run(call).await.map(|_| ())
     }
 
-    async fn join(&self, sale: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>> {
+    async fn join(
+        &self,
+        sale: &SaleId,
+        caps: Caps,
+        joins: Vec<Join>,
+    ) -> PortResult<Vec<JoinReply>> {
         let mut replies = Vec::with_capacity(joins.len());
         for some in parts(&joins) {
-            replies.extend(self.join_some(sale, cap, some).await?);
+            replies.extend(self.join_some(sale, caps, some).await?);
         }
         Ok(replies)
     }
@@ -201,6 +208,15 @@ impl Line for RedisLine {
         }
     }
 
+    async fn stand_by(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
+        for some in parts(entries) {
+            let mut call = self.call_on(&script::LINE_STAND_BY, sale);
+            some.iter().for_each(|entry| call.arg(entry.as_bytes()));
+            self.link.run(call).await?;
+        }
+        Ok(())
+    }
+
     async fn settle(&self, sale: &SaleId, settled: &[(EntryId, Settlement)]) -> PortResult<()> {
         for some in parts(settled) {
             let mut call = self.settling(&script::LINE_SETTLE, sale);
@@ -224,7 +240,7 @@ impl Line for RedisLine {
     async fn snapshot(&self, sale: &SaleId) -> PortResult<LineSnapshot> {
         let call = self.call_on(&script::LINE_SNAPSHOT, sale);
         let told: Vec<Value> = list(self.link.run(call).await?)?;
-        let [epoch, serving, holes, last, high_water, called] = &told[..] else {
+        let [epoch, serving, holes, last, high_water, called, standby] = &told[..] else {
             return Err(CallFault::Damaged.into());
         };
         let holes = sound(codec::read_holes(bytes(holes)?))?;
@@ -234,6 +250,7 @@ impl Line for RedisLine {
             last: Seq(number(last)?),
             high_water: Seq(number(high_water)?),
             called: number(called)?,
+            standby: number(standby)?,
         })
     }
 
@@ -270,7 +287,24 @@ fn read_join(reply: &[u8], candidate: &LineEntry) -> Option<JoinReply> {
             line_entry.seq = Seq(reader.number()?);
             line_entry.holes_below = reader.number()?;
             let (state, seen_at) = (PlaceState::Waiting, candidate.joined_at);
-            Some(JoinReply::New(Place { line_entry, state, durable: false, seen_at }))
+            Some(JoinReply::New(Place {
+                line_entry,
+                state,
+                durable: false,
+                seen_at,
+                in_flight: false,
+            }))
+        }
+        b"B" => {
+            let line_entry = candidate.clone().standing_by();
+            let (state, seen_at) = (PlaceState::Standby, candidate.joined_at);
+            Some(JoinReply::New(Place {
+                line_entry,
+                state,
+                durable: false,
+                seen_at,
+                in_flight: false,
+            }))
         }
         b"F" => {
             let entry = codec::read_entry(reader.take(16)?)?;

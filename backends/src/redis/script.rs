@@ -73,6 +73,7 @@ scripts! {
     LINE_FIND_BUYER: "line.find_buyer" = ["shared", "flight", "places", "line_find_buyer"];
     LINE_SEEN: "line.seen" = ["shared", "flight", "places", "line_seen"];
     LINE_CALL: "line.call" = ["shared", "flight", "places", "line_call"];
+    LINE_STAND_BY: "line.stand_by" = ["shared", "flight", "places", "line_stand_by"];
     LINE_SETTLE: "line.settle" = ["shared", "flight", "places", "line_settle"];
     LINE_ADVANCE: "line.advance" = ["shared", "flight", "places", "line_advance"];
     LINE_SNAPSHOT: "line.snapshot" = ["shared", "flight", "places", "line_snapshot"];

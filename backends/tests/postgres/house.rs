@@ -163,7 +163,10 @@ pub(crate) fn orders_of(replies: &[HoldReply]) -> Vec<OrderId> {
         HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
             record.order.map(|order| order.order)
         }
-        HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => None,
+        HoldReply::GateWrong
+        | HoldReply::StandsBy
+        | HoldReply::Frozen
+        | HoldReply::SeatsTaken { .. } => None,
     };
     replies.iter().filter_map(order).collect()
 }

@@ -26,7 +26,10 @@ fn told(reply: &HoldReply) -> (EntryId, Outcome, Option<OrderId>) {
         HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
             (record.entry, record.outcome, record.order.map(|order| order.order))
         }
-        HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
+        HoldReply::GateWrong
+        | HoldReply::StandsBy
+        | HoldReply::Frozen
+        | HoldReply::SeatsTaken { .. } => {
             panic!("the gate had said yes")
         }
     }

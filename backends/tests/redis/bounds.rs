@@ -5,6 +5,7 @@ use sluice_backends::redis::{Redis, RedisOptions};
 use sluice_core::{
     entry::Outcome,
     ids::{EntryId, Epoch},
+    line::Caps,
     policy::RateLimit,
     ports::{
         GateImage, HeldStock, HoldPhase, Join, JoinLimits, JoinReply, Place, Reserved, Settlement,
@@ -82,19 +83,19 @@ async fn allowances_are_forgotten_once_they_are_whole() {
     let limits = JoinLimits { buyer: RateLimit { per_second: 100, burst: 10 }, device: None };
     let limited = |name: &str| Join { limits: Some(limits), ..join(name) };
     let crowd = (0..BUYERS).map(|n| limited(&format!("buyer-{n}"))).collect();
-    line.join(&sale, 100_000, crowd).await.unwrap();
+    line.join(&sale, Caps::of_line(100_000), crowd).await.unwrap();
     let mut raw = Raw::to(servers.url());
     let mut cells = move || -> i64 {
         ["limits", "limits:before"].map(|key| raw.tell(&format!("HLEN {LINE}:{key}"))).iter().sum()
     };
     assert!(cells() >= BUYERS);
     until("a busy line's rotation", async || {
-        line.join(&sale, 100_000, vec![limited("ada")]).await.unwrap();
+        line.join(&sale, Caps::of_line(100_000), vec![limited("ada")]).await.unwrap();
         (cells() < BUYERS).then_some(())
     })
     .await;
     until("a quiet line's expiry", async || (cells() == 0).then_some(())).await;
-    line.join(&sale, 100_000, vec![limited("ada")]).await.unwrap();
+    line.join(&sale, Caps::of_line(100_000), vec![limited("ada")]).await.unwrap();
     line.forget(&sale).await.unwrap();
     let left = Raw::to(servers.url()).tell::<i64>("DBSIZE");
     assert_eq!(left, 0, "nothing of a forgotten sale is left");
@@ -110,12 +111,12 @@ async fn a_long_allowance_does_not_keep_the_short_ones_that_come_after_it() {
         let limits = JoinLimits { buyer: RateLimit { per_second, burst }, device: None };
         Join { limits: Some(limits), ..join(name) }
     };
-    line.join(&sale, 100_000, vec![limited("bob", 1, 3)]).await.unwrap();
+    line.join(&sale, Caps::of_line(100_000), vec![limited("bob", 1, 3)]).await.unwrap();
     let mut raw = Raw::to(servers.url());
     let mut longest = move || raw.tell::<u64>(&format!("HGET {LINE}:limits .span"));
     assert_eq!(longest(), 3_000_000);
     until("a time of short allowances", async || {
-        line.join(&sale, 100_000, vec![limited("ada", 100, 10)]).await.unwrap();
+        line.join(&sale, Caps::of_line(100_000), vec![limited("ada", 100, 10)]).await.unwrap();
         (longest() < 3_000_000).then_some(())
     })
     .await;
@@ -131,7 +132,7 @@ async fn beyond_the_most_cells_the_oldest_are_forgotten_early() {
     let hour = JoinLimits { buyer: RateLimit { per_second: 1, burst: 3_600 }, device: None };
     let ask = async |name: &str| {
         let limited = Join { limits: Some(hour), ..join(name) };
-        line.join(&sale, 100_000, vec![limited]).await.unwrap();
+        line.join(&sale, Caps::of_line(100_000), vec![limited]).await.unwrap();
     };
     ask("ada").await;
     let mut raw = Raw::to(servers.url());
@@ -232,7 +233,7 @@ async fn more_joins_than_one_script_takes_are_one_line() {
     let line = &*redis.line;
     warm(line, 1, 1).await;
     let joins = (0..1_000).map(|n| join(&format!("buyer-{}", n % 700))).collect();
-    let replies = line.join(&sale(), 650, joins).await.unwrap();
+    let replies = line.join(&sale(), Caps::of_line(650), joins).await.unwrap();
     let count =
         |wanted: fn(&JoinReply) -> bool| replies.iter().filter(|reply| wanted(reply)).count();
     assert_eq!(count(|reply| matches!(reply, JoinReply::New(_))), 650);

@@ -10,7 +10,7 @@ use sluice_core::{
     basket::{Basket, Item},
     clock::UnixMillis,
     ids::{BuyerId, EntryId, Epoch, HoldId, SaleId, Seq, SkuId},
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     ports::{
         Block, GateImage, HoldPhase, HoldUpdate, Join, JoinReply, Line, PortError, PortResult,
         Restore, StockGate, Want,
@@ -53,7 +53,7 @@ pub(crate) fn entry(seq: u64, buyer: &str) -> LineEntry {
 }
 
 pub(crate) fn join(buyer: &str) -> Join {
-    Join { candidate: entry(0, buyer), proven: None, limits: None }
+    Join { candidate: entry(0, buyer), proven: None, limits: None, stand_by: false }
 }
 
 pub(crate) fn want(quantity: u32) -> Want {
@@ -100,7 +100,7 @@ pub(crate) async fn new_number(line: &dyn Line, buyer: &str) -> u64 {
 }
 
 pub(crate) async fn try_join(line: &dyn Line, buyer: &str) -> PortResult<JoinReply> {
-    let mut replies = line.join(&sale(), 100_000, vec![join(buyer)]).await?;
+    let mut replies = line.join(&sale(), Caps::of_line(100_000), vec![join(buyer)]).await?;
     assert_eq!(replies.len(), 1);
     Ok(replies.remove(0))
 }

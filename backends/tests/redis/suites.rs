@@ -47,6 +47,7 @@ macro_rules! every_suite {
                 gate_rebuilds: rebuilds_conformance over gate,
                 gate_walk: gate_walk_conformance over gate,
                 gate_flight: flight_conformance over stage,
+                line_standing: standing_conformance over stage,
                 gate_seats: seats_conformance over gate,
             }
         }

@@ -133,7 +133,10 @@ async fn a_batch_that_trips_a_constraint_is_cut_down_to_who_tripped_it() {
         match reply {
             HoldReply::GateWrong => assert_eq!(n, 20, "only the one with the spent hold"),
             HoldReply::Settled { record, .. } => assert_eq!(record.outcome, Outcome::Reserved),
-            HoldReply::Known { .. } | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
+            HoldReply::Known { .. }
+            | HoldReply::StandsBy
+            | HoldReply::Frozen
+            | HoldReply::SeatsTaken { .. } => {
                 panic!("{reply:?}")
             }
         }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sluice_core::{
     entry::Outcome,
     ids::{Epoch, Seq},
+    line::Caps,
     line::Cursor,
     ports::{
         Block, HoldReply, Join, JoinReply, LeaseReply, NewOutcome, OutcomeReason, PlaceState,
@@ -86,9 +87,13 @@ async fn a_restart_goes_on_where_the_journal_ends() {
         let ports = embedded.ports();
         make_sale(&ports, 10).await;
         take_over(&ports, 1).await;
-        let joins =
-            names.map(|name| Join { candidate: house.entry(0, name), proven: None, limits: None });
-        let replies = ports.line.join(&sale(), 100, joins.to_vec()).await.unwrap();
+        let joins = names.map(|name| Join {
+            candidate: house.entry(0, name),
+            proven: None,
+            limits: None,
+            stand_by: false,
+        });
+        let replies = ports.line.join(&sale(), Caps::of_line(100), joins.to_vec()).await.unwrap();
         let entries: Vec<_> = replies
             .into_iter()
             .map(|reply| {
@@ -98,8 +103,9 @@ async fn a_restart_goes_on_where_the_journal_ends() {
             .collect();
         ports.waiting.offer(&sale(), entries.clone()).await.unwrap();
         // A number that never left the process: nobody was told of it.
-        let lost = Join { candidate: house.entry(0, "joe"), proven: None, limits: None };
-        ports.line.join(&sale(), 100, vec![lost]).await.unwrap();
+        let lost =
+            Join { candidate: house.entry(0, "joe"), proven: None, limits: None, stand_by: false };
+        ports.line.join(&sale(), Caps::of_line(100), vec![lost]).await.unwrap();
         entries
     };
     let embedded = house.open();
@@ -109,14 +115,20 @@ async fn a_restart_goes_on_where_the_journal_ends() {
     assert_eq!(snapshot.last, Seq(3), "no number is lost, none is left out");
     assert_eq!(snapshot.cursor, Cursor::default(), "no hole");
     for entry in &first {
-        let again =
-            Join { candidate: house.entry(0, entry.buyer.as_str()), proven: None, limits: None };
-        let reply = ports.line.join(&sale(), 100, vec![again]).await.unwrap().remove(0);
+        let again = Join {
+            candidate: house.entry(0, entry.buyer.as_str()),
+            proven: None,
+            limits: None,
+            stand_by: false,
+        };
+        let reply =
+            ports.line.join(&sale(), Caps::of_line(100), vec![again]).await.unwrap().remove(0);
         let JoinReply::Found(place) = reply else { panic!("{reply:?}") };
         assert_eq!((&place.line_entry, place.durable), (entry, true), "without a token");
     }
-    let next = Join { candidate: house.entry(0, "zoe"), proven: None, limits: None };
-    let reply = ports.line.join(&sale(), 100, vec![next]).await.unwrap().remove(0);
+    let next =
+        Join { candidate: house.entry(0, "zoe"), proven: None, limits: None, stand_by: false };
+    let reply = ports.line.join(&sale(), Caps::of_line(100), vec![next]).await.unwrap().remove(0);
     let JoinReply::New(place) = reply else { panic!("{reply:?}") };
     assert_eq!(place.line_entry.seq, Seq(4));
 }

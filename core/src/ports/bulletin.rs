@@ -84,6 +84,12 @@ pub struct LineReport {
     pub remaining: u64,
     /// Units held but unpaid.
     pub unpaid: u64,
+    /// Entries that stand by.
+    #[serde(default)]
+    pub standby: u64,
+    /// Units that are free and promised to those who stand by: nobody in line wants them. Not part of `remaining`.
+    #[serde(default)]
+    pub owed: u64,
     /// Units one turn takes on average; at least 1.
     pub units_per_turn: f64,
     pub skus: Vec<SkuReport>,

@@ -7,12 +7,12 @@
 //! |---|---|---|
 //! | line | `line_…`, `numbers_…`, `calls_conformance!` | `Arc<dyn Line>` |
 //! | a line that shares limits | `limits_conformance!` | `Arc<dyn Line>` |
-//! | stock gate | `gate_…`, `gate_holds_…`, `rebuilds_…`, `gate_walk_…`, `flight_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
+//! | stock gate | `gate_…`, `gate_holds_…`, `rebuilds_…`, `gate_walk_…`, `flight_…`, `standing_conformance!` | `Arc<dyn StockGate>`, [`Stage`] |
 //! | waiting queue, turn queue | `waiting_…`, `drains_…`, `turns_conformance!` | [`Queues`] |
 //! | dead letters | `letters_conformance!` | [`Buried`](letters::Buried) |
 //! | callback inbox | `callbacks_conformance!` | `Arc<dyn CallbackInbox>` |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
-//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `orders_…`, `payments_…`, `batches_…`, `aftersales_…`, `changes_…`, `shop_…`, `simulated_…`, `upkeep_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
+//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `orders_…`, `payments_…`, `batches_…`, `aftersales_…`, `changes_…`, `shop_…`, `simulated_…`, `standby_…`, `upkeep_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
 //! | all together | `journey_conformance!` | `Ports` |
 //!
@@ -68,6 +68,8 @@ pub mod seats;
 pub mod shop;
 pub mod simulated;
 pub mod speaker;
+pub mod standby;
+pub mod standing;
 pub mod turns;
 pub mod upkeep;
 pub mod waiting;
@@ -252,6 +254,8 @@ mod tests {
             "shop",
             "simulated",
             "speaker",
+            "standby",
+            "standing",
             "turns",
             "upkeep",
             "waiting",

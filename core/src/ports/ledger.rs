@@ -1,7 +1,7 @@
 //! Port: the ledger. The SQL database; it decides. Every promise is a constraint or a compare-and-swap here, so that it
 //! holds when all else lies.
 //!
-//! Seven books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
+//! Eight books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
 //! own clock stamps and compares every time. Reads see all that was committed before they began.
 
 use std::fmt::Debug;
@@ -12,6 +12,7 @@ mod orders;
 mod sales;
 mod shop;
 mod speaker;
+mod standby;
 mod upkeep;
 
 pub use aftersales::{AfterSales, ChangeEnd, ChangeReply, MoneyBalance, RefundReply};
@@ -28,9 +29,10 @@ pub use sales::{
 };
 pub use shop::{ShopBook, ShopOutcome, ShopReply, ShopReport, ShopWord};
 pub use speaker::{CursorSaved, Lease, LeaseReply, Speaker};
+pub use standby::{StandReply, StandbyBook, StandbyList};
 pub use upkeep::{Books, Duty, HoldWord, KeysSwept, SaleMinute, UpkeepBook};
 
-/// All seven books.
+/// All eight books.
 pub trait Ledger:
     SaleBook
     + Speaker
@@ -38,6 +40,7 @@ pub trait Ledger:
     + OrderBook
     + ShopBook
     + AfterSales
+    + StandbyBook
     + UpkeepBook
     + Debug
     + Send
@@ -52,6 +55,8 @@ impl<T> Ledger for T where
         + OrderBook
         + ShopBook
         + AfterSales
+        + StandbyBook
+        + StandbyBook
         + UpkeepBook
         + Debug
         + Send

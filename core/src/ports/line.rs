@@ -12,7 +12,7 @@ use crate::{
     clock::UnixMillis,
     entry::Outcome,
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     policy::RateLimit,
 };
 
@@ -26,6 +26,8 @@ pub struct Join {
     /// How often the buyer and the device may join, over all nodes; for a line that [shares](Line::shares_limits) limits.
     /// `None` counts nothing.
     pub limits: Option<JoinLimits>,
+    /// Asks to stand by whether the line is full or not, where anybody may stand by.
+    pub stand_by: bool,
 }
 
 /// The limits one join counts in, as the sale's policy has them now.
@@ -49,11 +51,11 @@ pub enum LimitedBy {
 /// The answer to one join.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum JoinReply {
-    /// A new place. It counts once it has been offered to the waiting queue.
+    /// A new place, in line or standing by. It counts once it has been offered to the waiting queue.
     New(Place),
-    /// The buyer's live place. If it is waiting and not `durable`, it must be offered again before it is answered.
+    /// The buyer's live place. If it waits or stands by and is not `durable`, it must be offered again before it is answered.
     Found(Place),
-    /// The line is at its cap. Nothing was recorded.
+    /// The line is at its cap, and nobody else may stand by. Nothing was recorded.
     Full,
     /// The block of numbers is used up; the sale's speaker will extend it. Nothing was recorded.
     OutOfNumbers,
@@ -71,12 +73,16 @@ pub struct Place {
     pub durable: bool,
     /// When somebody last proved to be holding it.
     pub seen_at: UnixMillis,
+    /// Whether what it wants counts as in flight: it is called, or made an offer, and no worker has asked for its goods.
+    pub in_flight: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PlaceState {
     Waiting,
     Called,
+    /// Called or not: an offer changes it only when it is settled.
+    Standby,
     Settled(Settlement),
 }
 
@@ -129,6 +135,8 @@ pub struct LineSnapshot {
     pub high_water: Seq,
     /// Entries called and not yet settled.
     pub called: u64,
+    /// Entries known to stand by. A line that has forgotten counts from there anew.
+    pub standby: u64,
 }
 
 /// See the module.
@@ -150,11 +158,13 @@ pub trait Line: Debug + Send + Sync {
     async fn extend(&self, sale: &SaleId, epoch: Epoch, to: Seq) -> PortResult<()>;
 
     /// Gives each buyer a place or finds theirs; replies are in the order of `joins`, numbers ascend in that order. Two
-    /// joins of one buyer in one call find each other. `Full` when the cursor leaves `cap` or more waiting.
+    /// joins of one buyer in one call find each other. When the cursor leaves `caps.line` or more waiting, a join stands by:
+    /// it gets no number. `Full` when `caps.standby` or more do.
     ///
     /// A line that shares limits counts first: a join over one of them is `Limited`, counts nowhere, and gets nothing. A
     /// repeat of the very same join (its candidate has its place), and one that is `Cold` or `OutOfNumbers`, cost nothing.
-    async fn join(&self, sale: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>>;
+    async fn join(&self, sale: &SaleId, caps: Caps, joins: Vec<Join>)
+    -> PortResult<Vec<JoinReply>>;
 
     /// Notes that the waiting queue has confirmed these entries. Unknown ones are ignored.
     async fn confirm(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()>;
@@ -171,6 +181,9 @@ pub trait Line: Debug + Send + Sync {
     /// Calls entries, in order: each that is live and not silent becomes `called` and what it wants counts as in flight
     /// until it is reserved, settled or found again by a worker. An entry the line does not know is registered from what
     /// is given. A repeat for an entry that is called answers `Called` again and counts nothing twice.
+    ///
+    /// One that [stands by](LineEntry::stands_by) is made an offer: it is `Called` too and what it wants is in flight, but it
+    /// goes on standing by until it is settled, whose last offer came to nothing is called again, and it is never silent.
     async fn call(
         &self,
         sale: &SaleId,
@@ -178,6 +191,10 @@ pub trait Line: Debug + Send + Sync {
         silent_before: Option<UnixMillis>,
         entries: &[LineEntry],
     ) -> PortResult<Vec<Standing>>;
+
+    /// These wait no longer: they stand by now, as the ledger has written down. Those that are called, settled or unknown stay
+    /// as they are.
+    async fn stand_by(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()>;
 
     /// Records outcomes the ledger has decided: the entry is no longer in flight, and a settlement that is not live
     /// frees its buyer. A later settlement of the same entry replaces an earlier live one, never the other way round.

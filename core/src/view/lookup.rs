@@ -80,12 +80,25 @@ impl Lookup {
         // First the line, then the ledger, which has every outcome that the line has heard of.
         let found = self.line.find(&claims.sale, &[claims.entry]).await;
         let says = LineSays::of(&found, 0);
-        let in_line = matches!(says, LineSays::State(PlaceState::Waiting | PlaceState::Called));
+        let in_line = matches!(
+            says,
+            LineSays::State(PlaceState::Waiting | PlaceState::Called | PlaceState::Standby)
+        );
         if !in_line && let Some(record) = self.record(claims).await? {
             return Ok(EntryObject::settled(&view.read(), claims, &record, &self.urls));
         }
-        self.unsettled(view, claims, seen, says)
-            .ok_or_else(|| found.err().unwrap_or_else(|| PortError::unavailable(NobodyKnows)))
+        if let Some(object) = self.unsettled(view, claims, seen, says) {
+            return Ok(object);
+        }
+        if self.stands(claims).await? {
+            return Ok(EntryObject::standby(&view.read(), claims, self.clock.now(), &self.urls));
+        }
+        Err(found.err().unwrap_or_else(|| PortError::unavailable(NobodyKnows)))
+    }
+
+    /// Whether the ledger has it that an entry stands by.
+    pub async fn stands(&self, claims: &Claims) -> PortResult<bool> {
+        Ok(self.ledger.stand(&[claims.entry]).await?.pop().unwrap_or_default())
     }
 
     /// The object of an entry that has no outcome in the ledger; `None` where nobody can say.
@@ -100,6 +113,9 @@ impl Lookup {
         let reading = view.read();
         match standing(says, claims.seq, seen, reading.cursor())? {
             Standing::Called => Some(EntryObject::called(&reading, claims, &self.urls)),
+            Standing::Standby => {
+                Some(EntryObject::standby(&reading, claims, self.clock.now(), &self.urls))
+            }
             Standing::Waiting => {
                 let now = self.clock.now();
                 Some(EntryObject::waiting(&reading, claims, seen, now, &self.urls))
@@ -118,6 +134,7 @@ impl Lookup {
 enum Standing {
     Waiting,
     Called,
+    Standby,
 }
 
 /// Where an entry stands that has no outcome in the ledger, by what the line says.
@@ -131,6 +148,7 @@ fn standing(says: LineSays, seq: Seq, seen: Option<Seq>, cursor: &Cursor) -> Opt
     let passed = seq <= cursor.serving.max(seen.unwrap_or_default());
     let waits = match says {
         LineSays::State(PlaceState::Called) => return Some(Standing::Called),
+        LineSays::State(PlaceState::Standby) => return Some(Standing::Standby),
         LineSays::State(PlaceState::Waiting) => true,
         LineSays::State(PlaceState::Settled(_)) | LineSays::Nothing => !passed,
         LineSays::Unknown => !passed || cursor.holes.end_of(seq).is_some(),

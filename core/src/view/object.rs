@@ -24,12 +24,13 @@ pub struct EntryObject {
     pub sale: SaleId,
     pub state: EntryState,
     pub version: Version,
-    pub seq: Seq,
-    /// 1 is next; `None` once it no longer waits.
+    /// `None` where it joined beyond the line's cap: it has no number.
+    pub seq: Option<Seq>,
+    /// 1 is next; `None` once it no longer waits in line.
     pub position: Option<u64>,
     pub serving: Seq,
     pub eta_seconds: Option<EtaSeconds>,
-    /// `None` once it no longer waits.
+    /// `None` once it neither waits nor stands by.
     pub odds: Option<Odds>,
     pub poll_after_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +112,19 @@ impl EntryObject {
         }
     }
 
+    /// An entry that stands by: an offer comes when goods are there that nobody before it wants.
+    #[must_use]
+    pub fn standby(reading: &Reading, claims: &Claims, now: UnixMillis, urls: &PublicUrls) -> Self {
+        Self {
+            state: EntryState::Standby,
+            version: EntryState::Standby.version(None),
+            odds: Some(Odds::Unlikely),
+            poll_after_ms: spread(POLL_AFTER_MS_MAX, claims, now),
+            stale: reading.is_stale(),
+            ..Self::bare(reading, claims, urls)
+        }
+    }
+
     /// An entry that has its outcome.
     #[must_use]
     pub fn settled(
@@ -142,7 +156,7 @@ impl EntryObject {
             sale: sale.clone(),
             state: EntryState::Waiting,
             version: Version(1),
-            seq: claims.seq,
+            seq: (claims.seq > Seq(0)).then_some(claims.seq),
             position: None,
             serving: reading.cursor().serving,
             eta_seconds: None,
@@ -194,6 +208,11 @@ fn poll_after_ms(eta: Option<EtaSeconds>, claims: &Claims, now: UnixMillis) -> u
     let base = eta
         .map_or(5_000, |eta| eta.p50.saturating_mul(1000) / 4)
         .clamp(POLL_AFTER_MS_MIN, POLL_AFTER_MS_MAX);
+    spread(base, claims, now)
+}
+
+/// Up to a fifth later.
+fn spread(base: u64, claims: &Claims, now: UnixMillis) -> u64 {
     let bytes = claims.entry.as_bytes();
     let own = u64::from(u16::from_be_bytes([bytes[14], bytes[15]])) ^ now.0.unsigned_abs();
     base + own % (base / 5).max(1)

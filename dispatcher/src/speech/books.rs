@@ -71,7 +71,7 @@ impl Speech<'_> {
     /// Reads the gate's levels. Nothing else is asked of the line or the gate meanwhile, so what is read is exact.
     pub(super) async fn refresh_levels(&mut self, now: Instant) -> Result<(), End> {
         let config = &self.shared.config;
-        let every = levels_every(config, self.window.waiting() > 0);
+        let every = levels_every(config, self.somebody_waits());
         let due = self.books.levels_read.is_none_or(|read| now.duration_since(read) >= every);
         if !due {
             return Ok(());

@@ -6,6 +6,7 @@ use sluice_core::{
     clock::UnixMillis,
     entry::{EntryState, Outcome},
     event::{SettledBy, Turn},
+    ids::Seq,
     line::LineEntry,
     ports::{EntryNotice, OutcomeReason, PortError, Standing},
 };
@@ -68,12 +69,19 @@ impl Speech<'_> {
             let credit = usize::try_from(self.pace.whole()).unwrap_or(usize::MAX);
             let most = credit.min(RELEASE_TURNS_MAX - called.len());
             let parked_max = self.shared.config.parked_max;
-            let picked = release::pick(&mut self.window, &mut self.stock, most, parked_max);
-            if picked.is_empty() {
+            let standby = self.first_on_standby();
+            let picked =
+                release::pick(&mut self.window, &mut self.stock, most, parked_max, standby);
+            if !picked.is_empty() {
+                called.extend(self.call(picked).await?);
+                continue;
+            }
+            let offers = if standby.is_some() { self.pick_offers(most, now) } else { Vec::new() };
+            if offers.is_empty() {
                 self.nobody_servable = most > 0;
                 break;
             }
-            called.extend(self.call(picked).await?);
+            called.extend(self.offer(offers).await?);
         }
         if !called.is_empty() {
             self.release(called).await?;
@@ -176,10 +184,13 @@ impl Speech<'_> {
         self.memory.turns += count;
         for turn in turns {
             self.memory.units += turn.units;
+            let (seq, entry) = turn.place;
+            if seq == Seq(0) {
+                continue; // It goes on standing by, until it has its outcome.
+            }
             self.waits.record(turn.waited, now);
             self.metrics.waited(turn.waited);
             self.window.finish(turn.place);
-            let (seq, entry) = turn.place;
             let called = EntryNotice {
                 entry,
                 version: EntryState::Called.version(None),

@@ -6,8 +6,11 @@ use futures_util::{FutureExt, future::BoxFuture};
 use sluice_core::{
     event::Turn,
     ids::{EntryId, Epoch, Seq},
-    line::Cursor,
-    ports::{CursorSaved, EntryRecord, GateImage, LeaseReply, PortError, PortResult, StockBalance},
+    line::{Cursor, LineEntry},
+    ports::{
+        CursorSaved, EntryRecord, GateImage, LeaseReply, PortError, PortResult, StandReply,
+        StandbyList, StockBalance,
+    },
 };
 use tokio::time::Instant;
 
@@ -32,6 +35,13 @@ pub(super) enum Done {
         places: Vec<Place>,
         result: PortResult<Vec<EntryRecord>>,
     },
+    /// Entries stand by in the ledger and the line has heard of it, or nobody knows.
+    Stood {
+        entries: Vec<LineEntry>,
+        result: PortResult<Vec<StandReply>>,
+    },
+    /// Who stands by, as the ledger has it.
+    Standing(PortResult<StandbyList>),
     Acknowledged(PortResult<()>),
     Lease {
         asked: Instant,
@@ -72,6 +82,8 @@ pub(super) struct UnderWay {
     pub(super) hand_over: bool,
     pub(super) releases: usize,
     pub(super) settlements: usize,
+    pub(super) standings: usize,
+    pub(super) standby: bool,
     pub(super) acks: usize,
     pub(super) notices: usize,
     pub(super) lease: bool,
@@ -84,7 +96,7 @@ pub(super) struct UnderWay {
 impl UnderWay {
     /// Turns, outcomes or acknowledgements that the queue and the buyers are owed.
     pub(super) fn is_something_owed(&self) -> bool {
-        self.hand_over || self.releases + self.settlements + self.acks > 0
+        self.hand_over || self.releases + self.settlements + self.standings + self.acks > 0
     }
 
     pub(super) fn is_nothing_owed(&self) -> bool {
@@ -120,6 +132,16 @@ impl Speech<'_> {
             Done::Settled { places, result } => {
                 self.under_way.settlements -= 1;
                 self.settled(&places, result?).await;
+            }
+            Done::Stood { entries, result } => {
+                self.under_way.standings -= 1;
+                self.stood(entries, result?).await;
+            }
+            Done::Standing(result) => {
+                self.under_way.standby = false;
+                if let Some(list) = self.or_later(result, "who stands by could not be read")? {
+                    self.standby_read(list);
+                }
             }
             Done::Acknowledged(result) => {
                 self.under_way.acks -= 1;

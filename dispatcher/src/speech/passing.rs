@@ -5,6 +5,7 @@ use std::time::Duration;
 use sluice_core::{
     entry::Outcome,
     event::SettledBy,
+    ids::Seq,
     ports::{EntryRecord, NewOutcome, OutcomeReason, PortResult},
 };
 use tokio::time::Instant;
@@ -63,6 +64,7 @@ impl Speech<'_> {
             for entry in self.window.take_all(|_| true) {
                 self.pass(entry, Outcome::SoldOut, OutcomeReason::Closed);
             }
+            self.end_standby(now);
             self.telling.touch();
         }
         let gone = self.stock.is_gone();
@@ -72,7 +74,7 @@ impl Speech<'_> {
         }
         if self.ending.look {
             self.ending.look = false;
-            self.ending.lost = self.window.any_kind(|basket| !self.stock.may_come_to_fit(basket));
+            self.ending.lost = self.somebody_lost();
         }
         let lost = self.ending.lost && self.is_open();
         if !gone && !lost {
@@ -108,11 +110,12 @@ impl Speech<'_> {
                 !stock.may_come_to_fit(basket) && ending::is_gone(basket, balances, seats.as_ref())
             });
             for entry in ended {
-                self.pass(entry, Outcome::SoldOut, OutcomeReason::Plain);
+                self.end_or_stand(entry);
             }
+            self.end_standby_without_goods(balances, seats.as_ref());
         }
         self.ending.look_again();
-        let lost = self.window.any_kind(|basket| !self.stock.may_come_to_fit(basket));
+        let lost = self.somebody_lost();
         let disagree = lost || (self.stock.is_gone() && !sold_out);
         if !disagree {
             self.ending.disagree_since = None;
@@ -158,6 +161,9 @@ impl Speech<'_> {
     pub(super) async fn settled(&mut self, places: &[Place], records: Vec<EntryRecord>) {
         for place in places {
             self.window.finish(*place);
+        }
+        if places.iter().any(|(seq, _)| *seq == Seq(0)) {
+            self.standing.read_again();
         }
         self.tell_outcomes(records).await;
     }

@@ -24,6 +24,7 @@ impl Speech<'_> {
     /// Takes in a message and what else is ready.
     pub(super) async fn take_in(&mut self, first: WaitingMessage) -> Result<(), End> {
         let now = Instant::now();
+        self.heard_at = now;
         if self.window.waiting() == 0 {
             // Levels are read seldom while nobody waits.
             self.books.levels_due();
@@ -49,9 +50,12 @@ impl Speech<'_> {
         let bans = Arc::clone(&self.bans.borrow());
         let covered = |entry: &&LineEntry| bans.covers(&entry.buyer, entry.address);
         let banned: Vec<Place> = message.entries.iter().filter(covered).map(place).collect();
-        let old = |entry: &&LineEntry| entry.joined_at <= self.recall_before;
+        let old = |entry: &&LineEntry| !entry.stands_by() && entry.joined_at <= self.recall_before;
         let recalled = message.entries.iter().filter(old).map(place).collect();
         self.metrics.twins(self.window.take_in(message, now));
+        for entry in self.window.take_standing() {
+            self.take_in_standby(entry, &bans);
+        }
         for place in banned {
             if let Some(candidate) = self.window.take_in_hand(place) {
                 self.pass(candidate.entry, Outcome::Refused, OutcomeReason::Banned);
@@ -73,7 +77,7 @@ impl Speech<'_> {
             match found.map(|found| found.state) {
                 Some(PlaceState::Waiting) => {}
                 Some(PlaceState::Called) => self.window.recall(*place),
-                Some(PlaceState::Settled(_)) => self.drop_settled(*place),
+                Some(PlaceState::Settled(_) | PlaceState::Standby) => self.drop_settled(*place),
                 None => forgotten.push(*place),
             }
         }
@@ -82,11 +86,15 @@ impl Speech<'_> {
         }
         let ids = super::jobs::ids(&forgotten);
         let records = within(config.port_timeout, ports.ledger.entries(&ids)).await?;
+        let standing = within(config.port_timeout, ports.ledger.stand(&ids)).await?;
         expect_one_each(records.len(), forgotten.len())?;
+        expect_one_each(standing.len(), forgotten.len())?;
         let mut settled = Vec::new();
-        for (place, record) in forgotten.iter().zip(records) {
-            if let Some(record) = record {
-                settled.push((record.entry, settlement(&record)));
+        for ((place, record), stands) in forgotten.iter().zip(records).zip(standing) {
+            if let Some(record) = &record {
+                settled.push((record.entry, settlement(record)));
+            }
+            if record.is_some() || stands {
                 self.drop_settled(*place);
             }
         }
@@ -96,7 +104,7 @@ impl Speech<'_> {
         Ok(())
     }
 
-    /// The entry has its outcome, durably: nothing is left to do for it.
+    /// The entry has its outcome, or stands by, durably: nothing is left to do for it here.
     fn drop_settled(&mut self, place: Place) {
         if self.window.take_in_hand(place).is_some() {
             self.window.finish(place);
@@ -109,6 +117,7 @@ impl Speech<'_> {
         for entry in self.window.take_all(|entry| bans.covers(&entry.buyer, entry.address)) {
             self.pass(entry, Outcome::Refused, OutcomeReason::Banned);
         }
+        self.pass_the_banned_on_standby(&bans);
     }
 
     /// An entry in hand gets its outcome without a turn.

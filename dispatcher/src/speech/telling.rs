@@ -128,6 +128,7 @@ impl Speech<'_> {
         let behind = self.window.waiting_behind(cursor.serving) + self.behind_when_given_back;
         let waits = self.waits.quantiles(now);
         let last: Seq = snapshot.last.max(cursor.serving);
+        let owed = self.stock.owed(|sku| self.kept(sku));
         LineReport {
             sale: self.feed.id.clone(),
             epoch: self.held.epoch,
@@ -136,10 +137,12 @@ impl Speech<'_> {
             cursor,
             rate_per_second: self.rate(),
             rate_actual: self.speed.per_second(now),
-            remaining: self.stock.remaining(),
+            remaining: self.stock.remaining().saturating_sub(owed),
             unpaid: self.stock.unpaid(),
+            standby: self.standby_count(),
+            owed,
             units_per_turn: units_per_turn(self.memory.units, self.memory.turns),
-            skus: self.stock.reports(),
+            skus: self.stock.reports(|sku| self.kept(sku)),
             sold_out: self.ending.sold_out,
             wait_p50_ms: waits.map(|waits| waits.p50_ms),
             wait_p95_ms: waits.map(|waits| waits.p95_ms),

@@ -12,6 +12,8 @@ mod pace;
 #[cfg(test)]
 mod shop;
 #[cfg(test)]
+mod standby;
+#[cfg(test)]
 mod takeovers;
 #[cfg(test)]
 mod tap;

@@ -9,7 +9,7 @@ use sluice_core::{
     entry::Outcome,
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
     law::RateLaw,
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     ports::{
         Join, JoinReply, Line, LineSnapshot, Place, PlaceState, PortResult, Restore, Settlement,
         Standing,
@@ -273,8 +273,13 @@ impl Line for FaultyLine {
         self.line.extend(sale, epoch, to).await
     }
 
-    async fn join(&self, sale: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>> {
-        self.line.join(sale, cap, joins).await
+    async fn join(
+        &self,
+        sale: &SaleId,
+        caps: Caps,
+        joins: Vec<Join>,
+    ) -> PortResult<Vec<JoinReply>> {
+        self.line.join(sale, caps, joins).await
     }
 
     async fn confirm(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
@@ -312,6 +317,10 @@ impl Line for FaultyLine {
             Fault::None | Fault::Freezes | Fault::CalledLookWaiting => epoch,
         };
         self.line.call(sale, epoch, silent_before, entries).await
+    }
+
+    async fn stand_by(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
+        self.line.stand_by(sale, entries).await
     }
 
     async fn settle(&self, sale: &SaleId, settled: &[(EntryId, Settlement)]) -> PortResult<()> {

@@ -42,7 +42,7 @@ pub(crate) async fn work(
             }
             let record = hold(&ports, &random, clock.now(), sale, entry.clone()).await;
             if workers == Workers::Sell
-                && let Some(order) = record.order
+                && let Some(order) = record.and_then(|record| record.order)
             {
                 pay(&ports, &random, clock.now(), order.order).await;
             }
@@ -59,7 +59,7 @@ async fn hold(
     now: UnixMillis,
     sale: &SaleId,
     line_entry: LineEntry,
-) -> EntryRecord {
+) -> Option<EntryRecord> {
     let hold = HoldId::of_entry(line_entry.entry, 0);
     let basket = line_entry.basket.clone();
     let entry = line_entry.entry;
@@ -77,6 +77,13 @@ async fn hold(
     let (record, held) = match reply {
         HoldReply::Settled { record, movement } => (record, movement.map(|n| (hold, n))),
         HoldReply::Known { record, .. } => (record, None),
+        HoldReply::StandsBy => {
+            if gate == GateSaid::Held {
+                let update = HoldUpdate { hold, movement: 0, phase: HoldPhase::Released, basket };
+                let _ = ports.gate.set(sale, &[update]).await;
+            }
+            return None;
+        }
         HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
             panic!("the gate is wrong")
         }
@@ -90,7 +97,7 @@ async fn hold(
     }
     let settlement = Settlement { outcome: record.outcome, live: record.is_live() };
     let _ = ports.line.settle(sale, &[(record.entry, settlement)]).await;
-    record
+    Some(record)
 }
 
 pub(crate) async fn pay(ports: &Ports, random: &Random, now: UnixMillis, order: OrderId) {

@@ -12,12 +12,12 @@ use sluice_core::{
     clock::{Clock, TokioClock, UnixMillis},
     entry::Outcome,
     ids::{BuyerId, EntryId, OrderId, SaleId, Seq, SkuId},
-    line::LineEntry,
+    line::{Caps, LineEntry},
     order::ClosingCause,
     policy::PolicyPatch,
     ports::{
-        Author, Bulletin, Changed, Heard, Join, JoinReply, LineReport, Notice, Ports, Restock,
-        StepReply,
+        Author, Bulletin, Changed, Heard, Join, JoinReply, LineReport, NewOutcome, Notice,
+        OutcomeReason, Ports, Restock, Settlement, StepReply,
     },
     random::Random,
     sale::{NewSale, SaleChange},
@@ -218,15 +218,20 @@ impl World {
 
     /// Gives places out without offering them to the queue: their joins were not answered.
     pub(crate) async fn number(&mut self, baskets: &[Basket]) -> Vec<LineEntry> {
+        self.places(Caps::of_line(1_000_000), baskets).await
+    }
+
+    async fn places(&mut self, caps: Caps, baskets: &[Basket]) -> Vec<LineEntry> {
         let joins = baskets
             .iter()
             .map(|basket| Join {
                 candidate: self.candidate(basket.clone()),
                 proven: None,
                 limits: None,
+                stand_by: false,
             })
             .collect();
-        let replies = self.ports.line.join(&self.sale, 1_000_000, joins).await.unwrap();
+        let replies = self.ports.line.join(&self.sale, caps, joins).await.unwrap();
         let place = |reply| match reply {
             JoinReply::New(place) => place.line_entry,
             JoinReply::Found(_)
@@ -235,6 +240,30 @@ impl World {
             | JoinReply::Limited { .. } => panic!("{reply:?}"),
         };
         replies.into_iter().map(place).collect()
+    }
+
+    /// `count` buyers come beyond the cap, one after the other.
+    pub(crate) async fn standby(&mut self, count: usize, items: &[(&str, u32)]) -> Vec<LineEntry> {
+        let mut entries = Vec::new();
+        for _ in 0..count {
+            entries
+                .extend(self.places(Caps { line: 0, standby: 1_000_000 }, &[basket(items)]).await);
+            sleep(Duration::from_millis(1)).await;
+        }
+        self.offer(&entries).await;
+        entries
+    }
+
+    /// A buyer gives the place up.
+    pub(crate) async fn leave(&self, entry: &LineEntry) {
+        let left = NewOutcome {
+            line_entry: entry.clone(),
+            outcome: Outcome::Left,
+            reason: OutcomeReason::Plain,
+        };
+        self.ports.ledger.settle(&self.sale, vec![left]).await.unwrap();
+        let settlement = Settlement { outcome: Outcome::Left, live: false };
+        self.ports.line.settle(&self.sale, &[(entry.entry, settlement)]).await.unwrap();
     }
 
     /// Makes places durable.

@@ -12,7 +12,7 @@ const CURRENCIES = ["CNY", "USD", "EUR", "HKD", "JPY", "GBP", "SGD"];
 /** What a sale has that says nothing of its policy: the form begins from it and sends only what differs. */
 const DEFAULTS = {
   fraction: 0.02, ceiling_per_second: 2000, tail_per_second: 0, multiplier: 1, refuse_while_paused: false, line_cap: 50_000,
-  overflow: "refuse", standby_cap: 50_000, on_sold_out: "settle", per_buyer_units: 10, payment_window_seconds: 900,
+  overflow: "standby", standby_cap: 50_000, on_sold_out: "settle", per_buyer_units: 10, payment_window_seconds: 900,
   expire_silent_after_seconds: 900, outcome_timeout_seconds: 60, limits: {},
 };
 

@@ -37,10 +37,10 @@ pub(crate) struct Stats {
     holds: Option<u64>,
     /// Units held unpaid.
     held: Option<u64>,
-    /// Units set aside for standby.
+    /// Units that are free and kept for those who stand by: not part of `remaining`.
     owed: Option<u64>,
-    /// Entries standing by: none in this version.
-    standby: u64,
+    /// Entries that stand by.
+    standby: Option<u64>,
     /// Turns released and not yet settled, over all sales.
     turn_queue_depth: Option<u64>,
     /// Turns buried, over all sales.
@@ -148,8 +148,8 @@ impl Stats {
             holds: orders.as_deref().map(unpaid),
             orders: orders.as_deref().map(by_state),
             held: stock.as_deref().map(|stock| stock.iter().map(|sku| sku.held).sum()),
-            owed: stock.as_deref().map(|stock| stock.iter().map(|sku| sku.owed).sum()),
-            standby: 0,
+            owed: report.map(|report| report.owed),
+            standby: report.map(|report| report.standby),
             turn_queue_depth: depths.map(|depths| depths.turns),
             dead_letters: depths.map(|depths| depths.dead),
             drift: (stock.is_some() && gate.is_some())

@@ -8,7 +8,7 @@ use sluice_core::{
     clock::UnixMillis,
     entry::Outcome,
     ids::{BuyerId, EntryId, Epoch, HoldId, OrderId, SaleId, Seq},
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     order::ClosingCause,
     ports::{
         GateSaid, HoldReply, HoldRequest, Join, JoinReply, LeaseReply, Notice, PortError, Restore,
@@ -48,7 +48,11 @@ async fn joined(house: &House, sale: &SaleId) -> (Epoch, LineEntry) {
     let replies = house
         .ports
         .line
-        .join(sale, 100, vec![Join { candidate, proven: None, limits: None }])
+        .join(
+            sale,
+            Caps::of_line(100),
+            vec![Join { candidate, proven: None, limits: None, stand_by: false }],
+        )
         .await
         .unwrap();
     let [JoinReply::New(place)] = replies.as_slice() else { panic!("{replies:?}") };

@@ -114,7 +114,7 @@ async fn a_sale_out_of_range_is_refused() {
         (with("title", json!("x".repeat(501))), "title", "500"),
         (with("closes_at", json!("2020-01-01T00:00:00Z")), "closes_at", "after"),
         (with("policy", json!({ "fraction": 2 })), "policy.fraction", "at most 1"),
-        (with("policy", json!({ "overflow": "standby" })), "policy.overflow", "not available"),
+        (with("policy", json!({ "standby_cap": 1e8 })), "policy.standby_cap", "0 to 10000000"),
         (sku(json!({ "seats": ["01A"], "stops": ["a", "b"] })), "skus[0].stock", "not both"),
         (sku(json!({ "stops": [] })), "skus[0].stock", "not both"),
         (seated(json!(["01A"]), json!(["a"])), "skus[0].stops", "2 to 65 stops"),

@@ -46,6 +46,8 @@ fn report(house: &House, sale: &SaleId) -> LineReport {
         rate_actual: 2.25,
         remaining: 88,
         unpaid: 3,
+        standby: 4,
+        owed: 2,
         units_per_turn: 1.5,
         skus: vec![SkuReport {
             sku: SkuId::new("standard").unwrap(),
@@ -94,7 +96,7 @@ async fn the_figures_come_from_every_store() {
     assert_eq!(stats["orders"].as_object().unwrap().len(), 10);
     assert_eq!(
         (&stats["holds"], &stats["owed"], &stats["standby"]),
-        (&json!(0), &json!(0), &json!(0))
+        (&json!(0), &json!(2), &json!(4))
     );
     assert_eq!((&stats["turn_queue_depth"], &stats["dead_letters"]), (&json!(0), &json!(0)));
     assert_eq!(stats["missing"], json!([]));

@@ -117,8 +117,15 @@ async fn every_range_is_kept_and_named() {
             }
         }
     }
-    refused(&house, json!({ "overflow": "standby" }), "overflow", "`refuse`").await;
-    refused(&house, json!({ "on_sold_out": "standby" }), "on_sold_out", "`settle`").await;
+    for (field, words) in
+        [("overflow", ["refuse", "standby"]), ("on_sold_out", ["standby", "settle"])]
+    {
+        for word in words {
+            let body = json!({ field: word });
+            let policy = house.patch("/v1/sales/drop/policy", body).await.is(200);
+            assert_eq!(policy["policy"][field], word);
+        }
+    }
     let policy =
         house.patch("/v1/sales/drop/policy", json!({ "refuse_while_paused": true })).await.is(200);
     assert_eq!(policy["policy"]["refuse_while_paused"], true);

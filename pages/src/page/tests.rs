@@ -38,7 +38,7 @@ fn entry(state: EntryState) -> EntryObject {
         sale: SaleId::new("demo").unwrap(),
         state,
         version: Version(1),
-        seq: Seq(9_244),
+        seq: Some(Seq(9_244)),
         position: (state == EntryState::Waiting).then_some(1_203),
         serving: Seq(8_041),
         eta_seconds: Some(EtaSeconds { p50: 190, p90: 290 }),

@@ -13,7 +13,7 @@ use sluice_core::{
         BuyerId, EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, Seq, ShopOrderId,
         SkuId, Version,
     },
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     order::{ClosingCause, Order},
     ports::*,
     reconcile::Reconciliation,
@@ -46,12 +46,13 @@ macro_rules! faulty {
 faulty!(Line over dyn Line {
     effect fn warm(sale: &SaleId, epoch: Epoch, restore: Option<Restore>) -> ();
     effect fn extend(sale: &SaleId, epoch: Epoch, to: Seq) -> ();
-    effect fn join(sale: &SaleId, cap: u64, joins: Vec<Join>) -> Vec<JoinReply>;
+    effect fn join(sale: &SaleId, caps: Caps, joins: Vec<Join>) -> Vec<JoinReply>;
     effect fn confirm(sale: &SaleId, entries: &[EntryId]) -> ();
     read fn find(sale: &SaleId, entries: &[EntryId]) -> Vec<Option<Place>>;
     read fn find_buyer(sale: &SaleId, buyer: &BuyerId) -> Option<Place>;
     effect fn seen(sale: &SaleId, entries: &[EntryId], at: UnixMillis) -> ();
     effect fn call(sale: &SaleId, epoch: Epoch, silent_before: Option<UnixMillis>, entries: &[LineEntry]) -> Vec<Standing>;
+    effect fn stand_by(sale: &SaleId, entries: &[EntryId]) -> ();
     effect fn settle(sale: &SaleId, settled: &[(EntryId, Settlement)]) -> ();
     effect fn advance(sale: &SaleId, epoch: Epoch, cursor: &Cursor) -> ();
     read fn snapshot(sale: &SaleId) -> LineSnapshot;
@@ -66,6 +67,12 @@ faulty!(StockGate over dyn StockGate {
     read fn levels(sale: &SaleId) -> Vec<SkuLevel>;
     read fn holds(sale: &SaleId, from: Option<&HoldsPlace>) -> GateHolds;
     effect fn forget(sale: &SaleId) -> ();
+});
+
+faulty!(StandbyBook over dyn Ledger {
+    effect fn stand_by(sale: &SaleId, entries: Vec<LineEntry>) -> Vec<StandReply>;
+    read fn standing(sale: &SaleId, limit: u32) -> StandbyList;
+    read fn stand(entries: &[EntryId]) -> Vec<bool>;
 });
 
 faulty!(SaleBook over dyn Ledger {

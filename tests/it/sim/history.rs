@@ -52,7 +52,7 @@ impl Story {
         }
         self.serving = self.serving.max(object["serving"].as_u64().unwrap_or(0));
         let state = object["state"].as_str().unwrap_or_default();
-        if !matches!(state, "waiting" | "called") {
+        if !matches!(state, "waiting" | "called" | "standby") {
             if let Some(known) = &self.outcome
                 && known != state
             {

@@ -59,12 +59,17 @@ pub(super) async fn refund(
         RefundReply::Refused(order, NoRefund::WrongState) => {
             Err(wrong_state(order.state, "`fulfilled`, and paid here"))
         }
-        RefundReply::Refused(_, NoRefund::NotLeft { sku, left }) => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "not_left",
-            format!("`items` asks for more of `{sku}` than the order has left to refund: {left}."),
-        )
-        .field("items.quantity")),
+        RefundReply::Refused(order, NoRefund::NotLeft { sku, left }) => {
+            let detail = if order.lines.iter().any(|line| line.sku == sku) {
+                format!(
+                    "`items` asks for more of `{sku}` than the order has left to refund: {left}."
+                )
+            } else {
+                format!("The order has no `{sku}`: name goods as `GET /v1/orders/{{order}}` does.")
+            };
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_left", detail);
+            Err(problem.field("items.quantity"))
+        }
         RefundReply::NoSuchOrder => {
             Err(Problem::not_found("no_such_order", "The order was removed with its sale."))
         }

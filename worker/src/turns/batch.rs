@@ -161,6 +161,12 @@ impl Verdicts {
                 turn.disagreements += 1;
                 self.through.again.push(turn);
             }
+            Some(HoldReply::StandsBy) => {
+                if said.is_held() {
+                    self.updates.push(unrecorded());
+                }
+                self.through.done.push(turn);
+            }
             Some(HoldReply::Frozen) => {
                 if said.is_held() {
                     self.updates.push(unrecorded());

@@ -11,7 +11,7 @@ use sluice_core::{
     clock::UnixMillis,
     event::Turn,
     ids::{BuyerId, EntryId, Epoch, SaleId, Seq},
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     ports::{
         Bulletin, GateHolds, GateImage, HoldUpdate, HoldsPlace, Join, JoinReply, Line,
         LineSnapshot, Notice, Place, PortResult, QueueDepths, Reserved, Restock, Restore,
@@ -112,8 +112,13 @@ impl Line for Fused<dyn Line> {
         self.port.extend(sale, epoch, to).await
     }
 
-    async fn join(&self, sale: &SaleId, cap: u64, joins: Vec<Join>) -> PortResult<Vec<JoinReply>> {
-        self.port.join(sale, cap, joins).await
+    async fn join(
+        &self,
+        sale: &SaleId,
+        caps: Caps,
+        joins: Vec<Join>,
+    ) -> PortResult<Vec<JoinReply>> {
+        self.port.join(sale, caps, joins).await
     }
 
     async fn confirm(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
@@ -142,6 +147,9 @@ impl Line for Fused<dyn Line> {
         self.port.call(sale, epoch, silent_before, entries).await
     }
 
+    async fn stand_by(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
+        self.port.stand_by(sale, entries).await
+    }
     async fn settle(&self, sale: &SaleId, settled: &[(EntryId, Settlement)]) -> PortResult<()> {
         self.fuse.around(self.port.settle(sale, settled)).await
     }

@@ -17,7 +17,7 @@ use sluice_core::{
         EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, Seq, ShopOrderId, SkuId,
         Version,
     },
-    line::Cursor,
+    line::{Cursor, LineEntry},
     order::{ClosingCause, Order},
     ports::*,
     reconcile::Reconciliation,
@@ -162,6 +162,25 @@ book!(ShopBook {
     fn hear(entry: EntryId, order: &ShopOrderId, word: ShopWord) -> StepReply;
     fn tell_remaining(sale: &SaleId, sku: &SkuId, units: u64) -> bool;
 });
+
+#[async_trait]
+impl StandbyBook for Shaky {
+    async fn stand_by(
+        &self,
+        sale: &SaleId,
+        entries: Vec<LineEntry>,
+    ) -> PortResult<Vec<StandReply>> {
+        self.ledger.stand_by(sale, entries).await
+    }
+
+    async fn standing(&self, sale: &SaleId, limit: u32) -> PortResult<StandbyList> {
+        self.ledger.standing(sale, limit).await
+    }
+
+    async fn stand(&self, entries: &[EntryId]) -> PortResult<Vec<bool>> {
+        self.ledger.stand(entries).await
+    }
+}
 
 #[async_trait]
 impl UpkeepBook for Shaky {

@@ -47,6 +47,26 @@ async fn a_basket_that_does_not_fit_leaves_room_for_one_that_does() {
     worker.stop().await;
 }
 
+#[tokio::test]
+async fn an_offer_whose_goods_are_gone_leaves_its_entry_standing_by() {
+    let house = House::open(1).await;
+    let (large, small) = (house.entry(0, "ada", 2), house.entry(0, "bob", 1));
+    let standing = vec![large.clone(), small.clone()];
+    house.ports.ledger.stand_by(&house.sale, standing).await.unwrap();
+    house.release(&[large.clone(), small.clone()]).await;
+    let worker = Running::start(house.worker());
+    house.drained().await;
+    let ids = [large.entry, small.entry];
+    let records = house.ports.ledger.entries(&ids).await.unwrap();
+    assert_eq!(records[0], None, "nothing has become of it");
+    assert_eq!(records[1].as_ref().map(|record| record.outcome), Some(Outcome::Reserved));
+    assert_eq!(house.ports.ledger.stand(&ids).await.unwrap(), [true, false]);
+    let place = house.ports.line.find(&house.sale, &ids[..1]).await.unwrap().remove(0).unwrap();
+    assert_eq!(place.state, PlaceState::Standby);
+    house.assert_balanced().await;
+    worker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twins_and_redeliveries_make_one_order_each() {
     let house = House::open(1_000).await;

@@ -8,7 +8,7 @@ use sluice_core::{
     clock::{Clock, ManualClock, UnixMillis},
     entry::EntryState,
     ids::{BuyerId, EntryId, Epoch, HoldId, OrderId, SaleId, Seq, SkuId},
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     ports::{
         Author, EntryNotice, GateSaid, HoldReply, HoldRequest, Join, JoinReply, Notice, PlaceState,
         Ports, Restore,
@@ -110,8 +110,8 @@ impl House {
             joined_at: NOW,
             address: None,
         };
-        let joins = vec![Join { candidate, proven: None, limits: None }];
-        let replies = self.ports.line.join(&self.sale, 1_000, joins).await.unwrap();
+        let joins = vec![Join { candidate, proven: None, limits: None, stand_by: false }];
+        let replies = self.ports.line.join(&self.sale, Caps::of_line(1_000), joins).await.unwrap();
         let [JoinReply::New(place)] = &replies[..] else { panic!("not a new place: {replies:?}") };
         place.line_entry.clone()
     }

@@ -90,6 +90,32 @@ async fn every_change_of_state_comes_in_order_and_whole() {
     assert_eq!(client.close_code().await, 4410, "a dead order is the end");
 }
 
+/// By the line, or by the ledger if the line has forgotten it; and then the offer.
+#[tokio::test]
+async fn who_stands_by_is_told_so_and_then_of_the_order() {
+    let world = World::start(quick()).await;
+    for forgotten in [false, true] {
+        let claims = world.claims(0);
+        if forgotten {
+            world.stores.stand(claims.entry);
+        } else {
+            world.stores.place(claims.entry, PlaceState::Standby);
+        }
+        let mut client = world.connect(&claims).await;
+        let entry = client.next_of("entry").await;
+        assert_eq!((&entry["state"], &entry["version"]), (&"standby".into(), &2.into()));
+        assert!(entry["seq"].is_null() && entry["position"].is_null(), "{entry}");
+        let reference = world.stores.order(order_id(), OrderState::AwaitingPayment, 1);
+        world.stores.settle(&claims, Outcome::Reserved, Some(reference));
+        world.board.tell(&[(claims.entry, EntryState::Reserved, 3)]);
+        let entry = client.next_of("entry").await;
+        assert_eq!(
+            (&entry["state"], &entry["order"]),
+            (&"reserved".into(), &order_id().to_string().into())
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_outcome_without_an_order_is_told_then_the_end() {
     let world = World::start(quick()).await;

@@ -2,7 +2,7 @@
 //! service has no business with is `Full`.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -12,7 +12,7 @@ use sluice_core::{
     clock::UnixMillis,
     entry::Outcome,
     ids::{BuyerId, EntryId, Epoch, OrderId, SaleId, Seq, SkuId, Version},
-    line::{Cursor, LineEntry},
+    line::{Caps, Cursor, LineEntry},
     order::OrderState,
     ports::{
         EntryRecord, Join, JoinReply, Line, LineSnapshot, OrderRef, OutcomeReason, Place,
@@ -32,6 +32,7 @@ struct State {
     sales: Vec<Arc<Sale>>,
     places: HashMap<EntryId, PlaceState>,
     records: HashMap<EntryId, EntryRecord>,
+    standing: HashSet<EntryId>,
     away: bool,
     looks: Vec<usize>,
     seen: Vec<EntryId>,
@@ -60,6 +61,11 @@ impl Stores {
 
     pub(crate) fn place(&self, entry: EntryId, place: PlaceState) {
         self.state().places.insert(entry, place);
+    }
+
+    /// The ledger has it that this entry stands by.
+    pub(crate) fn stand(&self, entry: EntryId) {
+        self.state().standing.insert(entry);
     }
 
     /// Records an outcome, with an order if it is `reserved`.
@@ -101,7 +107,13 @@ impl Line for Stores {
             let place = |entry: &EntryId| {
                 let state = *state.places.get(entry)?;
                 let line_entry = line_entry(*entry);
-                Some(Place { line_entry, state, durable: true, seen_at: UnixMillis(0) })
+                Some(Place {
+                    line_entry,
+                    state,
+                    durable: true,
+                    seen_at: UnixMillis(0),
+                    in_flight: false,
+                })
             };
             entries.iter().map(place).collect()
         })
@@ -119,7 +131,7 @@ impl Line for Stores {
         Err(PortError::Full)
     }
 
-    async fn join(&self, _: &SaleId, _: u64, _: Vec<Join>) -> PortResult<Vec<JoinReply>> {
+    async fn join(&self, _: &SaleId, _: Caps, _: Vec<Join>) -> PortResult<Vec<JoinReply>> {
         Err(PortError::Full)
     }
 
@@ -150,6 +162,10 @@ impl Line for Stores {
     }
 
     async fn snapshot(&self, _: &SaleId) -> PortResult<LineSnapshot> {
+        Err(PortError::Full)
+    }
+
+    async fn stand_by(&self, _: &SaleId, _: &[EntryId]) -> PortResult<()> {
         Err(PortError::Full)
     }
 

@@ -186,6 +186,8 @@ impl World {
             rate_actual: 200.0,
             remaining: 10_000,
             unpaid: 0,
+            standby: 0,
+            owed: 0,
             units_per_turn: 1.0,
             skus: Vec::new(),
             sold_out: false,

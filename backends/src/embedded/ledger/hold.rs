@@ -10,6 +10,7 @@ use sluice_core::{
     clock::UnixMillis,
     entry::Outcome,
     ids::{BuyerId, SaleId, SkuId},
+    line::LineEntry,
     order::{OrderLine, OrderState},
     ports::{GateSaid, HoldReply, HoldRequest, OutcomeReason},
     sale::{Control, Sale},
@@ -163,13 +164,13 @@ fn one(
         return no(Outcome::Refused, OutcomeReason::OverLimit);
     }
     if !balance.has(basket) {
-        return no(Outcome::SoldOut, OutcomeReason::Plain);
+        return gone_elsewhere(line_entry, no);
     }
     let seated = match &request.gate {
         GateSaid::Short
             if basket.is_seated() && !seats::has_seats_for(connection, sale, basket)? =>
         {
-            return no(Outcome::SoldOut, OutcomeReason::Plain);
+            return gone_elsewhere(line_entry, no);
         }
         GateSaid::Short => return Ok(HoldReply::GateWrong),
         GateSaid::Held if basket.is_seated() => return Ok(HoldReply::GateWrong),
@@ -185,6 +186,17 @@ fn one(
     }
     balance.take(basket);
     grant(connection, now, sale, (request, seated), now.plus(sale.policy.payment_window()))
+}
+
+/// Its goods went to somebody else: a turn is told so, one that stands by goes on doing that.
+fn gone_elsewhere(
+    line_entry: &LineEntry,
+    no: impl FnOnce(Outcome, OutcomeReason) -> rusqlite::Result<HoldReply>,
+) -> rusqlite::Result<HoldReply> {
+    if line_entry.stands_by() {
+        return Ok(HoldReply::StandsBy);
+    }
+    no(Outcome::SoldOut, OutcomeReason::Plain)
 }
 
 /// Records outcome, order, seats, movement and history; the balance is its caller's to write. `held` is what the request
@@ -279,8 +291,8 @@ fn look_up(
         return settled(connection, now, &sale.id, request, outcome, reason);
     }
     if !Balance::read(connection, &sale.id)?.has(&line_entry.basket) {
-        let (outcome, reason) = (Outcome::SoldOut, OutcomeReason::Plain);
-        return settled(connection, now, &sale.id, request, outcome, reason);
+        let no = |outcome, reason| settled(connection, now, &sale.id, request, outcome, reason);
+        return gone_elsewhere(line_entry, no);
     }
     if let GateSaid::Seated(seated) = &request.gate {
         let by = seats::taken_by(connection, &sale.id, seated)?;

@@ -1,4 +1,5 @@
-//! What the file knows of a line: who waits, who is called, who has a live order, and the highest number given out.
+//! What the file knows of a line: who waits, who is called, who stands by, who has a live order, and the highest number
+//! given out.
 
 use std::collections::HashSet;
 
@@ -59,18 +60,20 @@ impl Reading {
         Ok(())
     }
 
-    /// Those who are called, or have a live order, and are no longer in the journal of joins.
+    /// Those who are called, stand by, or have a live order, and are no longer in the journal of joins. One who stands by and
+    /// was made an offer is both.
     fn rest(&mut self, connection: &Connection, sale: &SaleId) -> rusqlite::Result<()> {
         let settlement = Settlement { outcome: Outcome::Reserved, live: true };
         for (statement, state) in [
             (sql!("line/called"), PlaceState::Called),
+            (sql!("line/standby"), PlaceState::Standby),
             (sql!("line/reserved"), PlaceState::Settled(settlement)),
         ] {
             let mut statement = connection.prepare_cached(statement)?;
             let mut rows = statement.query([sale.as_str()])?;
             while let Some(row) = rows.next()? {
                 let line_entry = line_entry(row, 0, &mut self.baskets)?;
-                if !self.joined.contains(&line_entry.entry) {
+                if self.joined.insert(line_entry.entry) {
                     self.places.push(Known { line_entry, state });
                 }
             }
@@ -80,9 +83,13 @@ impl Reading {
 }
 
 fn state(row: &Row<'_>) -> rusqlite::Result<PlaceState> {
-    let called: bool = row.get(0)?;
+    let (called, standby): (bool, bool) = (row.get(0)?, row.get(3)?);
     if is_null(row, 1)? {
-        return Ok(if called { PlaceState::Called } else { PlaceState::Waiting });
+        return Ok(match (called, standby) {
+            (true, _) => PlaceState::Called,
+            (false, true) => PlaceState::Standby,
+            (false, false) => PlaceState::Waiting,
+        });
     }
     let outcome = word(row, 1, Outcome::parse)?;
     Ok(PlaceState::Settled(Settlement { outcome, live: row.get(2)? }))

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use sluice_core::{
     clock::UnixMillis,
     ids::{BuyerId, EntryId, Epoch, Seq, SkuId},
-    line::{Cursor, Hole, LineEntry},
+    line::{Caps, Cursor, Hole, LineEntry},
     ports::{
         Join, JoinReply, LineSnapshot, Place, PlaceState, PortError, PortResult, Restore,
         Settlement, Standing,
@@ -30,7 +30,7 @@ enum InFlight {
     No,
     /// Called, and no worker has asked the gate yet.
     Yes,
-    /// A worker has asked the gate: it never counts as in flight again.
+    /// A worker has asked the gate: it never counts as in flight again, unless it is made another offer.
     Over,
 }
 
@@ -49,6 +49,7 @@ pub(in crate::embedded) struct Places {
     last: Seq,
     high_water: Seq,
     called: u64,
+    standby: u64,
     places: HashMap<EntryId, Record, RandomState>,
     /// The live place of each buyer; of several, the one with the lowest number.
     buyers: HashMap<BuyerId, EntryId, RandomState>,
@@ -80,6 +81,7 @@ impl Places {
             last,
             high_water: block.to,
             called: 0,
+            standby: 0,
             places: HashMap::default(),
             buyers: HashMap::default(),
             strangers: super::Fifo::default(),
@@ -94,19 +96,22 @@ impl Places {
         let Known { line_entry, state } = known;
         let id = line_entry.entry;
         self.last = self.last.max(line_entry.seq);
-        let place = Place { line_entry, state, durable: true, seen_at: now };
+        let place = Place { line_entry, state, durable: true, seen_at: now, in_flight: false };
         if !is_live(state) {
             // It must not take the buyer from a live place with a higher number.
             self.places.insert(id, Record { place, flight: InFlight::Over });
             self.bury(id);
             return;
         }
-        self.register(Place { state: PlaceState::Waiting, ..place });
+        let standby = place.line_entry.stands_by() || state == PlaceState::Standby;
+        let unsettled = if standby { PlaceState::Standby } else { PlaceState::Waiting };
+        self.register(Place { state: unsettled, ..place });
         if worked {
             self.work(id);
         }
         match state {
-            PlaceState::Waiting => {}
+            PlaceState::Waiting | PlaceState::Standby => {}
+            PlaceState::Called if standby => self.begin_offer(id),
             PlaceState::Called => self.begin_call(id),
             PlaceState::Settled(settlement) => self.settle_one(id, settlement),
         }
@@ -140,10 +145,11 @@ impl Places {
             last: self.last,
             high_water: self.high_water,
             called: self.called,
+            standby: self.standby,
         }
     }
 
-    pub(in crate::embedded) fn join(&mut self, cap: u64, join: Join) -> JoinReply {
+    pub(in crate::embedded) fn join(&mut self, caps: Caps, join: Join) -> JoinReply {
         let at = join.candidate.joined_at;
         if let Some(proven) = join.proven
             && let Some(place) = self.prove(proven, at)
@@ -154,8 +160,15 @@ impl Places {
             self.seen(place.line_entry.entry, at);
             return JoinReply::Found(Place { seen_at: place.seen_at.max(at), ..place });
         }
-        if self.cursor.waiting(self.last) >= cap {
-            return JoinReply::Full;
+        let stand_by = join.stand_by && caps.standby > 0;
+        if stand_by || self.cursor.waiting(self.last) >= caps.line {
+            if self.standby >= caps.standby {
+                return JoinReply::Full;
+            }
+            let (line_entry, state) = (join.candidate.standing_by(), PlaceState::Standby);
+            let place = Place { line_entry, state, durable: false, seen_at: at, in_flight: false };
+            self.register(place.clone());
+            return JoinReply::New(place);
         }
         if self.last >= self.high_water {
             return JoinReply::OutOfNumbers;
@@ -164,7 +177,13 @@ impl Places {
         let mut line_entry = join.candidate;
         line_entry.seq = self.last;
         line_entry.holes_below = self.cursor.holes.upto(self.last);
-        let place = Place { line_entry, state: PlaceState::Waiting, durable: false, seen_at: at };
+        let place = Place {
+            line_entry,
+            state: PlaceState::Waiting,
+            durable: false,
+            seen_at: at,
+            in_flight: false,
+        };
         self.register(place.clone());
         JoinReply::New(place)
     }
@@ -178,8 +197,14 @@ impl Places {
                 return None;
             }
             self.last = self.last.max(proven.seq);
-            let state = PlaceState::Waiting;
-            self.register(Place { line_entry: proven, state, durable: false, seen_at: at });
+            let state = if proven.stands_by() { PlaceState::Standby } else { PlaceState::Waiting };
+            self.register(Place {
+                line_entry: proven,
+                state,
+                durable: false,
+                seen_at: at,
+                in_flight: false,
+            });
             if let Some(settlement) = settled {
                 self.settle_one(id, settlement);
             }
@@ -195,7 +220,8 @@ impl Places {
     }
 
     pub(in crate::embedded) fn find(&self, entry: EntryId) -> Option<Place> {
-        self.places.get(&entry).map(|record| record.place.clone())
+        let record = self.places.get(&entry)?;
+        Some(Place { in_flight: record.flight == InFlight::Yes, ..record.place.clone() })
     }
 
     pub(in crate::embedded) fn live_of(&self, buyer: &BuyerId) -> Option<Place> {
@@ -228,7 +254,7 @@ impl Places {
         match state {
             PlaceState::Settled(settlement) => return Standing::Settled(settlement),
             PlaceState::Called => return Standing::Called,
-            PlaceState::Waiting => {}
+            PlaceState::Waiting | PlaceState::Standby => {}
         }
         if let Some(settlement) = self.strangers.get(&id) {
             return Standing::Settled(*settlement);
@@ -238,10 +264,15 @@ impl Places {
         }
         if !self.places.contains_key(&id) {
             let (line_entry, state) = (line_entry.clone(), PlaceState::Waiting);
-            self.register(Place { line_entry, state, durable: true, seen_at });
+            self.register(Place { line_entry, state, durable: true, seen_at, in_flight: false });
             if worked {
                 self.work(id);
             }
+        }
+        if state == PlaceState::Standby || line_entry.stands_by() {
+            self.stand_by(id);
+            self.begin_offer(id);
+            return Standing::Called;
         }
         if silent_before.is_some_and(|limit| seen_at < limit) {
             return Standing::Silent { seen_at };
@@ -250,10 +281,33 @@ impl Places {
         Standing::Called
     }
 
-    /// The buyer's live place with a lower number, if there is one.
+    /// The buyer's live place with a lower number, if there is one. Any number is lower than none.
     fn lower_of(&self, line_entry: &LineEntry) -> Option<EntryId> {
         let live = self.live_of(&line_entry.buyer)?.line_entry;
-        (live.entry != line_entry.entry && live.seq < line_entry.seq).then_some(live.entry)
+        let lower = match (live.stands_by(), line_entry.stands_by()) {
+            (true, _) => false,
+            (false, true) => true,
+            (false, false) => live.seq < line_entry.seq,
+        };
+        (live.entry != line_entry.entry && lower).then_some(live.entry)
+    }
+
+    /// A waiting place waits no longer: it stands by.
+    pub(in crate::embedded) fn stand_by(&mut self, entry: EntryId) {
+        let Some(record) = self.places.get_mut(&entry) else { return };
+        if record.place.state == PlaceState::Waiting {
+            record.place.state = PlaceState::Standby;
+            self.standby += 1;
+        }
+    }
+
+    /// What it wants is in flight, whatever became of its last offer.
+    fn begin_offer(&mut self, entry: EntryId) {
+        let Some(record) = self.places.get_mut(&entry) else { return };
+        if record.flight != InFlight::Yes {
+            record.flight = InFlight::Yes;
+            self.flight.add(&record.place.line_entry.basket);
+        }
     }
 
     pub(in crate::embedded) fn settle_one(&mut self, entry: EntryId, settlement: Settlement) {
@@ -269,6 +323,7 @@ impl Places {
             PlaceState::Settled(Settlement { live: false, .. }) => return,
             PlaceState::Settled(Settlement { live: true, .. }) | PlaceState::Waiting => {}
             PlaceState::Called => self.called -= 1,
+            PlaceState::Standby => self.standby -= 1,
         }
         record.place.state = PlaceState::Settled(settlement);
         if record.flight == InFlight::Yes {
@@ -321,6 +376,7 @@ impl Places {
         if self.lower_of(entry).is_none() {
             self.buyers.insert(entry.buyer.clone(), entry.entry);
         }
+        self.standby += u64::from(place.state == PlaceState::Standby);
         self.places.insert(entry.entry, Record { place, flight: InFlight::No });
     }
 
@@ -337,7 +393,7 @@ impl Places {
 
 fn is_live(state: PlaceState) -> bool {
     match state {
-        PlaceState::Waiting | PlaceState::Called => true,
+        PlaceState::Waiting | PlaceState::Called | PlaceState::Standby => true,
         PlaceState::Settled(settlement) => settlement.live,
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn decide<'a>(books: &mut Books, requests: &'a [HoldRequest]) -> Plan
             Decision::Known(known) => HoldReply::Known { record: known.record, hold: known.hold },
             Decision::GateWrong => HoldReply::GateWrong,
             Decision::Frozen => HoldReply::Frozen,
+            Decision::StandsBy => HoldReply::StandsBy,
             Decision::SeatsTaken(by) => HoldReply::SeatsTaken { by },
             Decision::No(outcome, reason) => {
                 let record = settled(books, request, outcome, reason);
@@ -70,6 +71,7 @@ enum Decision<'a> {
     Known(Known),
     GateWrong,
     Frozen,
+    StandsBy,
     SeatsTaken(Vec<OrderId>),
     No(Outcome, OutcomeReason),
     Yes(&'a Basket, AmountFen),
@@ -89,17 +91,19 @@ fn look<'a>(books: &mut Books, request: &'a HoldRequest) -> Decision<'a> {
     if line_entry.basket.units() > books.sale.policy.per_buyer_units {
         return Decision::No(Outcome::Refused, OutcomeReason::OverLimit);
     }
+    // Its goods went to somebody else: a turn is told so, one that stands by goes on doing that.
+    let gone = if line_entry.stands_by() {
+        Decision::StandsBy
+    } else {
+        Decision::No(Outcome::SoldOut, OutcomeReason::Plain)
+    };
     if !has(&books.available, &line_entry.basket) {
-        return Decision::No(Outcome::SoldOut, OutcomeReason::Plain);
+        return gone;
     }
     let basket = &line_entry.basket;
     let held = match (&request.gate, &mut books.seating) {
         (GateSaid::Short, SeatedBy::Gate(seats)) if basket.is_seated() => {
-            return if seats.has_seats_for(basket) {
-                Decision::GateWrong
-            } else {
-                Decision::No(Outcome::SoldOut, OutcomeReason::Plain)
-            };
+            return if seats.has_seats_for(basket) { Decision::GateWrong } else { gone };
         }
         (GateSaid::Short, _) => return Decision::GateWrong,
         (GateSaid::Held, SeatedBy::Gate(_)) if basket.is_seated() => return Decision::GateWrong,

@@ -118,8 +118,8 @@ async fn delete(
     sqlx::query(sql!("sales/lock_stock")).bind(id.as_str()).execute(&mut *connection).await?;
     let busy =
         sqlx::query(sql!("sales/busy")).bind(id.as_str()).fetch_one(&mut *connection).await?;
-    let open_orders = whole(&busy, 0)?;
-    if open_orders > 0 {
+    let (open_orders, standby) = (whole(&busy, 0)?, whole(&busy, 1)?);
+    if open_orders + standby > 0 {
         return Ok(Deleted::Busy { open_orders });
     }
     for statement in [
@@ -131,6 +131,7 @@ async fn delete(
         sql!("shop/delete_turns"),
         sql!("sales/delete_orders"),
         sql!("sales/delete_outcomes"),
+        sql!("sales/delete_standby"),
         sql!("sales/delete_stock"),
         sql!("upkeep/forget"),
         sql!("upkeep/forget_duties"),

@@ -1,6 +1,6 @@
 -- What the line and the gate share: what called entries still want, in the line's hash. A place there is 29 bytes and a
 -- body:
---   1 state W waiting, C called, S settled    2 outcome (r s l e f, or -)    3 live    4 durable
+--   1 state W waiting, C called, B standing by, S settled    2 outcome (r s l e f, or -)    3 live    4 durable
 --   5 in flight: n not yet, y yes, o over     6 seen at    14 number    22 holes below    30 body
 -- A body is 8 bytes of the time it was joined, the buyer, the address (each with its length before it), and the basket
 -- as sku:units,… to its end. f<sku> counts units; g<sku> counts the passengers of a seated SKU, as JSON by stretch.

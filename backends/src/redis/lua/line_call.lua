@@ -20,6 +20,21 @@ fetch(line, fields)
 fetch(line, buyers)
 fetch(worked, entries)
 
+-- What it wants is in flight, whatever became of its last offer. It goes on standing by.
+local function offer(entry)
+  local place = look(line, 'p' .. entry)
+  if string.sub(place, 1, 1) == 'W' then
+    place = with(place, 1, 'B')
+    about.standby = about.standby + 1
+  end
+  if string.sub(place, 5, 5) ~= 'y' then
+    place = with(place, 5, 'y')
+    fly(line, basket_of(place), 1)
+  end
+  put(line, 'p' .. entry, place)
+  return 'C'
+end
+
 local function call(entry, numbered)
   local place = look(line, 'p' .. entry)
   local state = place and string.sub(place, 1, 1) or 'W'
@@ -37,11 +52,14 @@ local function call(entry, numbered)
     return 'T' .. twin
   end
   if not place then
-    register(entry, waiting_place('1', string.sub(numbered, 17, 24), numbered))
+    register(entry, open_place('1', string.sub(numbered, 17, 24), numbered))
     if look(worked, entry) then
       work(line, entry)
     end
     place = look(line, 'p' .. entry)
+  end
+  if state == 'B' or string.sub(numbered, 1, 16) == NO_NUMBER then
+    return offer(entry)
   end
   if silent_before and struct.unpack('>i8', place, 6) < silent_before then
     return 'Q' .. string.sub(place, 6, 13)
@@ -61,6 +79,6 @@ for at = 3, #ARGV, 2 do
   standings[#standings + 1] = call(ARGV[at], ARGV[at + 1])
 end
 even_when_full()
-put(line, '.called', about.called)
+write_counts()
 write(line)
 return standings

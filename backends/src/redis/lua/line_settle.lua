@@ -13,7 +13,7 @@ for at = 2, #ARGV, 2 do
   settle(ARGV[at], ARGV[at + 1], over, strangers)
 end
 even_when_full()
-put(line, '.called', about.called)
+write_counts()
 write(line)
 forget_oldest(over, strangers, tonumber(ARGV[1]))
 write(line)

@@ -32,5 +32,5 @@ if last > proven and highest <= proven then
 end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
 redis.call('HSET', KEYS[1], '.server', server(), '.epoch', epoch, '.serving', serving, '.rank', rank, '.holes', holes,
-  '.holes_total', total, '.last', last, '.high_water', to, '.called', 0)
+  '.holes_total', total, '.last', last, '.high_water', to, '.called', 0, '.standby', 0)
 return 'OK'

@@ -1,5 +1,5 @@
 -- The places of a line. KEYS[1] is the line: a hash of
---   .server .epoch .serving .rank .holes .holes_total .last .high_water .called   what is known of the line itself
+--   .server .epoch .serving .rank .holes .holes_total .last .high_water .called .standby   what is known of the line itself
 --   p<entry>  a place      b<buyer>  the entry of the buyer's live place, of several the one with the lowest number
 --   s<entry>  a settlement of an entry whose place is not known      f<sku>  units in flight
 -- How a place is written, see flight.lua.
@@ -9,7 +9,7 @@ local about = {}
 
 -- Reads what is known of the line. False if it is cold.
 local function is_warm()
-  local fields = { '.server', '.epoch', '.serving', '.rank', '.holes', '.holes_total', '.last', '.high_water', '.called' }
+  local fields = { '.server', '.epoch', '.serving', '.rank', '.holes', '.holes_total', '.last', '.high_water', '.called', '.standby' }
   local values = redis.call('HMGET', KEYS[1], unpack(fields))
   if not values[1] or values[1] ~= server() then
     return false
@@ -17,6 +17,7 @@ local function is_warm()
   about.epoch, about.serving, about.rank = tonumber(values[2]), tonumber(values[3]), tonumber(values[4])
   about.holes, about.holes_total = values[5], tonumber(values[6])
   about.last, about.high_water, about.called = tonumber(values[7]), tonumber(values[8]), tonumber(values[9])
+  about.standby = tonumber(values[10])
   return true
 end
 
@@ -49,9 +50,12 @@ local function is_live(place)
   return string.sub(place, 1, 1) ~= 'S' or string.sub(place, 3, 3) == '1'
 end
 
--- A waiting place: the number, the holes below it and the body are 16 bytes and more.
-local function waiting_place(durable, seen_at, numbered)
-  return 'W-1' .. durable .. 'n' .. seen_at .. numbered
+local NO_NUMBER = struct.pack('>I8I8', 0, 0)
+
+-- A place that waits, or stands by if it has no number: the number, the holes below it and the body are 16 bytes and more.
+local function open_place(durable, seen_at, numbered)
+  local state = string.sub(numbered, 1, 16) == NO_NUMBER and 'B' or 'W'
+  return state .. '-1' .. durable .. 'n' .. seen_at .. numbered
 end
 
 -- Notes that somebody held the place at `at`: never back.
@@ -62,24 +66,28 @@ local function see(entry, at)
   end
 end
 
--- The entry of the buyer's live place with a lower number, if there is one.
+-- The entry of the buyer's live place with a lower number, if there is one. Any number is lower than none, which is 0.
 local function lower_of(buyer, entry, seq)
   local other = look(line, buyer)
   if not other or other == entry then
     return nil
   end
   local place = look(line, 'p' .. other)
-  if place and seq_of(place) < seq then
+  local number = place and seq_of(place) or 0
+  if number > 0 and (seq == 0 or number < seq) then
     return other
   end
   return nil
 end
 
--- Records a waiting place; its buyer is bound to it unless they have one with a lower number.
+-- Records an open place; its buyer is bound to it unless they have one with a lower number.
 local function register(entry, place)
   local buyer = buyer_of(place)
   if not lower_of(buyer, entry, seq_of(place)) then
     put(line, buyer, entry)
+  end
+  if string.sub(place, 1, 1) == 'B' then
+    about.standby = about.standby + 1
   end
   put(line, 'p' .. entry, place)
 end
@@ -101,8 +109,11 @@ local function settle(entry, settled, over, strangers)
   if not is_live(place) then
     return -- A buyer who was freed is not bound again.
   end
-  if string.sub(place, 1, 1) == 'C' then
+  local state = string.sub(place, 1, 1)
+  if state == 'C' then
     about.called = about.called - 1
+  elseif state == 'B' then
+    about.standby = about.standby - 1
   end
   if string.sub(place, 5, 5) == 'y' then
     fly(line, basket_of(place), -1)
@@ -114,6 +125,12 @@ local function settle(entry, settled, over, strangers)
     end
     remember(over, entry)
   end
+end
+
+-- Writes what was counted.
+local function write_counts()
+  put(line, '.called', about.called)
+  put(line, '.standby', about.standby)
 end
 
 -- The oldest settled places and settlements of strangers beyond the most are forgotten: the ledger knows them.

@@ -14,7 +14,7 @@ local function told(section, name)
 end
 
 -- How what is kept is laid out. To be raised with every change that a script of before would misread.
-local LAYOUT = '4'
+local LAYOUT = '5'
 
 -- Whose memory this is: the process that runs the script, and the history of its data. A restart, another server or a
 -- failover changes one of them, and what was answered under the old pair may be gone.

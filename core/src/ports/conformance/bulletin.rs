@@ -44,6 +44,8 @@ fn report(epoch: u64, version: u64) -> Notice {
         rate_actual: 2.25,
         remaining: 11,
         unpaid: 1,
+        standby: 3,
+        owed: 2,
         units_per_turn: 1.5,
         skus: vec![SkuReport { sku: sku("a"), remaining: 11, free_seats: Vec::new() }],
         sold_out: false,

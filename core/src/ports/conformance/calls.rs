@@ -14,7 +14,7 @@ use crate::{
     clock::UnixMillis,
     entry::Outcome,
     ids::{EntryId, Epoch, SaleId, Seq},
-    line::LineEntry,
+    line::{Caps, LineEntry},
     ports::{Join, Line, Place, PlaceState, Settlement, Standing},
 };
 
@@ -56,7 +56,7 @@ const RESERVED: Settlement = Settlement { outcome: Outcome::Reserved, live: true
 /// Reserved once, and its order is closed by now.
 const OVER: Settlement = Settlement { outcome: Outcome::Reserved, live: false };
 
-async fn place_of(line: &dyn Line, sale: &SaleId, name: &str) -> LineEntry {
+pub(super) async fn place_of(line: &dyn Line, sale: &SaleId, name: &str) -> LineEntry {
     new_place(&join_all(line, sale, &[name]).await[0]).line_entry
 }
 
@@ -265,7 +265,7 @@ pub async fn a_settled_twin_leaves_the_other_place_alone(house: impl House<Port 
     // A token from before the line forgot: for a while the buyer has two places.
     let twin = entry(7, "ada");
     let proven = Join { proven: Some(twin.clone()), ..join("ada") };
-    line.join(&sale, 10, vec![proven]).await.unwrap();
+    line.join(&sale, Caps::of_line(10), vec![proven]).await.unwrap();
     line.settle(&sale, &[(twin.entry, LEFT)]).await.unwrap();
     let again = found_place(&join_all(&*line, &sale, &["ada"]).await[0]);
     assert_eq!(again.line_entry.entry, first.entry, "the buyer is not free while it lives");
@@ -278,7 +278,7 @@ pub async fn a_token_of_a_settled_entry_gives_a_new_place(house: impl House<Port
     let ada = place_of(&*line, &sale, "ada").await;
     line.settle(&sale, &[(ada.entry, LEFT)]).await.unwrap();
     let proven = Join { proven: Some(ada.clone()), ..join("ada") };
-    let reply = line.join(&sale, 10, vec![proven]).await.unwrap().remove(0);
+    let reply = line.join(&sale, Caps::of_line(10), vec![proven]).await.unwrap().remove(0);
     assert_ne!(new_place(&reply).line_entry.entry, ada.entry);
 }
 
@@ -311,7 +311,7 @@ pub async fn a_settlement_stands_above_a_late_token(house: impl House<Port = Por
     line.settle(&sale, &[(ada.entry, LEFT), (bob.entry, RESERVED)]).await.unwrap();
     let with_token = |name, proven: &LineEntry| Join { proven: Some(proven.clone()), ..join(name) };
     let joins = vec![with_token("ada", &ada), with_token("bob", &bob)];
-    let replies = line.join(&sale, 1_000, joins).await.unwrap();
+    let replies = line.join(&sale, Caps::of_line(1_000), joins).await.unwrap();
     assert_ne!(new_place(&replies[0]).line_entry.entry, ada.entry, "the buyer is free of it");
     let found = found_place(&replies[1]);
     assert_eq!((found.line_entry.entry, found.state), (bob.entry, PlaceState::Settled(RESERVED)));

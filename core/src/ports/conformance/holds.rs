@@ -77,7 +77,10 @@ async fn hold_one(ledger: &dyn Ledger, sale: &SaleId, one: HoldRequest) -> HoldR
 fn record_of(reply: &HoldReply) -> &EntryRecord {
     match reply {
         HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => record,
-        HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
+        HoldReply::GateWrong
+        | HoldReply::StandsBy
+        | HoldReply::Frozen
+        | HoldReply::SeatsTaken { .. } => {
             panic!("an outcome was due")
         }
     }

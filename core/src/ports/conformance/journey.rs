@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{House, assert_balanced, samples::*, soon};
 use crate::{
     ids::{BuyerId, Epoch, HoldId, SaleId, Seq},
-    line::LineEntry,
+    line::{Caps, LineEntry},
     ports::{
         HoldReply, Join, JoinReply, LeaseReply, OutcomeReason, PortError, Ports, Reserved, Restore,
         Want,
@@ -67,7 +67,8 @@ async fn open(ports: &Ports, stock: u64) -> SaleId {
 
 /// What admission does before it answers: a place, offered and confirmed.
 async fn admit(ports: &Ports, sale: &SaleId, name: &str) -> LineEntry {
-    let reply = ports.line.join(sale, 100_000, vec![join(name)]).await.unwrap().remove(0);
+    let reply =
+        ports.line.join(sale, Caps::of_line(100_000), vec![join(name)]).await.unwrap().remove(0);
     let place = match &reply {
         JoinReply::New(_) => new_place(&reply),
         JoinReply::Found(_)
@@ -123,7 +124,8 @@ pub async fn a_place_that_was_answered_is_drained_and_found_again(
     take_over(&ports, &sale).await;
     for entry in answered.values() {
         let proven = Join { proven: Some(entry.clone()), ..join(entry.buyer.as_str()) };
-        let reply = ports.line.join(&sale, 100, vec![proven]).await.unwrap().remove(0);
+        let reply =
+            ports.line.join(&sale, Caps::of_line(100), vec![proven]).await.unwrap().remove(0);
         let found = found_place(&reply).line_entry;
         assert_eq!((found.entry, found.seq), (entry.entry, entry.seq));
     }
@@ -170,7 +172,10 @@ pub async fn a_turn_released_twice_makes_one_order(mut house: impl House<Port = 
                 HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
                     orders.insert(record.order.unwrap().order);
                 }
-                HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
+                HoldReply::GateWrong
+                | HoldReply::StandsBy
+                | HoldReply::Frozen
+                | HoldReply::SeatsTaken { .. } => {
                     panic!("the gate had said yes")
                 }
             }
@@ -230,7 +235,10 @@ pub async fn a_buyer_whose_place_was_forgotten_gets_one_order(mut house: impl Ho
             assert_ne!(record.entry, first.entry);
             assert_eq!(record.reason, OutcomeReason::Duplicate);
         }
-        HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {
+        HoldReply::GateWrong
+        | HoldReply::StandsBy
+        | HoldReply::Frozen
+        | HoldReply::SeatsTaken { .. } => {
             panic!("the gate had said yes")
         }
     }

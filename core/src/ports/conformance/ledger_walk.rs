@@ -93,7 +93,10 @@ impl Walk {
                 HoldReply::Settled { record, .. } | HoldReply::Known { record, .. } => {
                     self.answered(&record);
                 }
-                HoldReply::GateWrong | HoldReply::Frozen | HoldReply::SeatsTaken { .. } => {}
+                HoldReply::GateWrong
+                | HoldReply::StandsBy
+                | HoldReply::Frozen
+                | HoldReply::SeatsTaken { .. } => {}
             }
         }
     }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     ids::{Epoch, SaleId, Seq},
+    line::Caps,
     policy::RateLimit,
     ports::{DeviceKey, Join, JoinLimits, JoinReply, LimitedBy, Line, PortError},
 };
@@ -58,7 +59,7 @@ fn on_device(name: &str, device: u8, limit: RateLimit) -> Join {
 
 async fn ask(line: &dyn Line, sale: &SaleId, joins: Vec<Join>) -> Vec<JoinReply> {
     let count = joins.len();
-    let replies = line.join(sale, 100_000, joins).await.unwrap();
+    let replies = line.join(sale, Caps::of_line(100_000), joins).await.unwrap();
     assert_eq!(replies.len(), count, "one reply for each join");
     replies
 }
@@ -172,7 +173,7 @@ pub async fn the_very_same_join_costs_nothing(house: impl House<Port = Port>) {
 
 pub async fn a_line_that_has_no_number_takes_no_allowance(house: impl House<Port = Port>) {
     let (line, sale) = (house.port(), drop_sale());
-    let ask_all = async |joins: Vec<Join>| line.join(&sale, 100_000, joins).await;
+    let ask_all = async |joins: Vec<Join>| line.join(&sale, Caps::of_line(100_000), joins).await;
     for _ in 0..3 * BURST {
         let cold = ask_all(vec![limited("ada", SLOW)]).await;
         assert!(matches!(cold, Err(PortError::Cold)), "{cold:?}");
@@ -192,7 +193,7 @@ pub async fn a_full_line_takes_an_allowance(house: impl House<Port = Port>) {
     let line = house.port();
     let sale = warmed(&*line).await;
     let joins = (0..BURST + 2).map(|_| limited("ada", SLOW)).collect();
-    let replies = line.join(&sale, 0, joins).await.unwrap();
+    let replies = line.join(&sale, Caps::of_line(0), joins).await.unwrap();
     let (full, rest) = replies.split_at(BURST as usize);
     assert!(full.iter().all(|reply| *reply == JoinReply::Full), "{full:?}");
     assert_eq!(refusals(rest, LimitedBy::Buyer), 2);

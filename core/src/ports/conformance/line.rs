@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{House, samples::*, together};
 use crate::{
     ids::{EntryId, Epoch, SaleId, Seq},
+    line::Caps,
     ports::{Block, Join, JoinReply, Line, PortError, Restore},
 };
 
@@ -72,7 +73,7 @@ pub(super) async fn join_capped(
     names: &[&str],
 ) -> Vec<JoinReply> {
     let joins = names.iter().map(|name| join(name)).collect();
-    let replies = line.join(sale, cap, joins).await.unwrap();
+    let replies = line.join(sale, Caps::of_line(cap), joins).await.unwrap();
     assert_eq!(replies.len(), names.len(), "one reply for each join");
     replies
 }
@@ -85,7 +86,7 @@ pub async fn a_cold_line_says_so_and_does_nothing(house: impl House<Port = Port>
     let (line, sale, one) = (house.port(), drop_sale(), entry(1, "ada"));
     let ids = [one.entry];
     let block = vec![join("ada")];
-    assert!(matches!(line.join(&sale, 10, block).await, Err(PortError::Cold)));
+    assert!(matches!(line.join(&sale, Caps::of_line(10), block).await, Err(PortError::Cold)));
     assert!(matches!(line.confirm(&sale, &ids).await, Err(PortError::Cold)));
     assert!(matches!(line.find(&sale, &ids).await, Err(PortError::Cold)));
     assert!(matches!(line.find_buyer(&sale, &one.buyer).await, Err(PortError::Cold)));
@@ -160,7 +161,7 @@ pub async fn a_forgotten_place_is_registered_again_with_its_number(house: impl H
     warm(&*line, &sale, 1, 101..=200).await;
     let old = entry(7, "ada");
     let proven = Join { proven: Some(old.clone()), ..join("ada") };
-    let reply = line.join(&sale, 10, vec![proven]).await.unwrap().remove(0);
+    let reply = line.join(&sale, Caps::of_line(10), vec![proven]).await.unwrap().remove(0);
     assert_eq!(found_place(&reply).line_entry.entry, old.entry);
     assert_eq!(found_place(&reply).line_entry.seq, Seq(7));
     let places = line.find(&sale, &[old.entry]).await.unwrap();
@@ -175,7 +176,7 @@ pub async fn what_a_token_proves_is_not_given_twice(house: impl House<Port = Por
     let sale = warmed(&*line).await;
     let place = new_place(&join_all(&*line, &sale, &["ada"]).await[0]);
     let proven = || Join { proven: Some(place.line_entry.clone()), ..join("ada") };
-    let replies = line.join(&sale, 10, vec![proven(), proven()]).await.unwrap();
+    let replies = line.join(&sale, Caps::of_line(10), vec![proven(), proven()]).await.unwrap();
     assert!(replies.iter().all(|reply| found_place(reply).line_entry == place.line_entry));
     assert_eq!(line.snapshot(&sale).await.unwrap().last, Seq(1));
 }

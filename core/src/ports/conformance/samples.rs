@@ -104,7 +104,7 @@ pub(super) fn cursor_with_hole(serving: u64, from: u64, to: u64) -> Cursor {
 }
 
 pub(super) fn join(name: &str) -> Join {
-    Join { candidate: entry(0, name), proven: None, limits: None }
+    Join { candidate: entry(0, name), proven: None, limits: None, stand_by: false }
 }
 
 /// The place of a join that must have been new.

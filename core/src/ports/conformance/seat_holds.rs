@@ -97,6 +97,7 @@ fn outcome(reply: &HoldReply) -> Option<Outcome> {
         HoldReply::Settled { record, .. } => Some(record.outcome),
         HoldReply::Known { .. }
         | HoldReply::Frozen
+        | HoldReply::StandsBy
         | HoldReply::GateWrong
         | HoldReply::SeatsTaken { .. } => None,
     }

@@ -119,6 +119,8 @@ pub enum HoldReply {
     Known { record: EntryRecord, hold: Option<HoldId> },
     /// The gate said no but the ledger has the stock: set the gate right and try again. Nothing changed.
     GateWrong,
+    /// It is an offer, and its goods went to somebody else: the entry goes on standing by. Nothing changed.
+    StandsBy,
     /// The sale is frozen: nothing is held anew until somebody lifts that. Nothing changed.
     Frozen,
     /// The gate chose seats that the ledger has given to these orders: tell the gate the ledger's word on each
@@ -161,7 +163,7 @@ pub trait EntryBook {
     /// Settles a batch of turns of one sale in one transaction, granted in order of `seq`: an outcome per entry, first
     /// one wins; order, hold, movement, history and outbox row with each `reserved`. Demand is checked against the
     /// balance by predicate, and what the balance lacks is `sold_out` whatever the gate said; so is a demand for seats to
-    /// which the gate said no, where the ledger's own seat map has none. `no-oversell`, per SKU and per seat-leg, and one
+    /// which the gate said no, where the ledger's own seat map has none. An entry that stands by goes on doing so instead. `no-oversell`, per SKU and per seat-leg, and one
     /// live order per (sale, buyer) are constraints below that. Prices and
     /// the payment window are the sale's at this moment. Replies in the order of `requests`.
     async fn hold(&self, sale: &SaleId, requests: Vec<HoldRequest>) -> PortResult<Vec<HoldReply>>;

@@ -152,7 +152,8 @@ pub enum Changed {
 pub enum Deleted {
     Done,
     NoSuchSale,
-    /// Entries without an outcome in the waiting or turn queue's journal, or orders that are not final, keep it.
+    /// Entries that stand by or are without an outcome in the waiting or turn queue's journal, or orders that are not final,
+    /// keep it.
     Busy {
         open_orders: u64,
     },

@@ -1,4 +1,4 @@
-//! The ledger's six books: only what a look needs is answered.
+//! The ledger's eight books: only what a look needs is answered.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use sluice_core::{
         EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, Seq, ShopOrderId, SkuId,
         Version,
     },
-    line::Cursor,
+    line::{Cursor, LineEntry},
     order::{ClosingCause, Order},
     ports::{
         AfterSales, Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Books, ChangeEnd,
@@ -19,7 +19,7 @@ use sluice_core::{
         LeaseReply, NewOutcome, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
         PaymentUpdate, PortError, PortResult, RefundReply, Replay, SaleBook, SaleMinute, ShopBook,
         ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund, SimulatedState,
-        Speaker, StepReply, StockBalance, UpkeepBook,
+        Speaker, StandReply, StandbyBook, StandbyList, StepReply, StockBalance, UpkeepBook,
     },
     reconcile::Reconciliation,
     refund::{Refund, RefundAsked},
@@ -333,6 +333,21 @@ impl UpkeepBook for Stores {
     }
 
     async fn minutes(&self, _: &SaleId, _: u32) -> PortResult<Vec<SaleMinute>> {
+        Err(PortError::Full)
+    }
+}
+
+#[async_trait]
+impl StandbyBook for Stores {
+    async fn stand(&self, entries: &[EntryId]) -> PortResult<Vec<bool>> {
+        self.answer(|state| entries.iter().map(|entry| state.standing.contains(entry)).collect())
+    }
+
+    async fn stand_by(&self, _: &SaleId, _: Vec<LineEntry>) -> PortResult<Vec<StandReply>> {
+        Err(PortError::Full)
+    }
+
+    async fn standing(&self, _: &SaleId, _: u32) -> PortResult<StandbyList> {
         Err(PortError::Full)
     }
 }

@@ -33,7 +33,10 @@ fn places(proven: u64, serving: u64, over_max: usize) -> Places {
 }
 
 fn join(places: &mut Places, buyer: &str) -> JoinReply {
-    places.join(1_000, Join { candidate: entry(0, buyer), proven: None, limits: None })
+    places.join(
+        Caps::of_line(1_000),
+        Join { candidate: entry(0, buyer), proven: None, limits: None, stand_by: false },
+    )
 }
 
 fn number(reply: &JoinReply) -> Seq {
@@ -139,9 +142,14 @@ fn a_stranger_that_was_settled_is_not_revived() {
         candidate: entry(0, name),
         proven: Some(line_entry.clone()),
         limits: None,
+        stand_by: false,
     };
-    assert_eq!(number(&places.join(10, proven(&gone, "ada"))), Seq(101), "a new place");
-    let again = places.join(10, proven(&served, "bob"));
+    assert_eq!(
+        number(&places.join(Caps::of_line(10), proven(&gone, "ada"))),
+        Seq(101),
+        "a new place"
+    );
+    let again = places.join(Caps::of_line(10), proven(&served, "bob"));
     let JoinReply::Found(place) = again else { panic!("{again:?}") };
     assert_eq!(place.state, PlaceState::Settled(settled(Outcome::Reserved, true)));
 }

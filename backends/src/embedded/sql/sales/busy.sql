@@ -17,4 +17,6 @@ SELECT
     ) + (
         SELECT count(*) FROM turn
         WHERE sale = ?1 AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.entry = turn.entry)
+    ) + (
+        SELECT count(*) FROM standby WHERE sale = ?1
     )

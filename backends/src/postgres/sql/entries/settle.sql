@@ -1,5 +1,5 @@
--- The first outcome of an entry wins; those that are written go to the outbox with it. $2 is the time, or null for now. The
--- entries come in their order, so that two writers never wait for each other in a ring.
+-- The first outcome of an entry wins; those that are written go to the outbox with it, and stand by no longer. $2 is the
+-- time, or null for now. The entries come in their order, so that two writers never wait for each other in a ring.
 WITH written AS (
     INSERT INTO outcome (entry, sale, buyer, seq, holes_below, joined_at, outcome, reason, at)
     SELECT entry, $1, buyer, seq, holes_below, joined_at, outcome, reason, coalesce($2::bigint, (SELECT ledger_now()))
@@ -7,6 +7,8 @@ WITH written AS (
         AS new (entry, buyer, seq, holes_below, joined_at, outcome, reason)
     ON CONFLICT (entry) DO NOTHING
     RETURNING number, entry
+), ended AS (
+    DELETE FROM standby USING written WHERE standby.entry = written.entry
 )
 INSERT INTO outbox (number, entry)
 SELECT number, entry FROM written

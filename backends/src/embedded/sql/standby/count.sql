@@ -1,0 +1,1 @@
+SELECT count(*) FROM standby WHERE sale = ?1

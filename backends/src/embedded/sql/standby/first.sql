@@ -1,0 +1,5 @@
+SELECT entry, buyer, 0, 0, basket, joined_at, address
+FROM standby
+WHERE sale = ?1
+ORDER BY joined_at, units, entry
+LIMIT ?2

@@ -1,0 +1,1 @@
+SELECT 1 FROM standby WHERE entry = ?1

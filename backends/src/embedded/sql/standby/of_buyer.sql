@@ -1,0 +1,1 @@
+SELECT entry FROM standby WHERE sale = ?1 AND buyer = ?2

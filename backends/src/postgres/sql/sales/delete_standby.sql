@@ -1,0 +1,1 @@
+DELETE FROM standby WHERE sale = $1

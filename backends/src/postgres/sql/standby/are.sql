@@ -1,0 +1,1 @@
+SELECT entry FROM standby WHERE entry = ANY($1)

@@ -1,0 +1,5 @@
+SELECT entry, buyer, basket, joined_at, address
+FROM standby
+WHERE sale = $1
+ORDER BY joined_at, units, entry
+LIMIT $2
