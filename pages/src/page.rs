@@ -2,17 +2,18 @@
 
 use std::{fmt::Write, path::PathBuf, sync::Arc};
 
+use flate2::Compression;
 use http::{
     HeaderValue, StatusCode,
     header::{
-        CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-        VARY, X_CONTENT_TYPE_OPTIONS,
+        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+        REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
     },
 };
 use sluice_http::{Response, Routes};
 
 use crate::{
-    assets::Assets,
+    assets::{Assets, allows_gzip, gzip},
     brand::{Brand, BrandError},
     escape, scene,
     shown::Shown,
@@ -40,6 +41,8 @@ pub struct Visit<'a> {
     pub chosen: Option<&'a str>,
     /// `Accept-Language`.
     pub accepted: Option<&'a str>,
+    /// `Accept-Encoding`.
+    pub encodings: Option<&'a str>,
     /// The entry that the page's cookie proves.
     pub entry: Option<&'a str>,
     /// The highest `serving` this visitor was shown.
@@ -111,16 +114,23 @@ impl Pages {
             .and_then(|tag| languages.find(tag))
             .unwrap_or_else(|| languages.preferred(visit.accepted.unwrap_or_default()));
         let html = self.html(language, visit, shown, purpose);
-        let mut response = Response::new(html.into());
+        // Written for one visitor and sent once: packed quickly. Nothing in it is a secret: the token is in a cookie.
+        let packed = visit.encodings.filter(|encodings| allows_gzip(encodings));
+        let packed = packed.and_then(|_| gzip(html.as_bytes(), Compression::fast()));
+        let encoded = packed.is_some();
+        let mut response = Response::new(packed.map_or_else(|| html.into(), Into::into));
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        if encoded {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(CONTENT_SECURITY_POLICY, self.0.policy.clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Not `no-referrer`: a browser would then keep the origin of the page's own forms to itself.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        headers.insert(VARY, HeaderValue::from_static("accept-language, cookie"));
+        headers.insert(VARY, HeaderValue::from_static("accept-language, accept-encoding, cookie"));
         if let Ok(tag) = HeaderValue::try_from(&language.tag) {
             headers.insert(CONTENT_LANGUAGE, tag);
         }

@@ -34,7 +34,7 @@ class Page {
   scene = '';
   /** @type {import('./view.js').Shown['busy']} */
   busy = '';
-  /** What was asked for last. @type {{ sku: string, quantity: number }[]} */
+  /** What was asked for last. @type {import('../../clients/js/src/contract.js').Item[]} */
   items = [];
   trouble = '';
   begun = false;
@@ -187,7 +187,7 @@ class Page {
     this.update();
   }
 
-  /** @param {{ sku: string, quantity: number }[]} items */
+  /** @param {import('../../clients/js/src/contract.js').Item[]} items */
   async join(items) {
     if (this.busy || this.place) return;
     this.items = items;
@@ -212,8 +212,17 @@ class Page {
     this.joinAt = Date.now() + (error.retryAfterMs ?? 5_000) + Math.random() * 5_000;
     if (error.code === 'not_open_yet') this.joinAt = Date.now() + 250 + Math.random() * 500;
     const again = error.code === 'bad_request' || (error.isPassing && error.code !== 'line_full');
-    if (again) this.trouble = this.words.say(troubleOf(error));
+    if (again) this.trouble = this.troubleOf(error);
     else this.refusal = error.code;
+  }
+
+  /** What is said of a join that may be tried again. @param {Problem} problem */
+  troubleOf({ code, field = '' }) {
+    const [{ sku, from = 0, to = 0 }] = this.items;
+    const { stops } = this.sale?.skus.find((one) => one.sku === sku) ?? {};
+    if (code !== 'bad_request') return this.words.say('join.later');
+    if (stops && /(from|to)$/.test(field)) return this.words.stretch('join.stretch', stops, from, to);
+    return this.words.say(/quantity|^items$/.test(field) ? 'join.fewer' : 'join.bad');
   }
 
   again() {
@@ -376,12 +385,6 @@ class Page {
       // Some browsers only let service workers notify.
     }
   }
-}
-
-/** What is said of a join that may be tried again. @param {Problem} problem */
-function troubleOf({ code, field = '' }) {
-  if (code !== 'bad_request') return 'join.later';
-  return /quantity|^items$/.test(field) ? 'join.fewer' : 'join.bad';
 }
 
 const texts = await (await fetch(`${assets}/${language}.json`)).json();

@@ -17,6 +17,16 @@ const sale = (more) => ({
   ...more,
 });
 
+const STOPS = ['Beijing South', 'Jinan West', 'Nanjing South', 'Shanghai Hongqiao'];
+const train = () => {
+  const more = { currency: 'CNY', remaining: 38, stops: STOPS };
+  const skus = [
+    { sku: 'second-class', amount_fen: 55_300, free_seats: [61, 12, 38], ...more },
+    { sku: 'first-class', amount_fen: 93_300, free_seats: [4, 0, 7], ...more },
+  ];
+  return sale({ skus, remaining: 49 });
+};
+
 /** @param {string} state @param {object} [more] @returns {any} */
 const entry = (state, more) => ({
   ...{ entry: 'preview', sale: 'preview', state, version: 1, seq: 9244, position: null, serving: 8041 },
@@ -40,6 +50,11 @@ const bought = (/** @type {string} */ state, /** @type {string} */ why = '') => 
   order: order(state, why),
 });
 
+const SEATED = {
+  items: ['05A', '05B'].map((seat) => ({ sku: 'second-class', quantity: 1, seat, from: 1, to: 3, amount_fen: 55_300 })),
+  amount_fen: 110_600,
+};
+
 const NOTICE = {
   en: 'Doors are open at the east entrance too.\nPlease have your ticket ready.',
   zh: '东门也已开放。\n请提前准备好您的门票。',
@@ -49,6 +64,7 @@ const NOTICE = {
 export const STATES = {
   before: () => ({ sale: sale({ state: 'scheduled', opens_at: at(134 * MINUTE) }) }),
   join: () => ({ sale: sale() }),
+  'join-seated': () => ({ sale: train() }),
   waiting: () => ({ entry: waiting({}), first: 4800 }),
   'waiting-sure': () => ({ entry: waiting({ position: 12, odds: 'sure', eta_seconds: { p50: 4, p90: 9 } }), first: 60 }),
   'waiting-unlikely': () => ({ entry: waiting({ position: 38_411, odds: 'unlikely', eta_seconds: { p50: 6200, p90: 9900 } }), first: 41_000 }),
@@ -57,6 +73,7 @@ export const STATES = {
   parked: () => ({ entry: waiting({ position: 1, odds: 'unlikely', eta_seconds: null }), first: 4800 }),
   called: () => ({ entry: entry('called') }),
   reserved: () => bought('awaiting_payment'),
+  'reserved-seated': () => ({ ...bought('awaiting_payment'), sale: train(), order: { ...order('awaiting_payment'), ...SEATED } }),
   late: () => ({ ...bought('awaiting_payment'), order: { ...order('awaiting_payment'), pay_by: at(-5_000) } }),
   offer: () => ({ ...bought('awaiting_payment'), wasStandby: true }),
   shop: () => ({ entry: entry('reserved', { pay_by: at(9 * MINUTE), links: { order: 'https://shop.example/' } }), shop: true }),

@@ -32,6 +32,10 @@ export interface Sku {
   amount_fen: number;
   currency: string;
   remaining: number;
+  /** Of seated goods: where they call, in order. Leg `i` runs from stop `i` to stop `i + 1`. */
+  stops?: string[];
+  /** Of seated goods: free seats on each leg. On a stretch at most as many are free as on its fullest leg. */
+  free_seats?: number[];
 }
 
 export interface Sale {
@@ -89,12 +93,18 @@ export interface Line {
 export interface Item {
   sku: string;
   quantity: number;
+  /** Of seated goods: indexes into `stops`, `from` below `to`. */
   from?: number;
   to?: number;
 }
 
-export interface OrderItem extends Item {
+export interface OrderItem {
+  sku: string;
+  quantity: number;
+  /** Of seated goods, which have a line for each seat. */
   seat: string | null;
+  from: number | null;
+  to: number | null;
   amount_fen: number;
 }
 
