@@ -27,14 +27,14 @@ const language = document.documentElement.lang;
 class Page {
   /** @type {import('../../clients/js/src/place.js').Place | null} */
   place = null;
-  /** @type {import('../../clients/js/src/contract.js').Sale | null} */
+  /** @type {import('../../clients/js/types/contract.js').Sale | null} */
   sale = null;
   /** @type {string | null} */
   refusal = null;
   scene = '';
   /** @type {import('./view.js').Shown['busy']} */
   busy = '';
-  /** What was asked for last. @type {import('../../clients/js/src/contract.js').Item[]} */
+  /** What was asked for last. @type {import('../../clients/js/types/contract.js').Item[]} */
   items = [];
   trouble = '';
   begun = false;
@@ -45,7 +45,7 @@ class Page {
   lookAt = 0;
   /** Until all is known that can be, what the server wrote stays. */
   started = false;
-  /** @type {import('../../clients/js/src/contract.js').Connection | null} */
+  /** @type {import('../../clients/js/types/contract.js').Connection | null} */
   connection = null;
   #saidAt = 0;
   #said = '';
@@ -142,7 +142,7 @@ class Page {
     if (!this.place) this.#looking = setTimeout(() => void this.look(), after + Math.random() * 1_000);
   }
 
-  /** A crowd that is early need not ask all the time. @param {import('../../clients/js/src/contract.js').Sale} sale */
+  /** A crowd that is early need not ask all the time. @param {import('../../clients/js/types/contract.js').Sale} sale */
   lookAfterMs({ state, opens_at: opensAt }) {
     if (state === 'scheduled' && opensAt) {
       return Math.min(60_000, Math.max(LOOK_EVERY_MS, (Date.parse(opensAt) - this.sluice.now()) / 4));
@@ -187,7 +187,7 @@ class Page {
     this.update();
   }
 
-  /** @param {import('../../clients/js/src/contract.js').Item[]} items */
+  /** @param {import('../../clients/js/types/contract.js').Item[]} items */
   async join(items) {
     if (this.busy || this.place) return;
     this.items = items;

@@ -4,10 +4,10 @@
  */
 
 /** @typedef {import('./words.js').Words} Words */
-/** @typedef {import('../../clients/js/src/contract.js').Sale} Sale */
-/** @typedef {import('../../clients/js/src/contract.js').Entry} Entry */
-/** @typedef {import('../../clients/js/src/contract.js').Order} Order */
-/** @typedef {import('../../clients/js/src/contract.js').Item} Item */
+/** @typedef {import('../../clients/js/types/contract.js').Sale} Sale */
+/** @typedef {import('../../clients/js/types/contract.js').Entry} Entry */
+/** @typedef {import('../../clients/js/types/contract.js').Order} Order */
+/** @typedef {import('../../clients/js/types/contract.js').Item} Item */
 
 /**
  * What is shown, and what may be done.

@@ -7,9 +7,9 @@ import { Follow } from './follow.js';
 import { Problem } from './requests.js';
 import { Standing } from './standing.js';
 
-/** @typedef {import('./contract.js').Entry} Entry */
-/** @typedef {import('./contract.js').Order} Order */
-/** @typedef {import('./contract.js').Kept} Kept */
+/** @typedef {import('../types/contract.js').Entry} Entry */
+/** @typedef {import('../types/contract.js').Order} Order */
+/** @typedef {import('../types/contract.js').Kept} Kept */
 
 /** Who waits no longer, and has no order. @type {ReadonlySet<string>} */
 const ENDED = new Set(['sold_out', 'left', 'expired', 'refused']);
@@ -56,7 +56,7 @@ export class Place {
   /**
    * Keeps the place fresh and tells `listener` what becomes of it, until `stop()` or the end.
    *
-   * @param {import('./contract.js').Listener} listener
+   * @param {import('../types/contract.js').Listener} listener
    */
   follow(listener) {
     this.stop();
@@ -99,7 +99,7 @@ export class Place {
   /**
    * Opens a payment, or finds the one that is open. A repeat never opens a second one.
    *
-   * @returns {Promise<import('./contract.js').Payment>} `pay_url` is absolute
+   * @returns {Promise<import('../types/contract.js').Payment>} `pay_url` is absolute
    */
   async pay() {
     const payment = await this.ask('POST', `${this.#order()}/payment`);
