@@ -32,6 +32,8 @@ pub struct PageSettings {
     pub frame_ancestors: Vec<String>,
     /// Addresses other than the page's own where push and orders are.
     pub connect: Vec<String>,
+    /// Where orders are kept; empty means at the page's own address. What a shop keeps itself is elsewhere.
+    pub orders: String,
 }
 
 /// Who asks, as far as a page cares.
@@ -59,6 +61,7 @@ struct Kept {
     languages: Languages,
     brand: Brand,
     policy: HeaderValue,
+    orders: String,
 }
 
 /// What differs between a page for buyers and one for looking at.
@@ -77,6 +80,7 @@ impl Pages {
         Ok(Self(Arc::new(Kept {
             assets: Assets::new(&languages, &brand),
             policy: policy(settings),
+            orders: origin(&settings.orders).unwrap_or_default().to_owned(),
             languages,
             brand,
         })))
@@ -170,6 +174,7 @@ impl Pages {
             ("title", &title),
             ("entry", &escape(visit.entry.unwrap_or_default())),
             ("preview", &preview),
+            ("orders", &self.0.orders),
             ("skip", &say("page.skip")),
             ("logo", &logo.unwrap_or_default()),
             ("languages", &self.choices(language, purpose)),

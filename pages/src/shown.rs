@@ -6,6 +6,7 @@ use sluice_core::{
     entry::EntryState,
     forecast::Odds,
     money::{AmountFen, Currency},
+    order::OrderName,
     sale::{Notice, SaleState},
     seats::Seating,
     view::{Reading, object::EntryObject},
@@ -174,7 +175,6 @@ impl Shown<'_> {
 
 impl Scene {
     fn of_entry(entry: &EntryObject) -> Self {
-        let shop_order = entry.links.order.as_deref();
         match entry.state {
             EntryState::Waiting => {
                 let parked = entry.position == Some(1)
@@ -185,10 +185,9 @@ impl Scene {
             EntryState::Called => Self::Called,
             EntryState::Standby => Self::Standby,
             EntryState::Reserved => {
-                let own = entry.order.as_ref().is_some_and(|order| {
-                    shop_order.is_some_and(|link| link.ends_with(&format!("/v1/orders/{order}")))
-                });
-                if shop_order.is_some() && !own { Self::Shop } else { Self::Reserved }
+                // Whose order it is, is known: a shop may well call its orders as we do, and link to them likewise.
+                let shops = matches!(entry.order, Some(OrderName::Shop(_)));
+                if shops && entry.links.order.is_some() { Self::Shop } else { Self::Reserved }
             }
             EntryState::SoldOut if entry.reason == Some("closed") => Self::ClosedSale,
             EntryState::SoldOut => Self::SoldOut,

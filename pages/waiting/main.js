@@ -21,7 +21,7 @@ const TURNS = new Set(['called', 'reserved', 'offer', 'shop']);
 
 const $ = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const { dataset } = document.body;
-const { assets = '', sale: saleId = '', entry: entryId, title: saleTitle = '', preview } = dataset;
+const { assets = '', sale: saleId = '', entry: entryId, title: saleTitle = '', preview, orders } = dataset;
 const language = document.documentElement.lang;
 
 class Page {
@@ -56,7 +56,7 @@ class Page {
   /** @param {Words} words */
   constructor(words) {
     this.words = words;
-    this.sluice = new Sluice({ sale: saleId });
+    this.sluice = new Sluice({ sale: saleId, orders });
     this.view = new View(words, {
       join: (items) => void this.join(items),
       auto: (auto) => (this.auto = auto),

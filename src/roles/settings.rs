@@ -88,6 +88,7 @@ pub(super) fn pages(config: &Config, urls: &PublicUrls) -> sluice_pages::PageSet
         brand: is_set(&page.brand).then(|| page.brand.clone()),
         frame_ancestors: page.frame_ancestors.clone(),
         connect: vec![urls.ws_push.clone(), urls.worker.clone()],
+        orders: urls.worker.clone(),
     }
 }
 

@@ -25,6 +25,7 @@ const JOIN_TRIES = 6;
  * @typedef {object} Options
  * @property {string} sale
  * @property {string} [base] the deployment's address; '' is the origin of the page
+ * @property {string} [orders] where orders are kept (`[worker] public_url`), if that is another origin than `base`
  * @property {Record<string, string>} [headers] sent with every request, such as an identity header behind a proxy
  * @property {() => string | undefined} [identity] a JSON Web Token for joining, where the deployment asks for one
  * @property {import('../types/contract.js').Keeper} [keeper] where the place is remembered; the browser's storage by default
@@ -48,7 +49,7 @@ export class Sluice {
     this.random = options.random ?? Math.random;
     this.WebSocket = options.WebSocket === undefined ? globalThis.WebSocket : options.WebSocket;
     const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
-    this.requests = new Requests(base.replace(/\/+$/, ''), fetch, options.headers ?? {});
+    this.requests = new Requests(base.replace(/\/+$/, ''), fetch, options.headers ?? {}, options.orders);
     this.keeper = options.keeper ?? inBrowser(`sluice:${base}:${sale}`);
   }
 

@@ -50,7 +50,13 @@ export class Place {
   /** Whether the order is kept here; a shop with an order backend of its own keeps its own, and `orderLink` leads there. */
   get hasOwnOrder() {
     const order = this.entry?.order;
-    return Boolean(order && this.orderLink && this.orderLink.endsWith(`/v1/orders/${order}`));
+    return Boolean(order && this.#ownLink?.endsWith(`/v1/orders/${order}`));
+  }
+
+  /** The order's link, if it leads to us. */
+  get #ownLink() {
+    const { orderLink: link, entry } = this;
+    return link && this.sluice.requests.isOwn(link, entry?.links?.self) ? link : null;
   }
 
   /**
@@ -194,8 +200,9 @@ export class Place {
   }
 
   #order() {
-    if (!this.orderLink) throw new Problem('wrong_state', 'There is no order yet.');
-    return this.orderLink;
+    const link = this.#ownLink;
+    if (!link) throw new Problem('wrong_state', this.orderLink ? 'The shop keeps this order.' : 'There is no order yet.');
+    return link;
   }
 
   /** @param {string} token @param {string} expiresAt */

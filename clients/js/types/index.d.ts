@@ -3,6 +3,7 @@
  * @typedef {object} Options
  * @property {string} sale
  * @property {string} [base] the deployment's address; '' is the origin of the page
+ * @property {string} [orders] where orders are kept (`[worker] public_url`), if that is another origin than `base`
  * @property {Record<string, string>} [headers] sent with every request, such as an identity header behind a proxy
  * @property {() => string | undefined} [identity] a JSON Web Token for joining, where the deployment asks for one
  * @property {import('../types/contract.js').Keeper} [keeper] where the place is remembered; the browser's storage by default
@@ -57,6 +58,10 @@ export type Options = {
      * the deployment's address; '' is the origin of the page
      */
     base?: string | undefined;
+    /**
+     * where orders are kept (`[worker] public_url`), if that is another origin than `base`
+     */
+    orders?: string | undefined;
     /**
      * sent with every request, such as an identity header behind a proxy
      */

@@ -4,7 +4,8 @@ use sluice_core::{
     clock::UnixMillis,
     entry::EntryState,
     forecast::{EtaSeconds, Odds},
-    ids::{EntryId, SaleId, Seq, Version},
+    ids::{EntryId, OrderId, SaleId, Seq, ShopOrderId, Version},
+    order::OrderName,
     sale::NewSale,
     view::{
         Directory,
@@ -164,6 +165,37 @@ fn what_people_wrote_is_text() {
 }
 
 #[test]
+fn a_shops_order_is_the_shops_however_its_link_looks() {
+    let sale = shown_sale("Harbour Lights");
+    let id = OrderId::from_bytes([9; 16]);
+    let page = |order, link: String| {
+        let links = Links { own: String::new(), push: String::new(), order: Some(link) };
+        let entry = EntryObject { order: Some(order), links, ..entry(EntryState::Reserved) };
+        html(&Visit::default(), &shown(&sale, Some(&entry)))
+    };
+    let shops = OrderName::Shop(ShopOrderId::new(&id.to_string()).unwrap());
+    let link = format!("https://shop.example/v1/orders/{id}");
+    let at_shop = page(shops, link.clone());
+    assert!(at_shop.contains("data-scene=\"shop\"") && at_shop.contains(&link), "{at_shop}");
+    for link in [format!("/v1/orders/{id}"), format!("https://orders.example/v1/orders/{id}")] {
+        let own = page(OrderName::Own(id), link);
+        assert!(own.contains("data-scene=\"reserved\"") && !own.contains("orders/"), "{own}");
+    }
+}
+
+#[test]
+fn the_script_hears_where_orders_are_kept() {
+    let pages = pages(&PageSettings {
+        orders: "https://orders.example/api".into(),
+        ..PageSettings::default()
+    });
+    let language = pages.0.languages.find("en").unwrap();
+    let sale = shown_sale("Harbour Lights");
+    let html = pages.html(language, &Visit::default(), &shown(&sale, None), Purpose::Buyers);
+    assert!(html.contains("data-orders=\"https://orders.example\""), "{html}");
+}
+
+#[test]
 fn goods_that_call_somewhere_ask_from_where_to_where() {
     let sale = of("A train", &train(&["second", "first"], &["Ayton", "B & C", "Dunbar"]));
     let page = html(&Visit::default(), &shown(&sale, None));
@@ -237,7 +269,7 @@ fn the_policy_allows_what_the_page_needs_and_nothing_else() {
     let spread = policy(&PageSettings {
         connect: vec!["https://push.example/line".into(), String::new(), "https://x;y".into()],
         frame_ancestors: vec!["https://shop.example".into()],
-        brand: None,
+        ..PageSettings::default()
     });
     assert!(
         spread.contains("connect-src 'self' https://push.example wss://push.example;"),
