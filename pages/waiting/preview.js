@@ -37,17 +37,18 @@ const entry = (state, more) => ({
 const waiting = (/** @type {object} */ more) =>
   entry('waiting', { position: 1203, eta_seconds: { p50: 190, p90: 290 }, odds: 'likely', ...more });
 
-/** @param {string} state @param {string} [why] @returns {any} */
-const order = (state, why = '') => ({
+/** @param {string} state @param {string} [cause] why it is closing @returns {any} */
+const order = (state, cause) => ({
   ...{ order: '019ab3f2-6c1e-7d40-9b7c-2f6a1c0e5d11', state, version: 1, currency: 'CNY', amount_fen: 19_800 },
   items: [{ sku: 'standard', quantity: 2, seat: null, amount_fen: 9_900 }],
   pay_by: at(11 * MINUTE + 42_000),
-  history: [{ state: 'closing', at: at(0), reason: why }],
+  closing_cause: cause,
+  history: [],
 });
 
-const bought = (/** @type {string} */ state, /** @type {string} */ why = '') => ({
+const bought = (/** @type {string} */ state, /** @type {string} */ cause = '') => ({
   entry: entry('reserved', { order: 'preview', pay_by: at(11 * MINUTE + 42_000) }),
-  order: order(state, why),
+  order: order(state, cause),
 });
 
 const SEATED = {
@@ -84,8 +85,8 @@ export const STATES = {
   refunding: () => bought('refunding'),
   refunded: () => bought('refunded'),
   closing: () => bought('closing'),
-  closed: () => bought('closed', 'The payment deadline has passed.'),
-  cancelled: () => bought('closed', 'The order was cancelled.'),
+  closed: () => bought('closed', 'deadline'),
+  cancelled: () => bought('closed', 'cancelled'),
   changing: () => bought('changing'),
   standby: () => ({ entry: entry('standby') }),
   'sold-out': () => ({ entry: entry('sold_out') }),

@@ -118,6 +118,9 @@ export interface Order {
   amount_fen: number;
   currency: string;
   pay_by: string;
+  /** Why it is or was `closing`. */
+  closing_cause?: 'deadline' | 'cancelled';
+  /** `reason` is for people to read. */
   history: { state: OrderState; at: string; reason: string }[];
   ticket?: string;
 }

@@ -196,6 +196,7 @@ async fn a_cancelled_order_closes_its_payment_and_frees_its_stock() {
     let headers = [("authorization", bearer.as_str()), ("idempotency-key", "once")];
     let cancelled = scene.shop.send(Method::POST, &scene.path("/cancel"), &headers, "").await;
     assert_eq!((cancelled.status, cancelled.json()["state"].as_str()), (200, Some("closing")));
+    assert_eq!(cancelled.json()["closing_cause"], "cancelled", "a program is told why, too");
     scene.house.order_in(scene.order, OrderState::Closed).await;
     scene.shop.press(&pay_url, "succeed").await.assert_problem(409, "payment_over");
     let page = scene.shop.send(Method::GET, &pay_url, &[], "").await;
