@@ -16,7 +16,7 @@ use crate::{
     assets::{Assets, allows_gzip, gzip},
     brand::{Brand, BrandError},
     escape, scene,
-    shown::Shown,
+    shown::{Scene, Shown},
     texts::{Language, Languages},
     words,
 };
@@ -167,7 +167,7 @@ impl Pages {
             ("language", &language.tag),
             ("direction", &say("language.direction")),
             ("refresh", &refresh(scene.refresh_seconds(), visit, shown)),
-            ("tab", &title),
+            ("tab", &escape(&tab(language, shown))),
             ("assets", &assets),
             ("brand_style", &style.unwrap_or_default()),
             ("sale", &sale),
@@ -212,6 +212,17 @@ impl Pages {
     #[cfg(test)]
     pub(crate) fn assets_of(&self) -> &Assets {
         &self.0.assets
+    }
+}
+
+/// What the browser's tab says: whose turn it is sees it from another tab.
+fn tab(language: &Language, shown: &Shown<'_>) -> String {
+    let position = shown.entry.and_then(|entry| entry.position).map(words::number);
+    let title = ("title", shown.title());
+    match (shown.scene(), position) {
+        (Scene::Called | Scene::Reserved | Scene::Shop, _) => language.fill("tab.turn", &[title]),
+        (_, Some(position)) => language.fill("tab.waiting", &[("position", &position), title]),
+        (_, None) => language.fill("tab.plain", &[title]),
     }
 }
 

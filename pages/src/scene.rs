@@ -119,18 +119,18 @@ fn waiting(
         _ => "waiting.lead",
     };
     html.push_str(&line(language, "p", "lead", lead));
-    html.push_str(&leave(language));
+    html.push_str(&leave(language, "leave"));
     html
 }
 
-/// Leaving, asked twice.
-fn leave(language: &Language) -> String {
-    let say = |key| escape(language.say(key));
+/// Leaving, asked twice; `what` is how the sentences call it.
+fn leave(language: &Language, what: &str) -> String {
+    let say = |key| escape(language.say(&format!("{what}.{key}")));
     format!(
         "<details><summary class=\"quiet\">{}</summary><p class=\"lead\">{}</p><form method=\"post\"><button class=\"quiet\" name=\"do\" value=\"leave\">{}</button></form></details>\n",
-        say("leave.button"),
-        say("leave.warning"),
-        say("leave.yes")
+        say("button"),
+        say("warning"),
+        say("yes")
     )
 }
 
@@ -175,7 +175,7 @@ fn told(language: &Language, shown: &Shown<'_>, scene: Scene) -> String {
     let mut html = line(language, "h1", "", &format!("{name}.heading"));
     html.push_str(&line(language, "p", "lead", &lead));
     if scene == Scene::Standby {
-        html.push_str(&leave(language));
+        html.push_str(&leave(language, "standby"));
     }
     let ended = matches!(
         shown.entry.map(|entry| entry.state),

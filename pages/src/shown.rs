@@ -238,10 +238,13 @@ impl Scene {
     pub(crate) fn refresh_seconds(self) -> Option<u32> {
         match self {
             Self::Called => Some(5),
-            Self::Waiting | Self::Parked | Self::Standby | Self::Reserved => Some(20),
-            Self::Before | Self::Paused | Self::Frozen | Self::LineFull | Self::Unavailable => {
-                Some(30)
-            }
+            Self::Waiting | Self::Parked | Self::Reserved => Some(20),
+            Self::Before
+            | Self::Standby
+            | Self::Paused
+            | Self::Frozen
+            | Self::LineFull
+            | Self::Unavailable => Some(30),
             Self::Join
             | Self::Shop
             | Self::SoldOut

@@ -61,7 +61,7 @@ class Page {
       join: (items) => void this.join(items),
       auto: (auto) => (this.auto = auto),
       pay: () => void this.pay(),
-      leave: () => this.confirm('leave', () => this.place?.leave()),
+      leave: () => this.confirm(this.scene === 'standby' ? 'standby' : 'leave', () => this.place?.leave()),
       cancel: () => this.confirm('cancel', () => this.place?.cancel()),
       again: () => this.again(),
       look: () => void this.look(),
@@ -181,7 +181,7 @@ class Page {
     }
     // Push tells how the line stands; without it, somebody has to ask.
     if (place && this.connection?.state === 'polling' && Date.now() >= this.lookAt && FRESH.has(scene)) {
-      this.lookAt = Date.now() + 15_000 * (1 + Math.random());
+      this.lookAt = Date.now() + Math.max(15_000, place.entry?.poll_after_ms ?? 0) * (1 + Math.random());
       void this.look();
     }
     this.update();
@@ -254,7 +254,7 @@ class Page {
     this.show();
   }
 
-  /** Asks before something is given up for good. @param {'leave' | 'cancel'} what @param {() => unknown} act */
+  /** Asks before something is given up for good. @param {'leave' | 'standby' | 'cancel'} what @param {() => unknown} act */
   confirm(what, act) {
     const { words } = this;
     const dialog = document.createElement('dialog');
@@ -268,7 +268,7 @@ class Page {
       dialog.close();
       try {
         await act();
-        if (what === 'leave') this.left();
+        if (what !== 'cancel') this.left();
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
         this.trouble = words.say('leave.failed');
@@ -379,7 +379,8 @@ class Page {
     if (this.notify !== 'on' || !document.hidden) return;
     try {
       const body = this.words.say('notify.body', { title: this.sale?.title ?? saleTitle });
-      const note = new Notification(this.words.say('notify.title'), { body, tag: `sluice-${saleId}` });
+      const title = this.words.say(this.scene === 'offer' ? 'reserved.offer' : 'notify.title');
+      const note = new Notification(title, { body, tag: `sluice-${saleId}` });
       note.onclick = () => (focus(), note.close());
     } catch {
       // Some browsers only let service workers notify.

@@ -265,7 +265,7 @@ export class View {
 
   /** @param {string} _ */
   standby(_) {
-    const row = el('div', { class: 'row' }, this.notify(), this.button('leave.button', this.acts.leave));
+    const row = el('div', { class: 'row' }, this.notify(), this.button('standby.button', this.acts.leave));
     return [this.heading('standby.heading'), this.lead('standby.lead'), row];
   }
 

@@ -217,9 +217,10 @@ export class Follow {
 
   /** When a look is due though push is on: a quarter of the wait that is left, within bounds. */
   #freshAfterMs() {
-    const { state, eta_seconds: eta } = this.place.entry ?? {};
+    const { state, eta_seconds: eta, poll_after_ms: told } = this.place.entry ?? {};
     if (state === 'called') return 5_000;
-    if (state === 'standby') return 60_000;
+    // What is offered is pushed; nobody knows when.
+    if (state === 'standby') return Math.max(60_000, told ?? 0);
     return Math.min(120_000, Math.max(15_000, (eta?.p50 ?? 60) * 250));
   }
 

@@ -61,8 +61,9 @@ export interface Entry {
   state: EntryState;
   /** Only grows; what comes with an older one is ignored. */
   version: number;
-  seq: number;
-  /** 1 is next; `null` once it no longer waits. */
+  /** `null` where it stands by because the line was full: it has no number. */
+  seq: number | null;
+  /** 1 is next; `null` once it no longer waits, or stands by. */
   position: number | null;
   serving: number;
   eta_seconds: { p50: number; p90: number } | null;

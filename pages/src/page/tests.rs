@@ -254,6 +254,12 @@ fn a_page_without_javascript_comes_again_and_never_forgets_what_it_showed() {
     let waiting = html(&visit, &shown(&sale, Some(&entry(EntryState::Waiting))));
     assert!(waiting.contains("content=\"20;url=/w/demo?seen=9000\""), "{waiting}");
     assert!(waiting.contains("1,203") && waiting.contains("3 to 5 min"));
+    assert!(waiting.contains("<title>1,203 – A drop</title>"));
+    let reserved = html(&visit, &shown(&sale, Some(&entry(EntryState::Reserved))));
+    assert!(reserved.contains("<title>Your turn! – A drop</title>"));
+    let standby = html(&visit, &shown(&sale, Some(&entry(EntryState::Standby))));
+    assert!(standby.contains("You are standing by") && standby.contains("value=\"leave\""));
+    assert!(standby.contains("<title>A drop</title>") && standby.contains("content=\"30;url="));
     let joining = html(&visit, &shown(&sale, None));
     assert!(joining.contains("<form method=\"post\">") && !joining.contains("http-equiv"));
 }
