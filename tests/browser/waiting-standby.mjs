@@ -80,8 +80,9 @@ async function visit(base, id, more = {}) {
   return { context, page, heard };
 }
 
-test('who stands by is told so, asks rarely, and hears of an offer as of any call', async () => {
+test('who stands by is told so, asks rarely, and hears of an offer as of any call', async (t) => {
   const { played, proxy } = await full('full');
+  t.after(() => proxy.stop());
   const { context, page, heard } = await visit(proxy.base, 'full');
   assert.equal(await page.innerText('h1'), 'You are standing by');
   assert.match(await page.innerText('#scene'), /we tell you here.*keep this page open, or come back to it/);
@@ -110,11 +111,11 @@ test('who stands by is told so, asks rarely, and hears of an offer as of any cal
   assert.deepEqual(await axe(page), []);
   assert.deepEqual(heard, []);
   await context.close();
-  await proxy.stop();
 });
 
-test('standing by is given up by choice, in Chinese too', async () => {
+test('standing by is given up by choice, in Chinese too', async (t) => {
   const { played, proxy } = await full('given-up');
+  t.after(() => proxy.stop());
   const { context, page } = await visit(proxy.base, 'given-up', { locale: 'zh-CN' });
   assert.equal(await page.innerText('h1'), '您正在候补');
   await page.getByRole('button', { name: '放弃候补' }).click();
@@ -122,5 +123,4 @@ test('standing by is given up by choice, in Chinese too', async () => {
   await page.waitForSelector('#scene[data-scene="left"]');
   assert.ok(played.left);
   await context.close();
-  await proxy.stop();
 });

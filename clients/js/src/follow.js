@@ -164,6 +164,8 @@ export class Follow {
     }
     this.#down('poll');
     await this.#failed(error);
+    // It was push that failed, not looking: that goes on at the pace the server asks for.
+    this.#fails = 0;
   }
 
   /** Takes the next way. @param {Way} [way] */
