@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::{
     HeaderValue, StatusCode,
-    header::{ACCEPT_LANGUAGE, CACHE_CONTROL, LOCATION, RETRY_AFTER, SET_COOKIE},
+    header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, LOCATION, RETRY_AFTER, SET_COOKIE},
 };
 use sluice_core::{
     clock::UnixMillis,
@@ -17,8 +17,8 @@ use sluice_core::{
     token::{Claims, Verified},
     view::object::EntryObject,
 };
-use sluice_http::{Exchange, Problem, Response, empty};
-use sluice_pages::{Shown, ShownSale, Trouble, Visit};
+use sluice_http::{Exchange, Form, Problem, Response, empty};
+use sluice_pages::{Filled, Shown, ShownSale, Trouble, Visit};
 
 use crate::{
     Admission, answer::NO_STORE, edge::Edge, fresh, holder::cross_site, join::Asked, leave, renew,
@@ -37,6 +37,7 @@ struct Looked {
     /// A fresh token for the cookie.
     cookie: Option<HeaderValue>,
     problem: Option<Problem>,
+    filled: Option<Filled>,
 }
 
 pub(crate) async fn show(
@@ -48,11 +49,11 @@ pub(crate) async fn show(
     }
     let edge = match admission.edge(exchange.param("sale"), exchange.peer.address).await {
         Ok(edge) => edge,
-        Err(problem) => return Ok(page(&admission, &exchange, None, Some(problem))),
+        Err(problem) => return Ok(page(&admission, &exchange, None, problem, None)),
     };
     let rules = edge.rules(&admission.ports.limits);
     if let Err(problem) = admission.check_origin_limits(&exchange, &rules.1) {
-        return Ok(page(&admission, &exchange, None, Some(problem)));
+        return Ok(page(&admission, &exchange, None, problem, None));
     }
     let claims = admission.of_cookie(&exchange, &edge);
     let looked = match &claims {
@@ -74,8 +75,9 @@ pub(crate) async fn submit(
     let form = exchange.form(FORM_BYTES_MAX).await?;
     let edge = match admission.edge(exchange.param("sale"), exchange.peer.address).await {
         Ok(edge) => edge,
-        Err(problem) => return Ok(page(&admission, &exchange, None, Some(problem))),
+        Err(problem) => return Ok(page(&admission, &exchange, None, problem, None)),
     };
+    let filled = filled(&form);
     let done = match form.get("do") {
         Some("join") => admission.take_in(&edge, &mut exchange, Asked::InForm(form)).await,
         Some("leave") => give_up(&admission, &exchange, &edge).await,
@@ -83,7 +85,7 @@ pub(crate) async fn submit(
     };
     match done {
         Ok(done) => Ok(back(&edge, &done)),
-        Err(problem) => Ok(page(&admission, &exchange, Some(&edge), Some(problem))),
+        Err(problem) => Ok(page(&admission, &exchange, Some(&edge), problem, Some(filled))),
     }
 }
 
@@ -108,7 +110,7 @@ async fn look(
     match read(admission, exchange, edge, verified, own, now).await {
         Ok((entry, token)) => {
             let cookie = token.map(|token| admission.config.cookies.set_place(&edge.sale, &token));
-            Looked { entry: Some(entry), cookie, problem: None }
+            Looked { entry: Some(entry), cookie, ..Looked::default() }
         }
         Err(problem) => Looked { problem: Some(problem), ..Looked::default() },
     }
@@ -193,10 +195,11 @@ fn page(
     admission: &Admission,
     exchange: &Exchange,
     edge: Option<&Edge>,
-    problem: Option<Problem>,
+    problem: Problem,
+    filled: Option<Filled>,
 ) -> Response {
     let claims = edge.and_then(|edge| admission.of_cookie(exchange, edge));
-    let looked = Looked { problem, ..Looked::default() };
+    let looked = Looked { problem: Some(problem), filled, ..Looked::default() };
     answer(admission, exchange, edge, claims.as_ref(), looked)
 }
 
@@ -207,7 +210,7 @@ fn answer(
     verified: Option<&Verified>,
     looked: Looked,
 ) -> Response {
-    let Looked { entry, cookie, problem } = looked;
+    let Looked { entry, cookie, problem, filled } = looked;
     let accepted = exchange.header(ACCEPT_LANGUAGE.as_str());
     let held = verified.map(|verified: &Verified| {
         let claims: &Claims = verified.claims();
@@ -216,6 +219,7 @@ fn answer(
     let visit = Visit {
         chosen: exchange.cookie(LANGUAGE),
         accepted,
+        encodings: exchange.header(ACCEPT_ENCODING.as_str()),
         entry: held.as_deref(),
         seen: seen(exchange),
     };
@@ -227,6 +231,7 @@ fn answer(
         entry: entry.as_ref(),
         refusal: code,
         trouble: problem.as_ref().and_then(trouble),
+        filled,
     };
     let status = problem.as_ref().map_or(StatusCode::OK, Problem::status);
     let mut response = admission.ports.pages.show(status, &visit, &shown);
@@ -253,8 +258,25 @@ fn trouble(problem: &Problem) -> Option<Trouble> {
         return None;
     }
     let field = problem.field_path().unwrap_or_default();
-    let too_many = field.ends_with("quantity") || field == "items";
-    Some(if too_many { Trouble::TooMany } else { Trouble::Other })
+    let last = field.rsplit('.').next().unwrap_or_default();
+    Some(match last {
+        "quantity" | "items" => Trouble::TooMany,
+        "from" | "to" => Trouble::Stretch,
+        _ => Trouble::Other,
+    })
+}
+
+/// What was filled in, as far as it makes sense: the form comes back with it.
+fn filled(form: &Form) -> Filled {
+    fn number<N: std::str::FromStr>(form: &Form, name: &str) -> Option<N> {
+        form.get(name)?.trim().parse().ok()
+    }
+    Filled {
+        sku: form.get("sku").unwrap_or_default().to_owned(),
+        quantity: number(form, "quantity"),
+        from: number(form, "from"),
+        to: number(form, "to"),
+    }
 }
 
 /// What this page was shown before; anything else counts as nothing.

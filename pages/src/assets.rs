@@ -130,7 +130,8 @@ impl Assets {
 
 impl File {
     fn new(kind: &'static str, bytes: Bytes) -> Self {
-        let compressed = gzip(&bytes).filter(|smaller| smaller.len() < bytes.len());
+        let compressed =
+            gzip(&bytes, Compression::best()).filter(|smaller| smaller.len() < bytes.len());
         Self {
             kind: HeaderValue::from_static(kind),
             plain: Form::new(bytes),
@@ -150,15 +151,20 @@ impl Form {
 }
 
 /// `None` if it cannot be compressed, which memory always can.
-fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+pub(crate) fn gzip(bytes: &[u8], level: Compression) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
     encoder.write_all(bytes).ok()?;
     encoder.finish().ok()
 }
 
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|coding| {
+    let mut lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    lines.any(allows_gzip)
+}
+
+/// Of one `Accept-Encoding`.
+pub(crate) fn allows_gzip(line: &str) -> bool {
+    line.split(',').any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
         let weight = weight.trim().trim_start_matches("q=").trim();
         name.trim().eq_ignore_ascii_case("gzip") && weight.parse::<f32>().unwrap_or(1.0) > 0.0

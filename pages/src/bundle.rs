@@ -1,8 +1,8 @@
 //! Files as they go over the wire: the page's modules in one, without what only readers of the source need.
 //!
 //! No compiler: our own modules import nothing but each other by plain lines, and no two have a name at their top in
-//! common (a browser would refuse the bundle, and the tests look). What is left out are whole-line comments,
-//! indentation, and the lines that import and export.
+//! common (a browser would refuse the bundle, and the tests look). What is left out are whole-line comments, types within
+//! a line, indentation, and the lines that import and export.
 
 /// The modules of the page, each after those it needs.
 const MODULES: [&str; 12] = [
@@ -51,9 +51,23 @@ fn without_modules(script: &str) -> String {
             in_statement = !line.ends_with(';');
             continue;
         }
-        kept.push_str(line.strip_prefix("export ").unwrap_or(line));
+        kept.push_str(&without_types(line.strip_prefix("export ").unwrap_or(line)));
         kept.push('\n');
     }
+    kept
+}
+
+/// A line without the `/** … */` that only a type checker reads.
+fn without_types(line: &str) -> String {
+    let mut kept = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, (_, after))) =
+        rest.split_once("/**").and_then(|(before, from)| Some((before, from.split_once("*/")?)))
+    {
+        kept.push_str(before);
+        rest = after.trim_start();
+    }
+    kept.push_str(rest);
     kept
 }
 
@@ -67,7 +81,7 @@ mod tests {
     fn comments_and_modules_are_left_out_and_nothing_else() {
         let text = "/** What\n * it is. */\nimport {\n  a,\n} from './a.js';\nimport { b } from './b.js';\nexport { c };\n// why\nexport class D {\n  /** @type {1} */ x = 1; // kept\n  /* one line */\n}\n";
         let bundled = without_modules(&lean(text));
-        assert_eq!(bundled, "class D {\n/** @type {1} */ x = 1; // kept\n}\n");
+        assert_eq!(bundled, "class D {\nx = 1; // kept\n}\n");
     }
 
     #[test]
@@ -91,5 +105,6 @@ mod tests {
             assert!(!line.starts_with("import ") && !line.starts_with("export "), "{line}");
         }
         assert!(script.contains("class Sluice {") && script.contains("class Page {"));
+        assert!(!script.contains("/**") && !script.contains("@type"));
     }
 }

@@ -4,12 +4,13 @@
 //! Nothing here decides: who asks, what place a cookie proves and whether a form may join are admission's business. The
 //! page itself is plain files (`waiting/`, `texts/`, and the client of `clients/js`), embedded as they are.
 //!
-//! Reading order: [`Pages`] (built once, shared), `shown` (what is known), `page` (the frame), `scene` (what is in it),
-//! `assets` and `bundle` (files as they go over the wire), `texts` (languages), `brand` (an operator's folder).
+//! Reading order: [`Pages`] (built once, shared), `shown` (what is known), `page` (the frame), `scene` (what is in it), `goods`
+//! (its form), `assets` and `bundle` (files as they go over the wire), `texts` (languages), `brand` (an operator's folder).
 
 mod assets;
 mod brand;
 mod bundle;
+mod goods;
 mod page;
 mod preview;
 mod scene;
@@ -20,7 +21,7 @@ mod words;
 pub use brand::{Brand, BrandError};
 pub use page::{PageSettings, Pages, Visit, is_origin};
 pub use preview::preview_routes;
-pub use shown::{Shown, ShownSale, Trouble};
+pub use shown::{Filled, Shown, ShownSale, Trouble};
 
 /// `text` where HTML may stand, in text and in quoted attributes alike.
 fn escape(text: &str) -> String {

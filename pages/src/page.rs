@@ -2,20 +2,21 @@
 
 use std::{fmt::Write, path::PathBuf, sync::Arc};
 
+use flate2::Compression;
 use http::{
     HeaderValue, StatusCode,
     header::{
-        CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-        VARY, X_CONTENT_TYPE_OPTIONS,
+        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+        REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
     },
 };
 use sluice_http::{Response, Routes};
 
 use crate::{
-    assets::Assets,
+    assets::{Assets, allows_gzip, gzip},
     brand::{Brand, BrandError},
     escape, scene,
-    shown::Shown,
+    shown::{Scene, Shown},
     texts::{Language, Languages},
     words,
 };
@@ -31,6 +32,8 @@ pub struct PageSettings {
     pub frame_ancestors: Vec<String>,
     /// Addresses other than the page's own where push and orders are.
     pub connect: Vec<String>,
+    /// Where orders are kept; empty means at the page's own address. What a shop keeps itself is elsewhere.
+    pub orders: String,
 }
 
 /// Who asks, as far as a page cares.
@@ -40,6 +43,8 @@ pub struct Visit<'a> {
     pub chosen: Option<&'a str>,
     /// `Accept-Language`.
     pub accepted: Option<&'a str>,
+    /// `Accept-Encoding`.
+    pub encodings: Option<&'a str>,
     /// The entry that the page's cookie proves.
     pub entry: Option<&'a str>,
     /// The highest `serving` this visitor was shown.
@@ -56,6 +61,7 @@ struct Kept {
     languages: Languages,
     brand: Brand,
     policy: HeaderValue,
+    orders: String,
 }
 
 /// What differs between a page for buyers and one for looking at.
@@ -74,6 +80,7 @@ impl Pages {
         Ok(Self(Arc::new(Kept {
             assets: Assets::new(&languages, &brand),
             policy: policy(settings),
+            orders: origin(&settings.orders).unwrap_or_default().to_owned(),
             languages,
             brand,
         })))
@@ -111,16 +118,23 @@ impl Pages {
             .and_then(|tag| languages.find(tag))
             .unwrap_or_else(|| languages.preferred(visit.accepted.unwrap_or_default()));
         let html = self.html(language, visit, shown, purpose);
-        let mut response = Response::new(html.into());
+        // Written for one visitor and sent once: packed quickly. Nothing in it is a secret: the token is in a cookie.
+        let packed = visit.encodings.filter(|encodings| allows_gzip(encodings));
+        let packed = packed.and_then(|_| gzip(html.as_bytes(), Compression::fast()));
+        let encoded = packed.is_some();
+        let mut response = Response::new(packed.map_or_else(|| html.into(), Into::into));
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        if encoded {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(CONTENT_SECURITY_POLICY, self.0.policy.clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Not `no-referrer`: a browser would then keep the origin of the page's own forms to itself.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        headers.insert(VARY, HeaderValue::from_static("accept-language, cookie"));
+        headers.insert(VARY, HeaderValue::from_static("accept-language, accept-encoding, cookie"));
         if let Ok(tag) = HeaderValue::try_from(&language.tag) {
             headers.insert(CONTENT_LANGUAGE, tag);
         }
@@ -153,13 +167,14 @@ impl Pages {
             ("language", &language.tag),
             ("direction", &say("language.direction")),
             ("refresh", &refresh(scene.refresh_seconds(), visit, shown)),
-            ("tab", &title),
+            ("tab", &escape(&tab(language, shown))),
             ("assets", &assets),
             ("brand_style", &style.unwrap_or_default()),
             ("sale", &sale),
             ("title", &title),
             ("entry", &escape(visit.entry.unwrap_or_default())),
             ("preview", &preview),
+            ("orders", &self.0.orders),
             ("skip", &say("page.skip")),
             ("logo", &logo.unwrap_or_default()),
             ("languages", &self.choices(language, purpose)),
@@ -197,6 +212,17 @@ impl Pages {
     #[cfg(test)]
     pub(crate) fn assets_of(&self) -> &Assets {
         &self.0.assets
+    }
+}
+
+/// What the browser's tab says: whose turn it is sees it from another tab.
+fn tab(language: &Language, shown: &Shown<'_>) -> String {
+    let position = shown.entry.and_then(|entry| entry.position).map(words::number);
+    let title = ("title", shown.title());
+    match (shown.scene(), position) {
+        (Scene::Called | Scene::Reserved | Scene::Shop, _) => language.fill("tab.turn", &[title]),
+        (_, Some(position)) => language.fill("tab.waiting", &[("position", &position), title]),
+        (_, None) => language.fill("tab.plain", &[title]),
     }
 }
 

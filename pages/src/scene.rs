@@ -6,21 +6,18 @@ use std::fmt::Write;
 use sluice_core::{entry::EntryState, sale::SaleState, view::object::EntryObject};
 
 use crate::{
-    escape,
-    shown::{Scene, Shown, ShownSale, Trouble},
+    escape, goods,
+    shown::{Filled, Scene, Shown, ShownSale, Trouble},
     texts::Language,
     words,
 };
-
-/// Most units the form offers; the sale's own limit is told when it is passed.
-const QUANTITY_MAX: u32 = 1_000;
 
 /// The HTML of a scene.
 pub(crate) fn body(language: &Language, shown: &Shown<'_>) -> String {
     let scene = shown.scene();
     let mut html = match (scene, &shown.sale, shown.entry) {
         (Scene::Before, Some(sale), _) => before(language, sale),
-        (Scene::Join, Some(sale), _) => join(language, sale),
+        (Scene::Join, Some(sale), _) => join(language, sale, shown.filled.as_ref()),
         (Scene::Waiting | Scene::Parked, _, Some(entry)) => {
             waiting(language, shown.sale.as_ref(), entry, scene)
         }
@@ -28,12 +25,15 @@ pub(crate) fn body(language: &Language, shown: &Shown<'_>) -> String {
         _ => told(language, shown, scene),
     };
     if let Some(trouble) = shown.trouble {
-        let key = match trouble {
-            Trouble::TooMany => "join.fewer",
-            Trouble::Other => "join.bad",
+        let told = match trouble {
+            Trouble::TooMany => language.say("join.fewer").to_owned(),
+            Trouble::Stretch => goods::wrong_stretch(language, shown),
+            Trouble::Other => language.say("join.bad").to_owned(),
         };
-        let trouble = escape(language.say(key));
-        push(&mut html, &[r#"<p class="trouble" role="alert">"#, &trouble, "</p>"]);
+        push(
+            &mut html,
+            &[r#"<p class="trouble" id="wrong" role="alert">"#, &escape(&told), "</p>"],
+        );
     }
     if let Some(seconds) = scene.refresh_seconds() {
         let hint = language.fill("script.off", &[("seconds", &seconds.to_string())]);
@@ -47,7 +47,7 @@ pub(crate) fn body(language: &Language, shown: &Shown<'_>) -> String {
     html
 }
 
-fn push(html: &mut String, parts: &[&str]) {
+pub(crate) fn push(html: &mut String, parts: &[&str]) {
     parts.iter().for_each(|part| html.push_str(part));
 }
 
@@ -77,49 +77,14 @@ fn before(language: &Language, sale: &ShownSale) -> String {
     html
 }
 
-fn join(language: &Language, sale: &ShownSale) -> String {
+fn join(language: &Language, sale: &ShownSale, filled: Option<&Filled>) -> String {
     let mut html = line(language, "h1", "", "join.heading");
     html.push_str(&line(language, "p", "lead", "join.lead"));
     html.push_str("<dl class=\"facts\">");
     html.push_str(&fact(language, "join.waiting", &words::number(sale.waiting)));
     html.push_str(&fact(language, "join.remaining", &words::number(sale.remaining)));
     html.push_str("</dl>\n");
-    html.push_str(&goods(language, sale, "join.button"));
-    html
-}
-
-/// The form that joins.
-fn goods(language: &Language, sale: &ShownSale, button: &str) -> String {
-    let mut html = String::from("<form method=\"post\">");
-    let _ = write!(html, "<fieldset><legend>{}</legend>", escape(language.say("join.choose")));
-    for (n, sku) in sale.skus.iter().enumerate() {
-        let id = escape(&sku.id);
-        let checked = if n == 0 { " checked" } else { "" };
-        let mut price = words::money(sku.amount, sku.currency);
-        if sku.remaining == 0 {
-            push(&mut price, &[" · ", language.say("join.gone")]);
-        }
-        push(
-            &mut html,
-            &[
-                "<label class=\"choice\"><input type=\"radio\" name=\"sku\" value=\"",
-                &id,
-                "\"",
-                checked,
-            ],
-        );
-        push(&mut html, &["><span>", &id, "</span><span>", &escape(&price), "</span></label>"]);
-    }
-    let _ = write!(
-        html,
-        "</fieldset><label class=\"quantity\"><span>{}</span><input type=\"number\" name=\"quantity\" min=\"1\" max=\"{QUANTITY_MAX}\" value=\"1\" required></label>",
-        escape(language.say("join.quantity"))
-    );
-    let button = escape(language.say(button));
-    push(
-        &mut html,
-        &["<button class=\"main\" name=\"do\" value=\"join\">", &button, "</button></form>\n"],
-    );
+    html.push_str(&goods::forms(language, sale, filled, "join.button"));
     html
 }
 
@@ -154,18 +119,18 @@ fn waiting(
         _ => "waiting.lead",
     };
     html.push_str(&line(language, "p", "lead", lead));
-    html.push_str(&leave(language));
+    html.push_str(&leave(language, "leave"));
     html
 }
 
-/// Leaving, asked twice.
-fn leave(language: &Language) -> String {
-    let say = |key| escape(language.say(key));
+/// Leaving, asked twice; `what` is how the sentences call it.
+fn leave(language: &Language, what: &str) -> String {
+    let say = |key| escape(language.say(&format!("{what}.{key}")));
     format!(
         "<details><summary class=\"quiet\">{}</summary><p class=\"lead\">{}</p><form method=\"post\"><button class=\"quiet\" name=\"do\" value=\"leave\">{}</button></form></details>\n",
-        say("leave.button"),
-        say("leave.warning"),
-        say("leave.yes")
+        say("button"),
+        say("warning"),
+        say("yes")
     )
 }
 
@@ -210,14 +175,14 @@ fn told(language: &Language, shown: &Shown<'_>, scene: Scene) -> String {
     let mut html = line(language, "h1", "", &format!("{name}.heading"));
     html.push_str(&line(language, "p", "lead", &lead));
     if scene == Scene::Standby {
-        html.push_str(&leave(language));
+        html.push_str(&leave(language, "standby"));
     }
     let ended = matches!(
         shown.entry.map(|entry| entry.state),
         Some(EntryState::Left | EntryState::Expired)
     );
     if let Some(sale) = shown.sale.as_ref().filter(|sale| ended && sale.state == SaleState::Open) {
-        html.push_str(&goods(language, sale, "again.button"));
+        html.push_str(&goods::forms(language, sale, None, "again.button"));
     }
     html
 }

@@ -6,7 +6,9 @@ use sluice_core::{
     entry::EntryState,
     forecast::Odds,
     money::{AmountFen, Currency},
+    order::OrderName,
     sale::{Notice, SaleState},
+    seats::Seating,
     view::{Reading, object::EntryObject},
 };
 
@@ -21,6 +23,8 @@ pub struct Shown<'a> {
     pub refusal: Option<&'a str>,
     /// What was wrong with what the visitor asked for.
     pub trouble: Option<Trouble>,
+    /// What the visitor filled in, to be mended.
+    pub filled: Option<Filled>,
 }
 
 /// Why a form has to be filled in again.
@@ -28,7 +32,19 @@ pub struct Shown<'a> {
 pub enum Trouble {
     /// More than one person may have.
     TooMany,
+    /// From and to do not follow each other.
+    Stretch,
     Other,
+}
+
+/// A form as it came; what made no sense is left out.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Filled {
+    pub sku: String,
+    pub quantity: Option<u32>,
+    /// Indexes into the stops.
+    pub from: Option<usize>,
+    pub to: Option<usize>,
 }
 
 /// A sale as a page tells it.
@@ -50,6 +66,10 @@ pub(crate) struct ShownSku {
     pub(crate) amount: AmountFen,
     pub(crate) currency: Currency,
     pub(crate) remaining: u64,
+    /// Of seated goods, where they call; none of counted ones.
+    pub(crate) stops: Vec<String>,
+    /// Of seated goods, on each leg: to be shown, not to be trusted.
+    pub(crate) free_seats: Vec<u32>,
 }
 
 /// What a page is about, as `waiting/page.css` and the texts name it.
@@ -82,14 +102,27 @@ impl ShownSale {
     pub fn of(reading: &Reading, now: UnixMillis) -> Self {
         let sale = &reading.sale;
         let report = reading.report();
-        let skus = sale.skus.iter().map(|sku| ShownSku {
-            id: sku.sku.as_str().to_owned(),
-            amount: sku.amount_fen,
-            currency: sku.currency,
-            remaining: report.map_or(sku.stock, |report| {
-                let told = report.skus.iter().find(|told| told.sku == sku.sku);
-                told.map_or(0, |told| told.remaining)
-            }),
+        let skus = sale.skus.iter().map(|sku| {
+            let told = report.map(|report| report.skus.iter().find(|told| told.sku == sku.sku));
+            let seating = sku.seating.as_deref();
+            let all_free = |seating: &Seating| {
+                let seats = u32::try_from(seating.seats().len()).unwrap_or(u32::MAX);
+                vec![seats; seating.legs().into()]
+            };
+            ShownSku {
+                id: sku.sku.as_str().to_owned(),
+                amount: sku.amount_fen,
+                currency: sku.currency,
+                remaining: told.map_or_else(
+                    || sku.sellable(sku.stock),
+                    |told| told.map_or(0, |told| told.remaining),
+                ),
+                stops: seating.map_or_else(Vec::new, |seating| seating.stops().to_vec()),
+                free_seats: match told {
+                    None => seating.map_or_else(Vec::new, all_free),
+                    Some(told) => told.map_or_else(Vec::new, |told| told.free_seats.clone()),
+                },
+            }
         });
         Self {
             title: if sale.title.is_empty() { sale.id.to_string() } else { sale.title.clone() },
@@ -142,7 +175,6 @@ impl Shown<'_> {
 
 impl Scene {
     fn of_entry(entry: &EntryObject) -> Self {
-        let shop_order = entry.links.order.as_deref();
         match entry.state {
             EntryState::Waiting => {
                 let parked = entry.position == Some(1)
@@ -153,10 +185,9 @@ impl Scene {
             EntryState::Called => Self::Called,
             EntryState::Standby => Self::Standby,
             EntryState::Reserved => {
-                let own = entry.order.as_ref().is_some_and(|order| {
-                    shop_order.is_some_and(|link| link.ends_with(&format!("/v1/orders/{order}")))
-                });
-                if shop_order.is_some() && !own { Self::Shop } else { Self::Reserved }
+                // Whose order it is, is known: a shop may well call its orders as we do, and link to them likewise.
+                let shops = matches!(entry.order, Some(OrderName::Shop(_)));
+                if shops && entry.links.order.is_some() { Self::Shop } else { Self::Reserved }
             }
             EntryState::SoldOut if entry.reason == Some("closed") => Self::ClosedSale,
             EntryState::SoldOut => Self::SoldOut,
@@ -207,10 +238,13 @@ impl Scene {
     pub(crate) fn refresh_seconds(self) -> Option<u32> {
         match self {
             Self::Called => Some(5),
-            Self::Waiting | Self::Parked | Self::Standby | Self::Reserved => Some(20),
-            Self::Before | Self::Paused | Self::Frozen | Self::LineFull | Self::Unavailable => {
-                Some(30)
-            }
+            Self::Waiting | Self::Parked | Self::Reserved => Some(20),
+            Self::Before
+            | Self::Standby
+            | Self::Paused
+            | Self::Frozen
+            | Self::LineFull
+            | Self::Unavailable => Some(30),
             Self::Join
             | Self::Shop
             | Self::SoldOut

@@ -8,6 +8,17 @@ use crate::brand::Brand;
 /// Our own languages; the first is what everything falls back to.
 const OURS: [(&str, &str); 2] =
     [("en", include_str!("../texts/en.json")), ("zh-CN", include_str!("../texts/zh-CN.json"))];
+/// What the server alone says, by the beginnings of its keys: the script needs no copy.
+const SERVER_ONLY: [&str; 8] = [
+    "language.",
+    "page.",
+    "script.",
+    "unit.",
+    "notice.label",
+    "before.at_server",
+    "reserved.script",
+    "join.free_legs",
+];
 /// Longest sentence, in characters.
 const TEXT_CHARS_MAX: usize = 1_000;
 
@@ -90,8 +101,11 @@ impl Languages {
     /// The files the page's script reads.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.iter().map(|language| {
+            let for_script = |key: &str| !SERVER_ONLY.iter().any(|own| key.starts_with(own));
+            let texts: BTreeMap<_, _> =
+                language.texts.iter().filter(|(key, _)| for_script(key)).collect();
             // A map of texts always serialises.
-            (language.tag.as_str(), serde_json::to_string(&language.texts).unwrap_or_default())
+            (language.tag.as_str(), serde_json::to_string(&texts).unwrap_or_default())
         })
     }
 }
@@ -164,6 +178,19 @@ mod tests {
                 assert!(!text.trim().is_empty(), "{} {key}", language.tag);
             }
         }
+    }
+
+    /// Keys that are put together, such as those of a scene, are looked at by the browser tests.
+    #[test]
+    fn the_script_has_every_sentence_it_asks_for() {
+        let languages = Languages::ours();
+        let (_, file) = languages.files().next().unwrap();
+        let sent: Texts = serde_json::from_str(&file).unwrap();
+        let script = crate::bundle::script();
+        let known = |word: &&str| languages.all()[0].texts.contains_key(*word);
+        let asked: Vec<&str> = script.split(['\'', '`']).filter(known).collect();
+        assert!(asked.len() > 50 && asked.iter().all(|key| sent.contains_key(*key)), "{asked:?}");
+        assert!(sent.len() < languages.all()[0].texts.len());
     }
 
     #[test]

@@ -21,20 +21,20 @@ const TURNS = new Set(['called', 'reserved', 'offer', 'shop']);
 
 const $ = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const { dataset } = document.body;
-const { assets = '', sale: saleId = '', entry: entryId, title: saleTitle = '', preview } = dataset;
+const { assets = '', sale: saleId = '', entry: entryId, title: saleTitle = '', preview, orders } = dataset;
 const language = document.documentElement.lang;
 
 class Page {
   /** @type {import('../../clients/js/src/place.js').Place | null} */
   place = null;
-  /** @type {import('../../clients/js/src/contract.js').Sale | null} */
+  /** @type {import('../../clients/js/types/contract.js').Sale | null} */
   sale = null;
   /** @type {string | null} */
   refusal = null;
   scene = '';
   /** @type {import('./view.js').Shown['busy']} */
   busy = '';
-  /** What was asked for last. @type {{ sku: string, quantity: number }[]} */
+  /** What was asked for last. @type {import('../../clients/js/types/contract.js').Item[]} */
   items = [];
   trouble = '';
   begun = false;
@@ -45,7 +45,7 @@ class Page {
   lookAt = 0;
   /** Until all is known that can be, what the server wrote stays. */
   started = false;
-  /** @type {import('../../clients/js/src/contract.js').Connection | null} */
+  /** @type {import('../../clients/js/types/contract.js').Connection | null} */
   connection = null;
   #saidAt = 0;
   #said = '';
@@ -56,12 +56,12 @@ class Page {
   /** @param {Words} words */
   constructor(words) {
     this.words = words;
-    this.sluice = new Sluice({ sale: saleId });
+    this.sluice = new Sluice({ sale: saleId, orders });
     this.view = new View(words, {
       join: (items) => void this.join(items),
       auto: (auto) => (this.auto = auto),
       pay: () => void this.pay(),
-      leave: () => this.confirm('leave', () => this.place?.leave()),
+      leave: () => this.confirm(this.scene === 'standby' ? 'standby' : 'leave', () => this.place?.leave()),
       cancel: () => this.confirm('cancel', () => this.place?.cancel()),
       again: () => this.again(),
       look: () => void this.look(),
@@ -142,7 +142,7 @@ class Page {
     if (!this.place) this.#looking = setTimeout(() => void this.look(), after + Math.random() * 1_000);
   }
 
-  /** A crowd that is early need not ask all the time. @param {import('../../clients/js/src/contract.js').Sale} sale */
+  /** A crowd that is early need not ask all the time. @param {import('../../clients/js/types/contract.js').Sale} sale */
   lookAfterMs({ state, opens_at: opensAt }) {
     if (state === 'scheduled' && opensAt) {
       return Math.min(60_000, Math.max(LOOK_EVERY_MS, (Date.parse(opensAt) - this.sluice.now()) / 4));
@@ -181,13 +181,13 @@ class Page {
     }
     // Push tells how the line stands; without it, somebody has to ask.
     if (place && this.connection?.state === 'polling' && Date.now() >= this.lookAt && FRESH.has(scene)) {
-      this.lookAt = Date.now() + 15_000 * (1 + Math.random());
+      this.lookAt = Date.now() + Math.max(15_000, place.entry?.poll_after_ms ?? 0) * (1 + Math.random());
       void this.look();
     }
     this.update();
   }
 
-  /** @param {{ sku: string, quantity: number }[]} items */
+  /** @param {import('../../clients/js/types/contract.js').Item[]} items */
   async join(items) {
     if (this.busy || this.place) return;
     this.items = items;
@@ -212,8 +212,17 @@ class Page {
     this.joinAt = Date.now() + (error.retryAfterMs ?? 5_000) + Math.random() * 5_000;
     if (error.code === 'not_open_yet') this.joinAt = Date.now() + 250 + Math.random() * 500;
     const again = error.code === 'bad_request' || (error.isPassing && error.code !== 'line_full');
-    if (again) this.trouble = this.words.say(troubleOf(error));
+    if (again) this.trouble = this.troubleOf(error);
     else this.refusal = error.code;
+  }
+
+  /** What is said of a join that may be tried again. @param {Problem} problem */
+  troubleOf({ code, field = '' }) {
+    const [{ sku, from = 0, to = 0 }] = this.items;
+    const { stops } = this.sale?.skus.find((one) => one.sku === sku) ?? {};
+    if (code !== 'bad_request') return this.words.say('join.later');
+    if (stops && /(from|to)$/.test(field)) return this.words.stretch('join.stretch', stops, from, to);
+    return this.words.say(/quantity|^items$/.test(field) ? 'join.fewer' : 'join.bad');
   }
 
   again() {
@@ -245,7 +254,7 @@ class Page {
     this.show();
   }
 
-  /** Asks before something is given up for good. @param {'leave' | 'cancel'} what @param {() => unknown} act */
+  /** Asks before something is given up for good. @param {'leave' | 'standby' | 'cancel'} what @param {() => unknown} act */
   confirm(what, act) {
     const { words } = this;
     const dialog = document.createElement('dialog');
@@ -259,7 +268,7 @@ class Page {
       dialog.close();
       try {
         await act();
-        if (what === 'leave') this.left();
+        if (what !== 'cancel') this.left();
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
         this.trouble = words.say('leave.failed');
@@ -370,18 +379,13 @@ class Page {
     if (this.notify !== 'on' || !document.hidden) return;
     try {
       const body = this.words.say('notify.body', { title: this.sale?.title ?? saleTitle });
-      const note = new Notification(this.words.say('notify.title'), { body, tag: `sluice-${saleId}` });
+      const title = this.words.say(this.scene === 'offer' ? 'reserved.offer' : 'notify.title');
+      const note = new Notification(title, { body, tag: `sluice-${saleId}` });
       note.onclick = () => (focus(), note.close());
     } catch {
       // Some browsers only let service workers notify.
     }
   }
-}
-
-/** What is said of a join that may be tried again. @param {Problem} problem */
-function troubleOf({ code, field = '' }) {
-  if (code !== 'bad_request') return 'join.later';
-  return /quantity|^items$/.test(field) ? 'join.fewer' : 'join.bad';
 }
 
 const texts = await (await fetch(`${assets}/${language}.json`)).json();

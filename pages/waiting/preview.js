@@ -17,6 +17,16 @@ const sale = (more) => ({
   ...more,
 });
 
+const STOPS = ['Beijing South', 'Jinan West', 'Nanjing South', 'Shanghai Hongqiao'];
+const train = () => {
+  const more = { currency: 'CNY', remaining: 38, stops: STOPS };
+  const skus = [
+    { sku: 'second-class', amount_fen: 55_300, free_seats: [61, 12, 38], ...more },
+    { sku: 'first-class', amount_fen: 93_300, free_seats: [4, 0, 7], ...more },
+  ];
+  return sale({ skus, remaining: 49 });
+};
+
 /** @param {string} state @param {object} [more] @returns {any} */
 const entry = (state, more) => ({
   ...{ entry: 'preview', sale: 'preview', state, version: 1, seq: 9244, position: null, serving: 8041 },
@@ -27,18 +37,24 @@ const entry = (state, more) => ({
 const waiting = (/** @type {object} */ more) =>
   entry('waiting', { position: 1203, eta_seconds: { p50: 190, p90: 290 }, odds: 'likely', ...more });
 
-/** @param {string} state @param {string} [why] @returns {any} */
-const order = (state, why = '') => ({
+/** @param {string} state @param {string} [cause] why it is closing @returns {any} */
+const order = (state, cause) => ({
   ...{ order: '019ab3f2-6c1e-7d40-9b7c-2f6a1c0e5d11', state, version: 1, currency: 'CNY', amount_fen: 19_800 },
   items: [{ sku: 'standard', quantity: 2, seat: null, amount_fen: 9_900 }],
   pay_by: at(11 * MINUTE + 42_000),
-  history: [{ state: 'closing', at: at(0), reason: why }],
+  closing_cause: cause,
+  history: [],
 });
 
-const bought = (/** @type {string} */ state, /** @type {string} */ why = '') => ({
+const bought = (/** @type {string} */ state, /** @type {string} */ cause = '') => ({
   entry: entry('reserved', { order: 'preview', pay_by: at(11 * MINUTE + 42_000) }),
-  order: order(state, why),
+  order: order(state, cause),
 });
+
+const SEATED = {
+  items: ['05A', '05B'].map((seat) => ({ sku: 'second-class', quantity: 1, seat, from: 1, to: 3, amount_fen: 55_300 })),
+  amount_fen: 110_600,
+};
 
 const NOTICE = {
   en: 'Doors are open at the east entrance too.\nPlease have your ticket ready.',
@@ -49,6 +65,7 @@ const NOTICE = {
 export const STATES = {
   before: () => ({ sale: sale({ state: 'scheduled', opens_at: at(134 * MINUTE) }) }),
   join: () => ({ sale: sale() }),
+  'join-seated': () => ({ sale: train() }),
   waiting: () => ({ entry: waiting({}), first: 4800 }),
   'waiting-sure': () => ({ entry: waiting({ position: 12, odds: 'sure', eta_seconds: { p50: 4, p90: 9 } }), first: 60 }),
   'waiting-unlikely': () => ({ entry: waiting({ position: 38_411, odds: 'unlikely', eta_seconds: { p50: 6200, p90: 9900 } }), first: 41_000 }),
@@ -57,6 +74,7 @@ export const STATES = {
   parked: () => ({ entry: waiting({ position: 1, odds: 'unlikely', eta_seconds: null }), first: 4800 }),
   called: () => ({ entry: entry('called') }),
   reserved: () => bought('awaiting_payment'),
+  'reserved-seated': () => ({ ...bought('awaiting_payment'), sale: train(), order: { ...order('awaiting_payment'), ...SEATED } }),
   late: () => ({ ...bought('awaiting_payment'), order: { ...order('awaiting_payment'), pay_by: at(-5_000) } }),
   offer: () => ({ ...bought('awaiting_payment'), wasStandby: true }),
   shop: () => ({ entry: entry('reserved', { pay_by: at(9 * MINUTE), links: { order: 'https://shop.example/' } }), shop: true }),
@@ -67,10 +85,10 @@ export const STATES = {
   refunding: () => bought('refunding'),
   refunded: () => bought('refunded'),
   closing: () => bought('closing'),
-  closed: () => bought('closed', 'The payment deadline has passed.'),
-  cancelled: () => bought('closed', 'The order was cancelled.'),
+  closed: () => bought('closed', 'deadline'),
+  cancelled: () => bought('closed', 'cancelled'),
   changing: () => bought('changing'),
-  standby: () => ({ entry: entry('standby') }),
+  standby: () => ({ entry: entry('standby', { seq: null, odds: 'unlikely' }) }),
   'sold-out': () => ({ entry: entry('sold_out') }),
   'sold-out-sale': () => ({ sale: sale({ state: 'sold_out', remaining: 0 }) }),
   'closed-sale': () => ({ sale: sale({ state: 'closed' }) }),

@@ -2,9 +2,9 @@
  * Which scene is on, out of everything that is known. A pure decision: what a scene looks like is view.js.
  *
  * @typedef {object} Known
- * @property {import('../../clients/js/src/contract.js').Sale | null} sale
- * @property {import('../../clients/js/src/contract.js').Entry | null} entry
- * @property {import('../../clients/js/src/contract.js').Order | null} order
+ * @property {import('../../clients/js/types/contract.js').Sale | null} sale
+ * @property {import('../../clients/js/types/contract.js').Entry | null} entry
+ * @property {import('../../clients/js/types/contract.js').Order | null} order
  * @property {boolean} ownOrder the order is kept here, not by a shop's own order backend
  * @property {boolean} wasStandby
  * @property {string | null} refusal the code of the problem that ended the last try
@@ -51,8 +51,7 @@ export function sceneOf({ sale, entry, order, ownOrder, wasStandby, refusal }) {
     case 'reserved':
       if (!ownOrder) return entry.links?.order ? 'shop' : 'reserved';
       if (!order || order.state === 'awaiting_payment') return wasStandby ? 'offer' : 'reserved';
-      if (order.state === 'closed' || order.state === 'closing') return closing(order);
-      return order.state;
+      return order.state === 'closed' && order.closing_cause === 'cancelled' ? 'cancelled' : order.state;
     case 'sold_out':
       return entry.reason === 'closed' ? 'closed_sale' : 'sold_out';
     case 'refused':
@@ -60,11 +59,4 @@ export function sceneOf({ sale, entry, order, ownOrder, wasStandby, refusal }) {
     default:
       return entry.state;
   }
-}
-
-/** Whether it was given back or ran out of time: the history's reason says so. */
-function closing(/** @type {import('../../clients/js/src/contract.js').Order} */ order) {
-  if (order.state === 'closing') return 'closing';
-  const why = order.history.find((change) => change.state === 'closing')?.reason ?? '';
-  return /cancel/i.test(why) ? 'cancelled' : 'closed';
 }

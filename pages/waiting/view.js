@@ -4,9 +4,10 @@
  */
 
 /** @typedef {import('./words.js').Words} Words */
-/** @typedef {import('../../clients/js/src/contract.js').Sale} Sale */
-/** @typedef {import('../../clients/js/src/contract.js').Entry} Entry */
-/** @typedef {import('../../clients/js/src/contract.js').Order} Order */
+/** @typedef {import('../../clients/js/types/contract.js').Sale} Sale */
+/** @typedef {import('../../clients/js/types/contract.js').Entry} Entry */
+/** @typedef {import('../../clients/js/types/contract.js').Order} Order */
+/** @typedef {import('../../clients/js/types/contract.js').Item} Item */
 
 /**
  * What is shown, and what may be done.
@@ -25,7 +26,7 @@
  * @property {'ask' | 'on' | 'denied' | 'none'} notify
  *
  * @typedef {object} Acts
- * @property {(items: { sku: string, quantity: number }[]) => void} join
+ * @property {(items: Item[]) => void} join
  * @property {(auto: boolean) => void} auto
  * @property {() => void} pay
  * @property {() => void} leave
@@ -115,7 +116,7 @@ export class View {
     const lead = this.lead(leadOf(scene, shown));
     /** @type {HTMLElement[]} */
     const parts = [this.heading(`${scene}.heading`), lead];
-    if (shown.order) parts.push(this.order(shown.order));
+    if (shown.order) parts.push(this.order(shown));
     if (['left', 'expired', 'lost'].includes(scene)) parts.push(this.button('again.button', this.acts.again, 'main'));
     if (['unavailable', 'paused', 'frozen', 'line_full', 'identity'].includes(scene)) {
       parts.push(this.button('look.button', this.acts.look));
@@ -170,7 +171,7 @@ export class View {
   /** What can be bought, as a form; with `button` it joins. @param {Shown} shown @param {HTMLElement | null} button */
   goods(shown, button) {
     const { words } = this;
-    const skus = shown.sale?.skus ?? [];
+    let skus = shown.sale?.skus ?? [];
     const choose = el('fieldset', {}, el('legend', { text: words.say('join.choose') }));
     skus.forEach((sku, n) => {
       const gone = button !== null && sku.remaining === 0;
@@ -180,11 +181,48 @@ export class View {
       choose.append(el('label', { class: 'choice' }, radio, el('span', { text: sku.sku }), el('span', { text: told })));
     });
     const many = el('input', { type: 'number', name: 'quantity', min: 1, max: 1000, value: 1, inputmode: 'numeric', required: true });
-    const form = el('form', { id: 'goods' }, choose, el('label', { class: 'quantity' }, el('span', { text: words.say('join.quantity') }), many));
+    const label = el('span');
+    const [from, to] = ['from', 'to'].map((name) => el('select', { name }));
+    const ends = [from, to].map((end) => el('label', {}, el('span', { text: words.say(`join.${end.name}`) }), end));
+    const stretch = el('div', { class: 'stretch' }, ...ends);
+    const free = el('p', { class: 'hint' });
+    const wrong = el('p', { class: 'trouble', id: 'wrong', role: 'alert' });
+    to.setAttribute('aria-describedby', 'wrong');
+    const form = el('form', { id: 'goods' }, choose, stretch, wrong, free, el('label', { class: 'quantity' }, label, many));
     if (button) form.append(button);
+    let known = '';
+    // Brings what hangs on the choice in line with it.
+    const follow = () => {
+      const [{ sku: id }] = chosen(form);
+      const { stops = [], free_seats: seats } = skus.find(({ sku }) => sku === id) ?? {};
+      const seated = stops.length > 0;
+      if (known !== stops.join('\n')) {
+        known = stops.join('\n');
+        const options = stops.map((text, value) => el('option', { value, text }));
+        to.replaceChildren(...options.slice(1).map((option) => option.cloneNode(true)));
+        from.replaceChildren(...options.slice(0, -1));
+        to.selectedIndex = stops.length - 2;
+      }
+      stretch.hidden = from.disabled = to.disabled = !seated;
+      put(label, words.say(seated ? 'join.passengers' : 'join.quantity'));
+      const [a, b] = [Number(from.value), Number(to.value)];
+      const bad = seated && a >= b;
+      to.setAttribute('aria-invalid', String(bad));
+      put(wrong, bad ? words.stretch('join.stretch', stops, a, b) : '');
+      const least = Math.min(...(seats ?? []).slice(a, b));
+      const count = words.say(least ? 'join.most' : 'join.gone', { count: least });
+      put(free, seated && isFinite(least) ? words.stretch('join.free', stops, a, b, { count }) : '');
+      return bad;
+    };
+    form.addEventListener('change', follow);
     form.addEventListener('submit', (event) => {
       event.preventDefault();
-      this.acts.join(chosen());
+      if (follow()) to.focus();
+      else this.acts.join(chosen(form));
+    });
+    this.updates.push((now) => {
+      skus = now.sale?.skus ?? skus;
+      follow();
     });
     return form;
   }
@@ -227,7 +265,7 @@ export class View {
 
   /** @param {string} _ */
   standby(_) {
-    const row = el('div', { class: 'row' }, this.notify(), this.button('leave.button', this.acts.leave));
+    const row = el('div', { class: 'row' }, this.notify(), this.button('standby.button', this.acts.leave));
     return [this.heading('standby.heading'), this.lead('standby.lead'), row];
   }
 
@@ -251,7 +289,7 @@ export class View {
       pay.disabled = now.busy === 'pay' || (Boolean(payBy) && ms <= 0);
       put(pay, payLabel(words, now));
       put(begun, now.begun ? words.say('reserved.begun') : '');
-      if (now.order && !order.firstChild) order.append(this.order(now.order));
+      if (now.order && !order.firstChild) order.append(this.order(now));
     });
     const key = scene === 'offer' ? 'reserved.offer' : 'reserved.heading';
     /** @type {HTMLElement[]} */
@@ -263,14 +301,27 @@ export class View {
     return [...parts, order, pay, begun, this.button('reserved.cancel', acts.cancel)];
   }
 
-  /** @param {Order} order */
-  order(order) {
+  /** @param {Shown} shown */
+  order({ order: known, sale }) {
     const { words } = this;
+    const order = /** @type {Order} */ (known);
     const list = el('dl', { class: 'order' });
+    // Every seat is a line of its own; who travels together is told together.
+    /** @type {Map<string, Order['items']>} */
+    const lines = new Map();
     for (const item of order.items) {
-      const seat = item.seat ? ` ${item.seat}` : '';
-      const price = words.money(item.amount_fen * item.quantity, order.currency);
-      list.append(fact(`${item.quantity} × ${item.sku}${seat}`, el('dd', { text: price })));
+      const key = [item.sku, item.from, item.to, item.amount_fen].join();
+      lines.set(key, [...(lines.get(key) ?? []), item]);
+    }
+    for (const all of lines.values()) {
+      const [{ sku, from, to, amount_fen: price }] = all;
+      const count = all.reduce((sum, item) => sum + item.quantity, 0);
+      const line = fact(`${words.number.format(count)} × ${sku}`, el('dd', { text: words.money(price * count, order.currency) }));
+      const { stops } = sale?.skus.find((one) => one.sku === sku) ?? {};
+      if (stops && from != null && to != null) line.append(el('dd', { class: 'hint', text: words.stretch('order.stretch', stops, from, to) }));
+      const seats = words.list.format(all.flatMap(({ seat }) => seat ?? []));
+      if (seats) line.append(el('dd', { class: 'hint', text: words.say('order.seats', { seats }) }));
+      list.append(line);
     }
     list.append(fact(words.say('order.total'), el('dd', { text: words.money(order.amount_fen, order.currency) })));
     if (order.ticket) list.append(fact(words.say('order.ticket'), el('dd', { text: order.ticket })));
@@ -311,12 +362,13 @@ function payLabel(words, { busy, order }) {
   return words.say('reserved.pay', { amount: words.money(order.amount_fen, order.currency) });
 }
 
-/** What is ticked in the form of goods. */
-export function chosen() {
-  const form = document.querySelector('form#goods');
+/** What is ticked in the form of goods. @param {Element | null} [form] @returns {Item[]} */
+export function chosen(form = document.querySelector('form#goods')) {
   const data = new FormData(/** @type {HTMLFormElement | null} */ (form) ?? undefined);
   const quantity = Math.max(1, Math.floor(Number(data.get('quantity')) || 1));
-  return [{ sku: String(data.get('sku') ?? ''), quantity }];
+  // Goods that call nowhere have no stretch.
+  const stretch = data.has('from') ? { from: Number(data.get('from')), to: Number(data.get('to')) } : {};
+  return [{ sku: String(data.get('sku') ?? ''), quantity, ...stretch }];
 }
 
 /** A link that leads to a page, or nowhere. @param {string} link */

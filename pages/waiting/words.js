@@ -9,6 +9,7 @@ export class Words {
     this.texts = texts;
     this.language = language;
     this.number = new Intl.NumberFormat(language);
+    this.list = new Intl.ListFormat(language);
     this.clock = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
   }
 
@@ -19,6 +20,15 @@ export class Words {
       const value = values[name];
       return typeof value === 'number' ? this.number.format(value) : (value ?? whole);
     });
+  }
+
+  /**
+   * A sentence of a stretch, by the names of its stops.
+   *
+   * @param {string} key @param {string[]} stops @param {number} from @param {number} to @param {Record<string, string>} [more]
+   */
+  stretch(key, stops, from, to, more) {
+    return this.say(key, { from: stops[from] ?? '', to: stops[to] ?? '', ...more });
   }
 
   /**

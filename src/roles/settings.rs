@@ -88,6 +88,7 @@ pub(super) fn pages(config: &Config, urls: &PublicUrls) -> sluice_pages::PageSet
         brand: is_set(&page.brand).then(|| page.brand.clone()),
         frame_ancestors: page.frame_ancestors.clone(),
         connect: vec![urls.ws_push.clone(), urls.worker.clone()],
+        orders: urls.worker.clone(),
     }
 }
 
@@ -122,8 +123,11 @@ pub(super) fn simulated(
     } else {
         worker
     };
+    // Relative, it leads to the waiting page only where that is at the same address.
+    let is_known = !urls.admission.is_empty() || config.worker.listen.is_none();
     sluice_worker::SimulatedSettings {
         knobs: config.payment.simulated.knobs(),
+        waiting_url: is_known.then(|| urls.admission.clone()),
         ..sluice_worker::SimulatedSettings::new(format!("http://{host}"), urls.worker.clone())
     }
 }

@@ -76,7 +76,7 @@ test('from the first look to the goods', async () => {
   await page.waitForURL(/\/v1\/payments\/simulated\//);
   await page.getByRole('button', { name: /^Pay / }).click();
   await page.waitForSelector('text=This payment succeeded.');
-  await page.goto(`${house.base}/w/whole`);
+  await page.getByRole('link', { name: 'Back to your place' }).click();
   await scene(page, 'fulfilled');
   await shoot(page, 'waiting/real/fulfilled');
   assert.deepEqual(await axe(page), []);

@@ -30,7 +30,7 @@ const ODD_WAYS = [
   { name: 'narrow', viewport: { width: 320, height: 568 }, colorScheme: 'light', lang: 'en' },
   { name: 'wall', viewport: { width: 3840, height: 2160 }, colorScheme: 'dark', lang: 'en' },
 ];
-const ODD_STATES = ['before', 'join', 'waiting', 'notice', 'reserved', 'fulfilled', 'sold-out', 'offline'];
+const ODD_STATES = ['before', 'join', 'join-seated', 'waiting', 'notice', 'reserved', 'reserved-seated', 'fulfilled', 'sold-out', 'offline'];
 
 async function look({ name, viewport, colorScheme, lang }, state) {
   const context = await browser.newContext({ viewport, colorScheme, locale: lang });
@@ -71,6 +71,20 @@ test('a language that is written from right to left turns the page around', asyn
   assert.ok(brand.x > languages.x, 'the bar did not turn');
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(wide <= 0);
+  await context.close();
+});
+
+test('a stretch reads from right to left where the language does', async () => {
+  const context = await browser.newContext({ viewport: { width: 320, height: 568 } });
+  const page = await context.newPage();
+  for (const state of ['join-seated', 'reserved-seated']) {
+    await page.goto(`${house.admin}/w/drop?preview=${state}&lang=en`);
+    await page.waitForSelector('body[data-ready]');
+    await page.evaluate(() => document.documentElement.setAttribute('dir', 'rtl'));
+    await shoot(page, `waiting/rtl/${state}`);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), state);
+    assert.deepEqual(await axe(page), []);
+  }
   await context.close();
 });
 

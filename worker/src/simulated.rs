@@ -47,6 +47,9 @@ const PROMPT_MAX: usize = 4_096;
 pub struct SimulatedSettings {
     /// What `pay_url` is built on; "" makes it relative.
     pub public_url: String,
+    /// Where buyers have their places, before `/w/{sale}`: the way back once there is nothing left to press. `None` offers
+    /// none; "" makes it relative, where the waiting page is at the same address.
+    pub waiting_url: Option<String>,
     /// Where callbacks go, before `/v1/payments/simulated/callback`: https, or http to a loopback address. "" when the
     /// address is not known yet: see [`Simulated::call_back_to`].
     pub callback_base_url: String,
@@ -67,6 +70,7 @@ impl Default for SimulatedSettings {
     fn default() -> Self {
         Self {
             public_url: String::new(),
+            waiting_url: None,
             callback_base_url: String::new(),
             callback_timeout: Duration::from_secs(3),
             callbacks_max: 64,

@@ -2,7 +2,7 @@
 //! promise. What it looks like is the browser tests' business.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_admission::{Config, Cookies, IdentityConfig};
 use sluice_core::sale::SaleChange;
 
@@ -14,12 +14,16 @@ use crate::{
 const FORM: &str = "application/x-www-form-urlencoded";
 
 async fn anonymous() -> Stage {
+    selling(Script::default().sale).await
+}
+
+async fn selling(sale: Value) -> Stage {
     let config = Config {
         identity: IdentityConfig::Anonymous,
         cookies: Cookies::Plain,
         ..Config::default()
     };
-    Stage::play(Script { config, ..Script::default() }).await
+    Stage::play(Script { config, sale, ..Script::default() }).await
 }
 
 /// What a browser would send back of the cookies it was given.
@@ -67,6 +71,25 @@ async fn a_form_joins_the_cookie_keeps_the_place_and_a_form_leaves() {
     assert_eq!(left.status, 303);
     let (_, html) = seen(&stage, &jar).await;
     assert!(html.contains("data-scene=\"left\"") && html.contains("value=\"join\""), "{html}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_joins_for_a_stretch_and_comes_back_when_it_runs_backwards() {
+    let stage = selling(json!({ "id": "demo", "title": "A train", "skus": [
+        { "sku": "second", "seats": ["01A", "01B"], "stops": ["Ayton", "Berwick", "Dunbar"], "amount_fen": 100, "currency": "CNY" },
+    ] }))
+    .await;
+    let wanted = |ends: &str| format!("do=join&sku=second&quantity=2&{ends}");
+    for ends in ["from=1&to=1", "from=2&to=1", "from=1&to=3", "from=1", "from=1&to=x"] {
+        let bad = submit(&stage, &wanted(ends), "").send().await;
+        let html = String::from_utf8_lossy(&bad.body).into_owned();
+        assert_eq!(bad.status, 400, "{ends}");
+        assert!(html.contains("role=\"alert\"") && html.contains("value=\"2\" required"), "{html}");
+    }
+    let joined = submit(&stage, &wanted("from=1&to=2"), "").send().await;
+    assert_eq!(joined.status, 303);
+    let (_, html) = seen(&stage, &cookies(&joined)).await;
+    assert!(html.contains("data-scene=\"waiting\""), "{html}");
 }
 
 /// no-forged-place: a cookie is not for pages of other sites to use.
@@ -143,6 +166,10 @@ async fn the_files_are_kept_for_good_and_named_by_what_is_in_them() {
     ] {
         assert!(page.header(header).unwrap().contains(says), "{header}: {:?}", page.header(header));
     }
+    let packed =
+        stage.ask(Method::GET, "/w/demo").header("accept-encoding", "br, gzip").send().await;
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert!(packed.body.starts_with(&[0x1f, 0x8b]) && packed.body.len() < html.len());
     let path = html.split_once("src=\"").unwrap().1.split('"').next().unwrap().to_owned();
     let plain = stage.ask(Method::GET, &path).send().await;
     assert_eq!((plain.status.as_u16(), plain.header("content-encoding")), (200, None));

@@ -8,7 +8,7 @@ import { Nap, pause, pollPause } from './pace.js';
 import { Problem } from './requests.js';
 import { byEvents, bySocket } from './wires.js';
 
-/** @typedef {import('./contract.js').Connection} Connection */
+/** @typedef {import('../types/contract.js').Connection} Connection */
 /** @typedef {'socket' | 'events' | 'poll'} Way */
 
 /** Connections in a row that bring no word before the next way is taken. */
@@ -46,7 +46,7 @@ export class Follow {
   /** @type {(() => void)[]} */
   #unhook = [];
 
-  /** @param {import('./place.js').Place} place @param {import('./contract.js').Listener} listener */
+  /** @param {import('./place.js').Place} place @param {import('../types/contract.js').Listener} listener */
   constructor(place, listener) {
     this.place = place;
     this.listener = listener;
@@ -164,6 +164,8 @@ export class Follow {
     }
     this.#down('poll');
     await this.#failed(error);
+    // It was push that failed, not looking: that goes on at the pace the server asks for.
+    this.#fails = 0;
   }
 
   /** Takes the next way. @param {Way} [way] */
@@ -217,14 +219,15 @@ export class Follow {
 
   /** When a look is due though push is on: a quarter of the wait that is left, within bounds. */
   #freshAfterMs() {
-    const { state, eta_seconds: eta } = this.place.entry ?? {};
+    const { state, eta_seconds: eta, poll_after_ms: told } = this.place.entry ?? {};
     if (state === 'called') return 5_000;
-    if (state === 'standby') return 60_000;
+    // What is offered is pushed; nobody knows when.
+    if (state === 'standby') return Math.max(60_000, told ?? 0);
     return Math.min(120_000, Math.max(15_000, (eta?.p50 ?? 60) * 250));
   }
 
   async #orderStep() {
-    /** @type {import('./contract.js').Order | undefined} */
+    /** @type {import('../types/contract.js').Order | undefined} */
     let order;
     await this.#try(async () => {
       order = await this.place.readOrder(this.#signal);
@@ -267,14 +270,14 @@ export class Follow {
     this.listener.lost?.(problem);
   }
 
-  /** @param {import('./contract.js').Entry} entry */
+  /** @param {import('../types/contract.js').Entry} entry */
   #entry(entry) {
     if (!this.place.take(entry)) return;
-    this.listener.entry?.(/** @type {import('./contract.js').Entry} */ (this.place.entry));
+    this.listener.entry?.(/** @type {import('../types/contract.js').Entry} */ (this.place.entry));
     if (!this.#isWaiting) this.#wire?.abort();
   }
 
-  /** @param {import('./contract.js').Line} line */
+  /** @param {import('../types/contract.js').Line} line */
   #line(line) {
     this.listener.line?.(line);
     const took = this.place.standing.takeLine(line, Date.now());
@@ -286,7 +289,7 @@ export class Follow {
       );
     }
     if (took !== 'moved') return;
-    this.listener.entry?.(/** @type {import('./contract.js').Entry} */ (this.place.entry));
+    this.listener.entry?.(/** @type {import('../types/contract.js').Entry} */ (this.place.entry));
     if (Date.now() - this.#keptAt > KEEP_EVERY_MS) {
       this.#keptAt = Date.now();
       this.place.keep();

@@ -19,15 +19,16 @@ export { Place, Problem };
 /** How often a join is tried again when nobody can say what became of it: it finds the place, or makes it. */
 const JOIN_TRIES = 6;
 
-/** @typedef {import('./contract.js').Sale} Sale */
+/** @typedef {import('../types/contract.js').Sale} Sale */
 
 /**
  * @typedef {object} Options
  * @property {string} sale
  * @property {string} [base] the deployment's address; '' is the origin of the page
+ * @property {string} [orders] where orders are kept (`[worker] public_url`), if that is another origin than `base`
  * @property {Record<string, string>} [headers] sent with every request, such as an identity header behind a proxy
  * @property {() => string | undefined} [identity] a JSON Web Token for joining, where the deployment asks for one
- * @property {import('./contract.js').Keeper} [keeper] where the place is remembered; the browser's storage by default
+ * @property {import('../types/contract.js').Keeper} [keeper] where the place is remembered; the browser's storage by default
  * @property {typeof globalThis.fetch} [fetch]
  * @property {typeof globalThis.WebSocket | null} [WebSocket] `null` goes without
  * @property {() => number} [random] 0 to 1
@@ -48,7 +49,7 @@ export class Sluice {
     this.random = options.random ?? Math.random;
     this.WebSocket = options.WebSocket === undefined ? globalThis.WebSocket : options.WebSocket;
     const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
-    this.requests = new Requests(base.replace(/\/+$/, ''), fetch, options.headers ?? {});
+    this.requests = new Requests(base.replace(/\/+$/, ''), fetch, options.headers ?? {}, options.orders);
     this.keeper = options.keeper ?? inBrowser(`sluice:${base}:${sale}`);
   }
 
@@ -68,7 +69,7 @@ export class Sluice {
   /**
    * Joins, or finds the place this buyer has. Tried again for as long as nobody can say what became of it.
    *
-   * @param {import('./contract.js').Join} wish
+   * @param {import('../types/contract.js').Join} wish
    * @param {{ signal?: AbortSignal }} [more]
    */
   async join(wish, { signal } = {}) {
@@ -119,7 +120,7 @@ export class Sluice {
     }
   }
 
-  /** @param {any} entry @param {import('./contract.js').Kept | null} kept */
+  /** @param {any} entry @param {import('../types/contract.js').Kept | null} kept */
   #place(entry, kept) {
     const { entry: id, token, token_expires_at: tokenExpiresAt } = entry;
     const place = new Place(this, { entry: id, token, tokenExpiresAt, kept });

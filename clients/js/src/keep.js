@@ -1,7 +1,7 @@
 /** Where a place is remembered between visits: the browser's own storage, or memory where that is not to be had. */
 
-/** @typedef {import('./contract.js').Kept} Kept */
-/** @typedef {import('./contract.js').Keeper} Keeper */
+/** @typedef {import('../types/contract.js').Kept} Kept */
+/** @typedef {import('../types/contract.js').Keeper} Keeper */
 
 /**
  * In `localStorage`, shared by all tabs of this origin. Where a browser forbids that, in memory.

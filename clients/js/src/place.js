@@ -7,9 +7,9 @@ import { Follow } from './follow.js';
 import { Problem } from './requests.js';
 import { Standing } from './standing.js';
 
-/** @typedef {import('./contract.js').Entry} Entry */
-/** @typedef {import('./contract.js').Order} Order */
-/** @typedef {import('./contract.js').Kept} Kept */
+/** @typedef {import('../types/contract.js').Entry} Entry */
+/** @typedef {import('../types/contract.js').Order} Order */
+/** @typedef {import('../types/contract.js').Kept} Kept */
 
 /** Who waits no longer, and has no order. @type {ReadonlySet<string>} */
 const ENDED = new Set(['sold_out', 'left', 'expired', 'refused']);
@@ -50,13 +50,19 @@ export class Place {
   /** Whether the order is kept here; a shop with an order backend of its own keeps its own, and `orderLink` leads there. */
   get hasOwnOrder() {
     const order = this.entry?.order;
-    return Boolean(order && this.orderLink && this.orderLink.endsWith(`/v1/orders/${order}`));
+    return Boolean(order && this.#ownLink?.endsWith(`/v1/orders/${order}`));
+  }
+
+  /** The order's link, if it leads to us. */
+  get #ownLink() {
+    const { orderLink: link, entry } = this;
+    return link && this.sluice.requests.isOwn(link, entry?.links?.self) ? link : null;
   }
 
   /**
    * Keeps the place fresh and tells `listener` what becomes of it, until `stop()` or the end.
    *
-   * @param {import('./contract.js').Listener} listener
+   * @param {import('../types/contract.js').Listener} listener
    */
   follow(listener) {
     this.stop();
@@ -99,7 +105,7 @@ export class Place {
   /**
    * Opens a payment, or finds the one that is open. A repeat never opens a second one.
    *
-   * @returns {Promise<import('./contract.js').Payment>} `pay_url` is absolute
+   * @returns {Promise<import('../types/contract.js').Payment>} `pay_url` is absolute
    */
   async pay() {
     const payment = await this.ask('POST', `${this.#order()}/payment`);
@@ -194,8 +200,9 @@ export class Place {
   }
 
   #order() {
-    if (!this.orderLink) throw new Problem('wrong_state', 'There is no order yet.');
-    return this.orderLink;
+    const link = this.#ownLink;
+    if (!link) throw new Problem('wrong_state', this.orderLink ? 'The shop keeps this order.' : 'There is no order yet.');
+    return link;
   }
 
   /** @param {string} token @param {string} expiresAt */

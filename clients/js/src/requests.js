@@ -46,17 +46,35 @@ export class Requests {
    * @param {string} base
    * @param {typeof globalThis.fetch} fetch
    * @param {Record<string, string>} headers sent with every request
+   * @param {string} orders where orders are kept; '' is `base`
    */
-  constructor(base, fetch, headers) {
+  constructor(base, fetch, headers, orders = '') {
     this.base = base;
     this.fetch = fetch;
     this.headers = headers;
+    this.orders = orders;
   }
 
   /** An address of the contract, or a link of an answer, as one that can be fetched. @param {string} link */
   url(link) {
     const here = /** @type {{ location?: Location }} */ (globalThis).location?.href;
     return new URL(link, this.base ? `${this.base}/` : here).href;
+  }
+
+  /**
+   * Whether a link leads to the deployment itself, by its origin; what else looks like one of ours is somebody else's, and
+   * the token is not for it.
+   *
+   * @param {string} link
+   * @param {string} [self] another link of the deployment, from the same answer
+   */
+  isOwn(link, self = '') {
+    try {
+      const { origin } = new URL(this.url(link));
+      return ['/', this.orders || '/', self || '/'].some((own) => new URL(this.url(own)).origin === origin);
+    } catch {
+      return false;
+    }
   }
 
   /**

@@ -6,8 +6,8 @@
 /** A jump of the line this small is always believed. */
 const JUMP_SMALL = 20;
 
-/** @typedef {import('./contract.js').Entry} Entry */
-/** @typedef {import('./contract.js').Line} Line */
+/** @typedef {import('../types/contract.js').Entry} Entry */
+/** @typedef {import('../types/contract.js').Line} Line */
 
 export class Standing {
   /** @type {Entry | null} */
@@ -26,7 +26,7 @@ export class Standing {
   /** @type {{ serving: number, atMs: number } | null} */
   #line = null;
 
-  /** @param {import('./contract.js').Kept | null} [kept] */
+  /** @param {import('../types/contract.js').Kept | null} [kept] */
   constructor(kept) {
     if (!kept) return;
     ({ seen: this.seen, position: this.position, first: this.first } = kept);

@@ -55,3 +55,21 @@ test('what was kept goes on where it was', () => {
   standing.take(entry({ position: 45, serving: 55 }));
   assert.deepEqual([standing.entry.position, standing.first, standing.seen, standing.wasStandby], [30, 90, 70, true]);
 });
+
+test('who stands by has neither number nor position, and gets an offer or nothing', () => {
+  const standing = new Standing();
+  const standby = entry({ state: 'standby', version: 2, seq: null, position: null, eta_seconds: null, odds: 'unlikely' });
+  assert.ok(standing.take(standby));
+  assert.deepEqual([standing.entry.position, standing.entry.seq, standing.wasStandby], [null, null, true]);
+  assert.equal(standing.takeLine(line(60), 1_000), 'same', 'the line is not counted on');
+  assert.equal(standing.take(entry({})), false, 'it waits no more');
+  assert.ok(standing.take({ ...standby, state: 'reserved', version: 3, order: 'an-order' }));
+  assert.deepEqual([standing.entry.state, standing.wasStandby], ['reserved', true]);
+});
+
+test('who waited and stands by now has no position any more', () => {
+  const standing = new Standing();
+  standing.take(entry({}));
+  standing.take(entry({ state: 'standby', version: 2, position: null, eta_seconds: null }));
+  assert.deepEqual([standing.entry.position, standing.position], [null, null]);
+});

@@ -32,6 +32,10 @@ export interface Sku {
   amount_fen: number;
   currency: string;
   remaining: number;
+  /** Of seated goods: where they call, in order. Leg `i` runs from stop `i` to stop `i + 1`. */
+  stops?: string[];
+  /** Of seated goods: free seats on each leg. On a stretch at most as many are free as on its fullest leg. */
+  free_seats?: number[];
 }
 
 export interface Sale {
@@ -57,8 +61,9 @@ export interface Entry {
   state: EntryState;
   /** Only grows; what comes with an older one is ignored. */
   version: number;
-  seq: number;
-  /** 1 is next; `null` once it no longer waits. */
+  /** `null` where it stands by because the line was full: it has no number. */
+  seq: number | null;
+  /** 1 is next; `null` once it no longer waits, or stands by. */
   position: number | null;
   serving: number;
   eta_seconds: { p50: number; p90: number } | null;
@@ -89,12 +94,18 @@ export interface Line {
 export interface Item {
   sku: string;
   quantity: number;
+  /** Of seated goods: indexes into `stops`, `from` below `to`. */
   from?: number;
   to?: number;
 }
 
-export interface OrderItem extends Item {
+export interface OrderItem {
+  sku: string;
+  quantity: number;
+  /** Of seated goods, which have a line for each seat. */
   seat: string | null;
+  from: number | null;
+  to: number | null;
   amount_fen: number;
 }
 
@@ -108,6 +119,9 @@ export interface Order {
   amount_fen: number;
   currency: string;
   pay_by: string;
+  /** Why it is or was `closing`. */
+  closing_cause?: 'deadline' | 'cancelled';
+  /** `reason` is for people to read. */
   history: { state: OrderState; at: string; reason: string }[];
   ticket?: string;
 }

@@ -1,11 +1,12 @@
-/** @typedef {import('./contract.js').Sale} Sale */
+/** @typedef {import('../types/contract.js').Sale} Sale */
 /**
  * @typedef {object} Options
  * @property {string} sale
  * @property {string} [base] the deployment's address; '' is the origin of the page
+ * @property {string} [orders] where orders are kept (`[worker] public_url`), if that is another origin than `base`
  * @property {Record<string, string>} [headers] sent with every request, such as an identity header behind a proxy
  * @property {() => string | undefined} [identity] a JSON Web Token for joining, where the deployment asks for one
- * @property {import('./contract.js').Keeper} [keeper] where the place is remembered; the browser's storage by default
+ * @property {import('../types/contract.js').Keeper} [keeper] where the place is remembered; the browser's storage by default
  * @property {typeof globalThis.fetch} [fetch]
  * @property {typeof globalThis.WebSocket | null} [WebSocket] `null` goes without
  * @property {() => number} [random] 0 to 1
@@ -25,7 +26,7 @@ export class Sluice {
         readonly CLOSED: 3;
     } | null;
     requests: Requests;
-    keeper: import("./contract.js").Keeper;
+    keeper: import("../types/contract.js").Keeper;
     /** What anybody may know of the sale. Sets our idea of the server's clock. @returns {Promise<Sale>} */
     info(): Promise<Sale>;
     /** The server's clock, in milliseconds since 1970. */
@@ -33,10 +34,10 @@ export class Sluice {
     /**
      * Joins, or finds the place this buyer has. Tried again for as long as nobody can say what became of it.
      *
-     * @param {import('./contract.js').Join} wish
+     * @param {import('../types/contract.js').Join} wish
      * @param {{ signal?: AbortSignal }} [more]
      */
-    join(wish: import("./contract.js").Join, { signal }?: {
+    join(wish: import("../types/contract.js").Join, { signal }?: {
         signal?: AbortSignal;
     }): Promise<Place>;
     /**
@@ -50,13 +51,17 @@ export class Sluice {
     }): Promise<Place | null>;
     #private;
 }
-export type Sale = import("./contract.js").Sale;
+export type Sale = import("../types/contract.js").Sale;
 export type Options = {
     sale: string;
     /**
      * the deployment's address; '' is the origin of the page
      */
     base?: string | undefined;
+    /**
+     * where orders are kept (`[worker] public_url`), if that is another origin than `base`
+     */
+    orders?: string | undefined;
     /**
      * sent with every request, such as an identity header behind a proxy
      */
@@ -68,7 +73,7 @@ export type Options = {
     /**
      * where the place is remembered; the browser's storage by default
      */
-    keeper?: import("./contract.js").Keeper | undefined;
+    keeper?: import("../types/contract.js").Keeper | undefined;
     fetch?: typeof fetch | undefined;
     /**
      * `null` goes without

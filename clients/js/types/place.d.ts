@@ -18,7 +18,7 @@ export class Place {
     standing: Standing;
     orderLink: string | null;
     /** The newest look at the entry. */
-    get entry(): import("./contract.js").Entry | null;
+    get entry(): import("../types/contract.js").Entry | null;
     /** Whether it has ended without an order. */
     get isOver(): boolean;
     /** Whether the order is kept here; a shop with an order backend of its own keeps its own, and `orderLink` leads there. */
@@ -26,9 +26,9 @@ export class Place {
     /**
      * Keeps the place fresh and tells `listener` what becomes of it, until `stop()` or the end.
      *
-     * @param {import('./contract.js').Listener} listener
+     * @param {import('../types/contract.js').Listener} listener
      */
-    follow(listener: import("./contract.js").Listener): void;
+    follow(listener: import("../types/contract.js").Listener): void;
     stop(): void;
     /** Looks now, whatever was planned. */
     wake(): void;
@@ -41,9 +41,9 @@ export class Place {
     /**
      * Opens a payment, or finds the one that is open. A repeat never opens a second one.
      *
-     * @returns {Promise<import('./contract.js').Payment>} `pay_url` is absolute
+     * @returns {Promise<import('../types/contract.js').Payment>} `pay_url` is absolute
      */
-    pay(): Promise<import("./contract.js").Payment>;
+    pay(): Promise<import("../types/contract.js").Payment>;
     /** Gives the order back before it is paid. */
     cancel(): Promise<void>;
     /** A ticket for Server-Sent Events. @param {AbortSignal} signal @returns {Promise<string>} where they are */
@@ -73,7 +73,7 @@ export class Place {
     forget(): void;
     #private;
 }
-export type Entry = import("./contract.js").Entry;
-export type Order = import("./contract.js").Order;
-export type Kept = import("./contract.js").Kept;
+export type Entry = import("../types/contract.js").Entry;
+export type Order = import("../types/contract.js").Order;
+export type Kept = import("../types/contract.js").Kept;
 import { Standing } from './standing.js';

@@ -34,13 +34,23 @@ export class Requests {
      * @param {string} base
      * @param {typeof globalThis.fetch} fetch
      * @param {Record<string, string>} headers sent with every request
+     * @param {string} orders where orders are kept; '' is `base`
      */
-    constructor(base: string, fetch: typeof globalThis.fetch, headers: Record<string, string>);
+    constructor(base: string, fetch: typeof globalThis.fetch, headers: Record<string, string>, orders?: string);
     base: string;
     fetch: typeof fetch;
     headers: Record<string, string>;
+    orders: string;
     /** An address of the contract, or a link of an answer, as one that can be fetched. @param {string} link */
     url(link: string): string;
+    /**
+     * Whether a link leads to the deployment itself, by its origin; what else looks like one of ours is somebody else's, and
+     * the token is not for it.
+     *
+     * @param {string} link
+     * @param {string} [self] another link of the deployment, from the same answer
+     */
+    isOwn(link: string, self?: string): boolean;
     /**
      * Asks, and answers the body.
      *

@@ -1,8 +1,8 @@
-/** @typedef {import('./contract.js').Entry} Entry */
-/** @typedef {import('./contract.js').Line} Line */
+/** @typedef {import('../types/contract.js').Entry} Entry */
+/** @typedef {import('../types/contract.js').Line} Line */
 export class Standing {
-    /** @param {import('./contract.js').Kept | null} [kept] */
-    constructor(kept?: import("./contract.js").Kept | null);
+    /** @param {import('../types/contract.js').Kept | null} [kept] */
+    constructor(kept?: import("../types/contract.js").Kept | null);
     /** @type {Entry | null} */
     entry: Entry | null;
     /** The highest `serving` that was seen. */
@@ -31,5 +31,5 @@ export class Standing {
     takeLine(line: Line, nowMs: number): "moved" | "same" | "ask";
     #private;
 }
-export type Entry = import("./contract.js").Entry;
-export type Line = import("./contract.js").Line;
+export type Entry = import("../types/contract.js").Entry;
+export type Line = import("../types/contract.js").Line;

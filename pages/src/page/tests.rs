@@ -4,8 +4,9 @@ use sluice_core::{
     clock::UnixMillis,
     entry::EntryState,
     forecast::{EtaSeconds, Odds},
-    ids::{EntryId, SaleId, Seq, Version},
-    sale::{NewSale, Sale},
+    ids::{EntryId, OrderId, SaleId, Seq, ShopOrderId, Version},
+    order::OrderName,
+    sale::NewSale,
     view::{
         Directory,
         object::{EntryObject, Links},
@@ -13,23 +14,30 @@ use sluice_core::{
 };
 
 use super::*;
-use crate::shown::ShownSale;
+use crate::shown::{Filled, ShownSale, Trouble};
 
 /// The most the page may weigh, in bytes.
 const WIRE_BYTES_MAX: usize = 25_000;
 
-fn sale(title: &str) -> Sale {
-    let json = serde_json::json!({ "id": "demo", "title": title, "skus": [
-        { "sku": "standard", "stock": 100, "amount_fen": 9900, "currency": "CNY" },
-        { "sku": "deluxe", "stock": 10, "amount_fen": 19900, "currency": "CNY" },
-    ] });
-    serde_json::from_value::<NewSale>(json).unwrap().build(UnixMillis(0)).unwrap()
+fn of(title: &str, skus: &serde_json::Value) -> ShownSale {
+    let json = serde_json::json!({ "id": "demo", "title": title, "skus": skus });
+    let sale = serde_json::from_value::<NewSale>(json).unwrap().build(UnixMillis(0)).unwrap();
+    let view = Directory::default().learn_sale(Arc::new(sale));
+    ShownSale::of(&view.read(), UnixMillis(0))
 }
 
 fn shown_sale(title: &str) -> ShownSale {
-    let view = Directory::default().learn_sale(Arc::new(sale(title)));
-    let reading = view.read();
-    ShownSale::of(&reading, UnixMillis(0))
+    let skus = serde_json::json!([
+        { "sku": "standard", "stock": 100, "amount_fen": 9900, "currency": "CNY" },
+        { "sku": "deluxe", "stock": 10, "amount_fen": 19900, "currency": "CNY" },
+    ]);
+    of(title, &skus)
+}
+
+/// Goods of these names that call at these stops.
+fn train(skus: &[&str], stops: &[&str]) -> serde_json::Value {
+    let sku = |sku: &&str| serde_json::json!({ "sku": sku, "seats": ["01A", "01B"], "stops": stops, "amount_fen": 100, "currency": "CNY" });
+    skus.iter().map(sku).collect()
 }
 
 fn entry(state: EntryState) -> EntryObject {
@@ -66,17 +74,37 @@ fn html(visit: &Visit<'_>, shown: &Shown<'_>) -> String {
 }
 
 fn shown<'a>(sale: &ShownSale, entry: Option<&'a EntryObject>) -> Shown<'a> {
-    Shown { sale_id: "demo", sale: Some(sale.clone()), entry, refusal: None, trouble: None }
+    Shown {
+        sale_id: "demo",
+        sale: Some(sale.clone()),
+        entry,
+        refusal: None,
+        trouble: None,
+        filled: None,
+    }
 }
 
-/// Everything a first visit loads, as a browser gets it that takes gzip: the page as it is, script, style, the larger
-/// language, the icon.
+/// Everything a first visit loads, as a browser gets it that takes gzip: the page, script, style, the larger language, the
+/// icon.
 #[test]
 fn the_page_is_light() {
     let pages = pages(&PageSettings::default());
     let assets = pages.assets_of();
-    let sale = shown_sale("Harbour Lights");
-    let page = html(&Visit::default(), &shown(&sale, None)).len();
+    let stops = [
+        "Beijing South",
+        "Tianjin South",
+        "Jinan West",
+        "Xuzhou East",
+        "Nanjing South",
+        "Wuxi East",
+        "Suzhou North",
+        "Shanghai Hongqiao",
+    ];
+    let classes = train(&["second-class", "first-class", "business-class"], &stops);
+    let page = [shown_sale("Harbour Lights"), of("G1 Beijing – Shanghai, 22 November", &classes)]
+        .map(|sale| html(&Visit::default(), &shown(&sale, None)))
+        .map(|html| gzip(html.as_bytes(), Compression::fast()).unwrap().len());
+    let page = page[0].max(page[1]);
     let texts = assets.wire_bytes("en.json").max(assets.wire_bytes("zh-CN.json"));
     let files = ["page.js", "page.css", "icon.svg"].map(|file| assets.wire_bytes(file));
     let sum = page + texts + files.iter().sum::<usize>();
@@ -137,12 +165,101 @@ fn what_people_wrote_is_text() {
 }
 
 #[test]
+fn a_shops_order_is_the_shops_however_its_link_looks() {
+    let sale = shown_sale("Harbour Lights");
+    let id = OrderId::from_bytes([9; 16]);
+    let page = |order, link: String| {
+        let links = Links { own: String::new(), push: String::new(), order: Some(link) };
+        let entry = EntryObject { order: Some(order), links, ..entry(EntryState::Reserved) };
+        html(&Visit::default(), &shown(&sale, Some(&entry)))
+    };
+    let shops = OrderName::Shop(ShopOrderId::new(&id.to_string()).unwrap());
+    let link = format!("https://shop.example/v1/orders/{id}");
+    let at_shop = page(shops, link.clone());
+    assert!(at_shop.contains("data-scene=\"shop\"") && at_shop.contains(&link), "{at_shop}");
+    for link in [format!("/v1/orders/{id}"), format!("https://orders.example/v1/orders/{id}")] {
+        let own = page(OrderName::Own(id), link);
+        assert!(own.contains("data-scene=\"reserved\"") && !own.contains("orders/"), "{own}");
+    }
+}
+
+#[test]
+fn the_script_hears_where_orders_are_kept() {
+    let pages = pages(&PageSettings {
+        orders: "https://orders.example/api".into(),
+        ..PageSettings::default()
+    });
+    let language = pages.0.languages.find("en").unwrap();
+    let sale = shown_sale("Harbour Lights");
+    let html = pages.html(language, &Visit::default(), &shown(&sale, None), Purpose::Buyers);
+    assert!(html.contains("data-orders=\"https://orders.example\""), "{html}");
+}
+
+#[test]
+fn goods_that_call_somewhere_ask_from_where_to_where() {
+    let sale = of("A train", &train(&["second", "first"], &["Ayton", "B & C", "Dunbar"]));
+    let page = html(&Visit::default(), &shown(&sale, None));
+    for part in [
+        "<span>From</span><select name=\"from\"><option value=\"0\" selected>Ayton<option value=\"1\">B &amp; C</select>",
+        "<span>To</span><select name=\"to\"><option value=\"1\">B &amp; C<option value=\"2\" selected>Dunbar</select>",
+        "<span>Passengers</span>",
+        "<tr><th scope=\"row\">Ayton to B &amp; C<td>2<td>2",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    assert_eq!(page.matches("<form").count(), 1);
+    let counted = html(&Visit::default(), &shown(&shown_sale("A drop"), None));
+    assert!(!counted.contains("<select") && counted.contains("<span>How many?</span>"));
+}
+
+#[test]
+fn a_stretch_that_runs_backwards_comes_back_to_be_mended() {
+    let sale = of("A train", &train(&["second", "first"], &["Ayton", "Berwick", "Dunbar"]));
+    let filled = Filled { sku: "first".into(), quantity: Some(3), from: Some(1), to: Some(1) };
+    let (refusal, trouble) = (Some("bad_request"), Some(Trouble::Stretch));
+    for (tag, says) in [("en", "“To” must be a stop after Berwick"), ("zh-CN", "必须在Berwick之后")]
+    {
+        let (sale, filled) = (Some(sale.clone()), Some(filled.clone()));
+        let shown = Shown { sale_id: "demo", sale, entry: None, refusal, trouble, filled };
+        let page = html(&Visit { chosen: Some(tag), ..Visit::default() }, &shown);
+        for part in [
+            says,
+            "value=\"first\" checked",
+            "value=\"3\" required",
+            "<option value=\"1\" selected>Berwick<",
+            "name=\"to\" autofocus aria-invalid=\"true\" aria-describedby=\"wrong\"",
+            "id=\"wrong\" role=\"alert\"",
+        ] {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
+    }
+}
+
+#[test]
+fn goods_that_call_elsewhere_have_a_form_of_their_own() {
+    let mut skus = train(&["second"], &["Ayton", "Dunbar"]);
+    let coach = train(&["coach"], &["Ayton", "Leith", "Dunbar"]);
+    let lunch =
+        serde_json::json!({ "sku": "lunch", "stock": 5, "amount_fen": 1, "currency": "CNY" });
+    skus.as_array_mut().unwrap().extend([lunch, coach[0].clone()]);
+    let page = html(&Visit::default(), &shown(&of("A train", &skus), None));
+    assert_eq!(page.matches("<form method=\"post\">").count(), 3);
+    assert_eq!(page.matches("name=\"from\"").count(), 2);
+}
+
+#[test]
 fn a_page_without_javascript_comes_again_and_never_forgets_what_it_showed() {
     let sale = shown_sale("A drop");
     let visit = Visit { seen: Some(9_000), ..Visit::default() };
     let waiting = html(&visit, &shown(&sale, Some(&entry(EntryState::Waiting))));
     assert!(waiting.contains("content=\"20;url=/w/demo?seen=9000\""), "{waiting}");
     assert!(waiting.contains("1,203") && waiting.contains("3 to 5 min"));
+    assert!(waiting.contains("<title>1,203 – A drop</title>"));
+    let reserved = html(&visit, &shown(&sale, Some(&entry(EntryState::Reserved))));
+    assert!(reserved.contains("<title>Your turn! – A drop</title>"));
+    let standby = html(&visit, &shown(&sale, Some(&entry(EntryState::Standby))));
+    assert!(standby.contains("You are standing by") && standby.contains("value=\"leave\""));
+    assert!(standby.contains("<title>A drop</title>") && standby.contains("content=\"30;url="));
     let joining = html(&visit, &shown(&sale, None));
     assert!(joining.contains("<form method=\"post\">") && !joining.contains("http-equiv"));
 }
@@ -158,7 +275,7 @@ fn the_policy_allows_what_the_page_needs_and_nothing_else() {
     let spread = policy(&PageSettings {
         connect: vec!["https://push.example/line".into(), String::new(), "https://x;y".into()],
         frame_ancestors: vec!["https://shop.example".into()],
-        brand: None,
+        ..PageSettings::default()
     });
     assert!(
         spread.contains("connect-src 'self' https://push.example wss://push.example;"),

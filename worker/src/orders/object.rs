@@ -6,7 +6,7 @@ use sluice_core::{
     clock::UnixMillis,
     ids::{EntryId, OrderId, RefundId, SaleId, SkuId, Version},
     money::{AmountFen, Currency},
-    order::{Order, OrderState},
+    order::{ClosingCause, Order, OrderState},
     refund::{Refund, RefundCause, RefundState},
     seats::Stretch,
     view::object::PublicUrls,
@@ -24,6 +24,9 @@ pub(super) struct OrderObject<'a> {
     amount_fen: AmountFen,
     currency: Currency,
     pay_by: UnixMillis,
+    /// Why it is or was closing: `history` says it in words for people, this is for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closing_cause: Option<ClosingCause>,
     history: Vec<ChangeObject<'a>>,
     /// Money of it that goes back or went.
     refunds: Vec<RefundObject<'a>>,
@@ -104,6 +107,7 @@ impl<'a> OrderObject<'a> {
             amount_fen: order.amount,
             currency: order.currency,
             pay_by: order.pay_by,
+            closing_cause: order.closing_cause,
             history: order
                 .history
                 .iter()

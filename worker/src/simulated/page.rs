@@ -71,7 +71,7 @@ async fn show(provider: Arc<Provider>, exchange: Exchange) -> Result<Response, P
         .header(ACCEPT.as_str())
         .is_some_and(|accept| accept.contains("application/json") && !accept.contains("text/html"));
     let form = if wants_json { Form::Json } else { Form::Page };
-    Ok(answer(StatusCode::OK, &record, form))
+    Ok(answer(&provider, StatusCode::OK, &record, form).await)
 }
 
 async fn press(provider: Arc<Provider>, mut exchange: Exchange) -> Result<Response, Problem> {
@@ -91,16 +91,16 @@ async fn press(provider: Arc<Provider>, mut exchange: Exchange) -> Result<Respon
         let stepped = provider.ports.ledger.step_simulated(payment, from, to);
         if let Some(now) = provider.ask(stepped).await.map_err(away)? {
             provider.tell(now.clone());
-            return Ok(answer(StatusCode::OK, &now, form));
+            return Ok(answer(&provider, StatusCode::OK, &now, form).await);
         }
     }
     let record = find(&provider, &exchange).await?;
     // A repeat, after an answer that was lost.
     if record.state == to {
-        return Ok(answer(StatusCode::OK, &record, form));
+        return Ok(answer(&provider, StatusCode::OK, &record, form).await);
     }
     match form {
-        Form::Page => Ok(answer(StatusCode::CONFLICT, &record, form)),
+        Form::Page => Ok(answer(&provider, StatusCode::CONFLICT, &record, form).await),
         Form::Json => Err(Problem::conflict(
             "payment_over",
             "The payment has been paid, has failed, was closed or refunded: nothing can be pressed any more.",
@@ -143,17 +143,38 @@ async fn choice(exchange: &mut Exchange) -> Result<(Pressed, Form), Problem> {
     }
 }
 
-fn answer(status: StatusCode, record: &SimulatedPayment, form: Form) -> Response {
+async fn answer(
+    provider: &Provider,
+    status: StatusCode,
+    record: &SimulatedPayment,
+    form: Form,
+) -> Response {
     match form {
         Form::Json => {
             let object = PaymentObject { payment: record.payment, state: word(record.state) };
             uncached(json(status, &object))
         }
-        Form::Page => page(status, record),
+        Form::Page => page(status, record, &back(provider, record).await),
     }
 }
 
-fn page(status: StatusCode, record: &SimulatedPayment) -> Response {
+/// The way back to the waiting page, once nothing is left to press; none where it is not known.
+async fn back(provider: &Provider, record: &SimulatedPayment) -> String {
+    let plain = |url: &&String| {
+        url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>&".contains(&byte))
+    };
+    let over = record.state != SimulatedState::Open;
+    let Some(base) = provider.settings.waiting_url.as_ref().filter(plain).filter(|_| over) else {
+        return String::new();
+    };
+    // A courtesy: without an answer the page goes without.
+    let order = provider.ask(provider.ports.ledger.order(record.order)).await;
+    order.ok().flatten().map_or_else(String::new, |order| {
+        format!("<p><a href=\"{base}/w/{}\">Back to your place</a></p>\n", order.sale)
+    })
+}
+
+fn page(status: StatusCode, record: &SimulatedPayment, back: &str) -> Response {
     let amount = format!("{} {}", decimal(record.amount), record.currency);
     let (page, message) = match record.state {
         SimulatedState::Open => (OPEN_PAGE, ""),
@@ -162,11 +183,12 @@ fn page(status: StatusCode, record: &SimulatedPayment) -> Response {
         SimulatedState::Closed => (OVER_PAGE, "This payment was closed. No money was taken."),
         SimulatedState::Refunded => (OVER_PAGE, "This payment was refunded. The money went back."),
     };
-    // Nothing here comes from a client: an id, digits, three letters, and sentences of ours.
+    // Nothing here comes from a client: ids, digits, three letters, an address of the configuration, sentences of ours.
     let html = page
         .replace("{{payment}}", &record.payment.to_string())
         .replace("{{amount}}", &amount)
-        .replace("{{message}}", message);
+        .replace("{{message}}", message)
+        .replace("{{back}}", back);
     let mut response = uncached(Response::new(html.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();

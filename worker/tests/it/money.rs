@@ -151,7 +151,8 @@ async fn a_browser_without_scripts_pays_with_the_form() {
     {
         assert!(page.text().contains(part), "{part}");
     }
-    assert!(!page.text().contains("{{"), "every blank is filled in");
+    let has_way_back = |page: &str| page.contains("<a href=\"https://queue.example/w/");
+    assert!(!has_way_back(&page.text()) && !page.text().contains("{{"), "every blank is filled in");
     let style = scene.shop.send(Method::GET, "/v1/payments/simulated/page.css", &[], "").await;
     assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
 
@@ -160,7 +161,8 @@ async fn a_browser_without_scripts_pays_with_the_form() {
     wrong.assert_problem(400, "bad_request");
     let paid = scene.shop.send(Method::POST, &pay_url, &form, "result=succeed").await;
     assert_eq!(paid.status, 200);
-    assert!(paid.text().contains("This payment succeeded."));
+    assert!(paid.text().contains("This payment succeeded.") && has_way_back(&paid.text()));
+    assert!(!paid.text().contains("{{"));
     let twice = scene.shop.send(Method::POST, &pay_url, &form, "result=fail").await;
     assert_eq!(twice.status, 409);
     assert!(twice.text().contains("This payment succeeded."));
@@ -196,6 +198,7 @@ async fn a_cancelled_order_closes_its_payment_and_frees_its_stock() {
     let headers = [("authorization", bearer.as_str()), ("idempotency-key", "once")];
     let cancelled = scene.shop.send(Method::POST, &scene.path("/cancel"), &headers, "").await;
     assert_eq!((cancelled.status, cancelled.json()["state"].as_str()), (200, Some("closing")));
+    assert_eq!(cancelled.json()["closing_cause"], "cancelled", "a program is told why, too");
     scene.house.order_in(scene.order, OrderState::Closed).await;
     scene.shop.press(&pay_url, "succeed").await.assert_problem(409, "payment_over");
     let page = scene.shop.send(Method::GET, &pay_url, &[], "").await;

@@ -90,9 +90,9 @@ impl Opening {
             secrets: Secrets::new(&[SECRET]).unwrap(),
             limits: Arc::clone(&house.limits),
         };
-        let simulated =
-            Simulated::new(SimulatedSettings { knobs, ..SimulatedSettings::default() }, ports)
-                .unwrap();
+        let waiting_url = Some("https://queue.example".to_owned());
+        let settings = SimulatedSettings { knobs, waiting_url, ..SimulatedSettings::default() };
+        let simulated = Simulated::new(settings, ports).unwrap();
         let provider = provider.unwrap_or_else(|| Arc::new(simulated.clone()));
         let worker = Worker::build(config, worker_ports, provider, fulfilment);
         let settings = RouterSettings {
