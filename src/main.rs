@@ -47,5 +47,6 @@ fn main() -> ExitCode {
         Command::Reconcile(options) => reconcile::command(&options),
         Command::Config(ConfigCommand::Show(options)) => cli::config_show(&options),
         Command::Config(ConfigCommand::Check(options)) => cli::config_check(&options),
+        Command::Completions { shell } => cli::completions(shell),
     })
 }

@@ -120,3 +120,18 @@ async fn a_small_crowd_finds_every_promise_kept() {
     assert_eq!(report["paid"], 150, "{text}");
     assert_eq!(report["promises"].as_array().unwrap().len(), 9);
 }
+
+#[test]
+fn every_shell_is_told_every_command() {
+    for (shell, word) in
+        [("bash", "complete -F"), ("zsh", "#compdef sluice"), ("fish", "complete -c sluice")]
+    {
+        let output = sluice(&["completions", shell]);
+        assert!(output.status.success(), "{}", said(&output));
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in [word, "dead-letters", "reconcile", "token-file"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(sluice(&["completions", "csh"]).status.code(), Some(64));
+}
