@@ -11,8 +11,8 @@ mod operators;
 
 pub(crate) use crowd::{DemoOptions, SimulateOptions, SwarmOptions, duration, fraction};
 pub(crate) use operators::{
-    AdminOptions, CreateSale, LettersAndReason, LettersCommand, LettersOptions, ReconcileOptions,
-    SaleCommand, SaleOptions,
+    AdminOptions, AuditOptions, CreateSale, LettersAndReason, LettersCommand, LettersOptions,
+    ReconcileOptions, SaleCommand, SaleOptions,
 };
 
 /// A virtual waiting room for flash sales: takes the crowd in, gives every buyer a signed place in line, lets the line
@@ -71,6 +71,11 @@ pub(crate) enum Command {
     /// Look at what could not be worked, and deal with it
     #[command(name = "dead-letters")]
     DeadLetters(LettersOptions),
+    /// Read the audit log: who did what, from where, and what came of it
+    ///
+    /// The rows are a chain: each holds the hash of the one before. What is read is checked, and exits 70 if a row was changed
+    /// or taken out since it was written.
+    Audit(AuditOptions),
     /// Compare the books: stock in the ledger and in the gate, mend what differs, print the balance
     ///
     /// Exits 70 if something does not add up and could not be mended.

@@ -1,4 +1,4 @@
-//! The commands that ask the operator API: `sale`, `dead-letters` and `reconcile`.
+//! The commands that ask the operator API: `sale`, `dead-letters`, `reconcile` and `audit`.
 
 use std::path::PathBuf;
 
@@ -81,6 +81,21 @@ pub(crate) struct ReconcileOptions {
     /// Show what was found last, without looking anew or mending anything
     #[arg(long)]
     pub(crate) last: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditOptions {
+    #[command(flatten)]
+    pub(crate) admin: AdminOptions,
+    /// Only rows older than this one
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) before: Option<u64>,
+    /// How many at most, newest first
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
+    /// Read on to the first row ever written, page by page, so that the whole chain is checked
+    #[arg(long, conflicts_with = "limit")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Subcommand)]
