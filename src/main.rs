@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod admin;
 mod api;
+mod audit;
 mod backends;
 mod cli;
 mod config;
@@ -44,8 +45,10 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::command(&options),
         Command::Sale(options) => sale::command(&options),
         Command::DeadLetters(options) => letters::command(&options),
+        Command::Audit(options) => audit::command(&options),
         Command::Reconcile(options) => reconcile::command(&options),
         Command::Config(ConfigCommand::Show(options)) => cli::config_show(&options),
         Command::Config(ConfigCommand::Check(options)) => cli::config_check(&options),
+        Command::Completions { shell } => cli::completions(shell),
     })
 }

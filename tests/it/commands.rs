@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use super::house::{BINARY, House};
+use super::house::{ADMIN_TOKEN, BINARY, House};
 
 fn sluice(arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).output().unwrap()
@@ -119,4 +119,52 @@ async fn a_small_crowd_finds_every_promise_kept() {
     assert_eq!(report["outcomes"]["sold_out"], 150, "{text}");
     assert_eq!(report["paid"], 150, "{text}");
     assert_eq!(report["promises"].as_array().unwrap().len(), 9);
+}
+
+#[tokio::test]
+async fn the_audit_log_is_read_in_pages_and_its_chain_is_checked() {
+    let house = House::start("").await;
+    house.sale("drop", 150, json!({})).await;
+    for verb in ["pause", "resume"] {
+        let reason = json!({ "reason": "tea" });
+        house.operate("POST", &format!("/v1/sales/drop/{verb}"), Some(reason)).await;
+    }
+    let token = house.data().join("token");
+    std::fs::write(&token, ADMIN_TOKEN).unwrap();
+    let (admin, token) = (format!("http://{}", house.admin), token.to_str().unwrap().to_owned());
+    let audit = move |more: &[&str]| {
+        let place = ["audit", "--admin", &admin, "--token-file", &token];
+        let output = sluice(&[&place[..], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let reading = tokio::task::spawn_blocking(move || {
+        let newest = audit(&["--limit", "2"]);
+        let row = newest.lines().nth(1).unwrap();
+        for word in ["sale.resume", "drop", "ok", "127.0.0.1", "(tea)", "paused"] {
+            assert!(row.contains(word), "{word}: {row}");
+        }
+        let last = newest.lines().last().unwrap();
+        let before = last.strip_prefix("more: --before ").unwrap().split(',').next().unwrap();
+        let older: Value = serde_json::from_str(&audit(&["--before", before, "--json"])).unwrap();
+        assert_eq!(older["rows"][0]["verb"], "sale.create");
+        assert_eq!((&older["chain"]["holds"], &older["next_before"]), (&json!(true), &Value::Null));
+        assert!(audit(&["--all"]).contains("the chain holds: rows 1 to 3"));
+    });
+    reading.await.unwrap();
+}
+
+#[test]
+fn every_shell_is_told_every_command() {
+    for (shell, word) in
+        [("bash", "complete -F"), ("zsh", "#compdef sluice"), ("fish", "complete -c sluice")]
+    {
+        let output = sluice(&["completions", shell]);
+        assert!(output.status.success(), "{}", said(&output));
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in [word, "dead-letters", "reconcile", "token-file"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(sluice(&["completions", "csh"]).status.code(), Some(64));
 }
