@@ -11,6 +11,7 @@ mod backends;
 mod cli;
 mod config;
 mod demo;
+mod documents;
 mod exit;
 mod letters;
 mod reconcile;
@@ -47,6 +48,8 @@ fn main() -> ExitCode {
         Command::DeadLetters(options) => letters::command(&options),
         Command::Audit(options) => audit::command(&options),
         Command::Reconcile(options) => reconcile::command(&options),
+        Command::OpenApi => documents::print(documents::OPENAPI),
+        Command::AsyncApi => documents::print(documents::ASYNCAPI),
         Command::Config(ConfigCommand::Show(options)) => cli::config_show(&options),
         Command::Config(ConfigCommand::Check(options)) => cli::config_check(&options),
         Command::Completions { shell } => cli::completions(shell),
