@@ -170,6 +170,7 @@ impl Admission {
             basket: wish.basket,
             joined_at: now,
             address: Some(address),
+            reach: None,
         };
         match proof {
             Proof::Nothing => {

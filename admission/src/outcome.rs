@@ -98,5 +98,6 @@ fn stand_in(claims: &Claims, sale: &Sale) -> Result<LineEntry, Problem> {
         basket,
         joined_at: claims.joined_at,
         address: None,
+        reach: None,
     })
 }

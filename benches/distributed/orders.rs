@@ -83,6 +83,7 @@ fn turn(n: u32, names: &Names) -> Turn {
         basket: Basket::new(vec![item]).unwrap(),
         joined_at: now,
         address: None,
+        reach: None,
     };
     Turn { sale: SALE.parse().unwrap(), line_entry, epoch: Epoch(1), attempt: 1, called_at: now }
 }

@@ -124,6 +124,7 @@ fn request(n: usize, clock: &SystemClock, random: &Random) -> HoldRequest {
         basket: Basket::new(vec![item]).unwrap(),
         joined_at: now,
         address: None,
+        reach: None,
     };
     HoldRequest {
         hold: HoldId::of_entry(line_entry.entry, 0),

@@ -12,6 +12,7 @@ use crate::{
     basket::Basket,
     clock::UnixMillis,
     ids::{BuyerId, EntryId, Seq},
+    ports::Reach,
 };
 
 /// An entry as the line carries it: what was joined, by whom, with which number.
@@ -29,6 +30,9 @@ pub struct LineEntry {
     /// Where the join came from, for bans by address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// How its buyer is told who is not looking. A line may forget it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Box<Reach>>,
 }
 
 impl LineEntry {

@@ -10,6 +10,7 @@ use crate::{
     clock::UnixMillis,
     ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, SaleId, ShopOrderId, SkuId, Version},
     money::{AmountFen, Currency},
+    ports::Reach,
     sale::Sale,
     seats::{Seat, Stretch},
 };
@@ -272,6 +273,8 @@ pub struct Order {
     pub payment: Option<PaymentId>,
     /// Present when the shop's own order backend made it.
     pub shop: Option<ShopOrder>,
+    /// How its buyer is told who is not looking.
+    pub reach: Option<Reach>,
     pub history: Vec<OrderChange>,
 }
 
@@ -317,6 +320,7 @@ pub(crate) mod tests {
             pay_by: UnixMillis(2),
             payment: None,
             shop: None,
+            reach: None,
             history: Vec::new(),
         }
     }

@@ -46,7 +46,7 @@ pub use line::{
     PlaceState, Restore, Settlement, Standing,
 };
 pub use notify::{
-    BadContact, Contact, Notification, NotificationId, Notifier, NotifyError, Occasion,
+    BadContact, Contact, Notification, NotificationId, Notifier, NotifyError, Occasion, Reach,
 };
 pub use outlet::WorkOutlet;
 pub use payment::{

@@ -216,6 +216,7 @@ impl Stage {
             basket: Basket::new(vec![item]).unwrap(),
             joined_at: UnixMillis(5),
             address: None,
+            reach: None,
         };
         let (reply, answer) = oneshot::channel();
         self.jobs

@@ -1,6 +1,4 @@
 //! What a join asks for: its body, checked field by field.
-//!
-//! `contact` and `locale` are checked and not kept: nothing notifies buyers yet.
 
 use std::fmt;
 
@@ -9,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Visitor};
 use sluice_core::{
     basket::{Basket, Item},
     ids::SkuId,
+    ports::{BadContact, Contact, Reach},
     sale::Sale,
     seats::{LEGS_MAX, Stretch},
 };
@@ -16,10 +15,6 @@ use sluice_http::{Exchange, Form, Problem};
 
 /// Longest body, in bytes; what is longer is refused with 413.
 const BODY_BYTES_MAX: usize = 16 * 1024;
-/// Longest e-mail address, in bytes (RFC 5321 leaves no room for more).
-const EMAIL_BYTES_MAX: usize = 254;
-/// Digits of a telephone number (E.164 allows 15; a few more for national habits).
-const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 5..=20;
 /// Longest language tag, in bytes.
 const LOCALE_BYTES_MAX: usize = 35;
 /// Longest idempotency key, in bytes.
@@ -32,7 +27,7 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 struct Body {
     items: Vec<Wanted>,
     #[serde(default)]
-    contact: Option<Contact>,
+    contact: Option<WrittenContact>,
     #[serde(default)]
     locale: Option<String>,
 }
@@ -82,9 +77,9 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Contact {
+struct WrittenContact {
     #[serde(default)]
     email: Option<String>,
     #[serde(default)]
@@ -104,8 +99,8 @@ pub(crate) enum Asked {
 #[derive(Debug, Serialize)]
 pub(super) struct Wish {
     pub(super) basket: Basket,
-    contact: Option<Contact>,
-    locale: Option<String>,
+    /// How its buyer is told who is not looking.
+    pub(super) reach: Option<Box<Reach>>,
 }
 
 impl Wish {
@@ -125,15 +120,15 @@ impl Wish {
 
     fn check(body: Body, per_buyer_units: u32) -> Result<Self, Problem> {
         let Body { items, contact, locale } = body;
-        if let Some(contact) = &contact {
-            contact.check()?;
-        }
+        let contact = contact.map(WrittenContact::checked).transpose()?;
         if locale.as_deref().is_some_and(|locale| !is_language_tag(locale)) {
             return Err(refused("locale", "must be a language tag, such as `en` or `zh-CN`"));
         }
         let basket = Basket::new(checked(items, per_buyer_units)?)
             .map_err(|error| Problem::bad_request(format!("{error}.")).field("items"))?;
-        Ok(Self { basket, contact, locale })
+        let locale = locale.unwrap_or_default();
+        let reach = contact.filter(|contact| !contact.is_empty());
+        Ok(Self { basket, reach: reach.map(|contact| Box::new(Reach { contact, locale })) })
     }
 
     /// The same for every body that asks for the same, however it is written.
@@ -161,18 +156,18 @@ impl Body {
     }
 }
 
-impl Contact {
-    fn check(&self) -> Result<(), Problem> {
-        if self.email.as_deref().is_some_and(|email| !is_email(email)) {
-            return Err(refused("contact.email", "must be an e-mail address of at most 254 bytes"));
-        }
-        if self.phone.as_deref().is_some_and(|phone| !is_phone(phone)) {
-            return Err(refused(
-                "contact.phone",
-                "must be a telephone number: 5 to 20 digits, such as +86 10 1234 5678",
-            ));
-        }
-        Ok(())
+impl WrittenContact {
+    fn checked(self) -> Result<Contact, Problem> {
+        let Self { email, phone } = self;
+        Contact::new(email, phone).map_err(|bad| {
+            let field = match bad {
+                BadContact::Email => "email",
+                BadContact::Phone => "phone",
+            };
+            let detail =
+                bad.to_string().replace(&format!("`{field}`"), &format!("`contact.{field}`"));
+            Problem::bad_request(format!("{detail}.")).field(&format!("contact.{field}"))
+        })
     }
 }
 
@@ -233,22 +228,6 @@ pub(super) fn idempotency_key(exchange: &Exchange) -> Result<Option<&str>, Probl
 
 fn refused(field: &str, rule: &str) -> Problem {
     Problem::bad_request(format!("`{field}` {rule}.")).field(field)
-}
-
-/// One `@` with something on both sides, no spaces: more only a delivered message could tell.
-fn is_email(text: &str) -> bool {
-    let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    let halves = text
-        .split_once('@')
-        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
-    clean && halves && text.len() <= EMAIL_BYTES_MAX
-}
-
-fn is_phone(text: &str) -> bool {
-    let number = text.strip_prefix('+').unwrap_or(text);
-    let digits = number.bytes().filter(u8::is_ascii_digit).count();
-    let clean = number.bytes().all(|byte| byte.is_ascii_digit() || b" -().".contains(&byte));
-    clean && PHONE_DIGITS.contains(&digits) && number.len() <= 2 * PHONE_DIGITS.end()
 }
 
 fn is_language_tag(text: &str) -> bool {

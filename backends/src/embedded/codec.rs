@@ -72,6 +72,19 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| damaged(column, Type::Text, error))
 }
 
+/// A text that is JSON, if there is one.
+pub(super) fn json_or_null<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    if is_null(row, column)? { Ok(None) } else { json(row, column).map(Some) }
+}
+
+/// How a buyer is told, as it stands in a column.
+pub(super) fn reach_text(entry: &LineEntry) -> rusqlite::Result<Option<String>> {
+    entry.reach.as_ref().map(to_json).transpose()
+}
+
 /// A value as JSON. It cannot fail for what is stored here: no map has keys that are not texts.
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value)
@@ -149,6 +162,7 @@ pub(super) fn line_entry(
         basket: baskets.read(row, first + 4)?,
         joined_at: time(row, first + 5)?,
         address: if is_null(row, first + 6)? { None } else { Some(text(row, first + 6)?) },
+        reach: None,
     })
 }
 

@@ -68,6 +68,7 @@ CREATE TABLE turn (
     basket TEXT NOT NULL,
     joined_at INTEGER NOT NULL,
     address TEXT,
+    reach TEXT,
     epoch INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     called_at INTEGER NOT NULL,
@@ -110,7 +111,8 @@ CREATE TABLE standby (
     basket TEXT NOT NULL,
     units INTEGER NOT NULL,
     joined_at INTEGER NOT NULL,
-    address TEXT
+    address TEXT,
+    reach TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- One of each buyer.
@@ -138,7 +140,9 @@ CREATE TABLE orders (
     currency TEXT NOT NULL,
     units INTEGER NOT NULL CHECK (units > 0),
     pay_by INTEGER NOT NULL,
-    changed_at INTEGER NOT NULL
+    changed_at INTEGER NOT NULL,
+    -- How its buyer is told, as JSON.
+    reach TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- no-double-order: one live order of a buyer in a sale.

@@ -20,7 +20,7 @@ use sluice_core::{
 use tokio::sync::Notify;
 
 use super::{
-    codec::{Baskets, address_text, int, small, turn, whole},
+    codec::{Baskets, address_text, int, json_or_null, reach_text, small, turn, whole},
     store::Store,
     sync::locked,
 };
@@ -136,7 +136,9 @@ impl Turns {
         while let Some(row) = rows.next()? {
             let due: Option<i64> = row.get(13)?;
             let lies = due.map_or(Lies::Ready, |due| Lies::Delayed(UnixMillis(due)));
-            state.add(whole(row, 0)?, turn(row, 1, &mut baskets)?, small(row, 12)?, lies);
+            let mut turn = turn(row, 1, &mut baskets)?;
+            turn.line_entry.reach = json_or_null(row, 14)?;
+            state.add(whole(row, 0)?, turn, small(row, 12)?, lies);
         }
         state.dead = connection.query_row(sql!("turns/dead"), [], |row| whole(row, 0))?;
         let stored = AtomicU64::new(state.items.len() as u64);
@@ -222,6 +224,7 @@ fn insert(connection: &Connection, turns: &[Turn]) -> rusqlite::Result<Vec<u64>>
             int(turn.epoch.0),
             turn.attempt,
             turn.called_at.0,
+            reach_text(entry)?,
         ])?;
         ids.push(u64::try_from(connection.last_insert_rowid()).unwrap_or_default());
     }

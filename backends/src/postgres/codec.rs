@@ -6,6 +6,7 @@ use sluice_core::{
     basket::Basket,
     clock::UnixMillis,
     ids::{EntryId, HoldId, OrderId, PaymentId, RefundId},
+    line::LineEntry,
 };
 use sqlx::{Row, postgres::PgRow, types::Uuid};
 
@@ -56,6 +57,21 @@ pub(super) fn word<T>(
 pub(super) fn json<T: serde::de::DeserializeOwned>(row: &PgRow, column: usize) -> sqlx::Result<T> {
     let text: &str = row.try_get(column)?;
     serde_json::from_str(text).map_err(|error| damaged(column, error))
+}
+
+/// A text that is JSON, if there is one.
+pub(super) fn some_json<T: serde::de::DeserializeOwned>(
+    row: &PgRow,
+    column: usize,
+) -> sqlx::Result<Option<T>> {
+    let text: Option<&str> = row.try_get(column)?;
+    let read = |text| serde_json::from_str(text).map_err(|error| damaged(column, error));
+    text.map(read).transpose()
+}
+
+/// How a buyer is told, as it stands in a column.
+pub(super) fn reach_text(entry: &LineEntry) -> sqlx::Result<Option<String>> {
+    entry.reach.as_ref().map(to_json).transpose()
 }
 
 /// A value as JSON. It cannot fail for what is stored here: no map has keys that are not texts.

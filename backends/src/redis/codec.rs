@@ -121,7 +121,8 @@ pub(super) fn read_place(entry: EntryId, bytes: &[u8]) -> Option<Place> {
         octets => Some(read_address(octets)?),
     };
     let basket: Basket = std::str::from_utf8(reader.0).ok()?.parse().ok()?;
-    let line_entry = LineEntry { entry, buyer, seq, holes_below, basket, joined_at, address };
+    let line_entry =
+        LineEntry { entry, buyer, seq, holes_below, basket, joined_at, address, reach: None };
     Some(Place { line_entry, state, durable, seen_at, in_flight })
 }
 
@@ -207,6 +208,8 @@ mod tests {
             basket: Basket::new(items.to_vec()).unwrap(),
             joined_at: UnixMillis(-5),
             address: address.map(|address| address.parse().unwrap()),
+
+            reach: None,
         }
     }
 

@@ -27,8 +27,6 @@ pub enum Occasion {
     Offered,
     /// A turn became an order, which waits to be paid.
     Reserved,
-    /// The order still waits, and its deadline is near.
-    PaymentDue,
     /// It is paid, and what was bought is theirs.
     Fulfilled,
     /// It was not paid in time, or given back: the goods went to others.
@@ -38,21 +36,14 @@ pub enum Occasion {
 }
 
 impl Occasion {
-    pub const ALL: [Self; 6] = [
-        Self::Offered,
-        Self::Reserved,
-        Self::PaymentDue,
-        Self::Fulfilled,
-        Self::Closed,
-        Self::Refunded,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Offered, Self::Reserved, Self::Fulfilled, Self::Closed, Self::Refunded];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Offered => "offered",
             Self::Reserved => "reserved",
-            Self::PaymentDue => "payment_due",
             Self::Fulfilled => "fulfilled",
             Self::Closed => "closed",
             Self::Refunded => "refunded",
@@ -102,6 +93,15 @@ struct WrittenContact {
     email: Option<String>,
     #[serde(default)]
     phone: Option<String>,
+}
+
+/// What a buyer left when joining: where to be told, and in which language.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Reach {
+    pub contact: Contact,
+    /// A language tag, such as `zh-CN`; empty when they named none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub locale: String,
 }
 
 /// What a buyer left is no address.

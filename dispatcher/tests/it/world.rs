@@ -213,6 +213,8 @@ impl World {
             basket,
             joined_at: now,
             address: None,
+
+            reach: None,
         }
     }
 

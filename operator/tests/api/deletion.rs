@@ -44,6 +44,7 @@ async fn joined(house: &House, sale: &SaleId) -> (Epoch, LineEntry) {
         basket,
         joined_at: now,
         address: None,
+        reach: None,
     };
     let replies = house
         .ports

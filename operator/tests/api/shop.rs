@@ -26,6 +26,7 @@ async fn handed(house: &House, sale: &SaleId) -> EntryId {
             basket: serde_json::from_value(json!([{ "sku": "standard", "quantity": 2 }])).unwrap(),
             joined_at: UnixMillis(0),
             address: None,
+            reach: None,
         },
         epoch: Epoch(1),
         attempt: 1,

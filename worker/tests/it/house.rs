@@ -164,6 +164,8 @@ impl House {
             .unwrap(),
             joined_at: now,
             address: None,
+
+            reach: None,
         }
     }
 

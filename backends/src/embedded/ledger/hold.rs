@@ -22,7 +22,7 @@ use super::{
     steps::{self, Movement},
 };
 use crate::embedded::{
-    codec::{int, text, whole},
+    codec::{int, reach_text, text, whole},
     open::is_constraint,
 };
 
@@ -234,6 +234,7 @@ pub(super) fn grant(
         line_entry.basket.units(),
         pay_by.0,
         now.0,
+        reach_text(line_entry)?,
     ])?;
     steps::write_lines(connection, request.order, &lines)?;
     seats::take(connection, &sale.id, (request.order, request.hold), held)?;

@@ -9,7 +9,9 @@ use sluice_core::{
 };
 
 use super::{SqlLedger, entries};
-use crate::embedded::codec::{Baskets, address_text, id, line_entry, whole};
+use crate::embedded::codec::{
+    Baskets, address_text, id, json_or_null, line_entry, reach_text, whole,
+};
 
 fn stand_by(
     connection: &Connection,
@@ -28,6 +30,7 @@ fn stand_by(
         line_entry.basket.units(),
         line_entry.joined_at.0,
         address_text(line_entry.address),
+        reach_text(line_entry)?,
     ])?;
     if written > 0 {
         return Ok(StandReply::Stands);
@@ -45,8 +48,9 @@ fn stand_by(
 fn standing(connection: &Connection, sale: &SaleId, limit: u32) -> rusqlite::Result<StandbyList> {
     let mut statement = connection.prepare_cached(sql!("standby/first"))?;
     let mut baskets = Baskets::default();
-    let rows = statement
-        .query_map(params![sale.as_str(), limit], |row| line_entry(row, 0, &mut baskets))?;
+    let rows = statement.query_map(params![sale.as_str(), limit], |row| {
+        Ok(LineEntry { reach: json_or_null(row, 7)?, ..line_entry(row, 0, &mut baskets)? })
+    })?;
     let first: Vec<LineEntry> = rows.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached(sql!("standby/count"))?;
     let count = statement.query_row([sale.as_str()], |row| whole(row, 0))?;

@@ -11,7 +11,7 @@ use sluice_core::{
 };
 
 use super::{entries::shop_order, seats};
-use crate::embedded::codec::{id, int, small, text, time, whole, word};
+use crate::embedded::codec::{id, int, json_or_null, small, text, time, whole, word};
 
 /// What became of a hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -119,6 +119,7 @@ fn bare(row: &Row<'_>, order: OrderId) -> rusqlite::Result<Order> {
         pay_by: time(row, 9)?,
         payment: row.get::<_, Option<[u8; 16]>>(10)?.map(PaymentId::from_bytes),
         shop: shop_order(row, 11)?,
+        reach: json_or_null(row, 13)?,
         history: Vec::new(),
     })
 }

@@ -27,7 +27,7 @@ use super::{
     seats, steps,
 };
 use crate::postgres::{
-    codec::{ToUuid, id, int, small_int, whole},
+    codec::{ToUuid, id, int, reach_text, small_int, whole},
     fault::{Fault, StoreError},
 };
 
@@ -230,6 +230,8 @@ async fn write_orders(
     let holds: Vec<Uuid> = requests.clone().map(|request| request.hold.uuid()).collect();
     let units: Vec<i32> =
         requests.map(|request| small_int(request.line_entry.basket.units())).collect();
+    let reaches = grants.iter().map(|grant| reach_text(&grant.request.line_entry));
+    let reaches: Vec<Option<String>> = reaches.collect::<sqlx::Result<_>>()?;
     let amounts: Vec<i64> = grants.iter().map(|grant| grant.amount.0).collect();
     let state = OrderState::AwaitingPayment.as_str();
     sqlx::query(sql!("hold/orders"))
@@ -244,6 +246,7 @@ async fn write_orders(
         .bind(holds)
         .bind(amounts)
         .bind(units)
+        .bind(reaches)
         .execute(&mut *connection)
         .await?;
     sqlx::query(sql!("hold/history"))

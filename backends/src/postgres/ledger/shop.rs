@@ -97,6 +97,7 @@ fn turn(row: &PgRow, baskets: &mut Baskets) -> sqlx::Result<Turn> {
             basket: baskets.read(row, 5)?,
             joined_at: time(row, 6)?,
             address: None,
+            reach: None,
         },
         epoch: Epoch(whole(row, 7)?),
         attempt: u32::try_from(attempt).map_err(|error| damaged(8, error))?,

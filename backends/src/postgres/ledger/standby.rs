@@ -12,7 +12,9 @@ use sqlx::{PgConnection, Row, postgres::PgRow, types::Uuid};
 
 use super::{SqlLedger, entries};
 use crate::postgres::{
-    codec::{Baskets, ToUuid, damaged, id, small_int, text, time, uuids, whole},
+    codec::{
+        Baskets, ToUuid, damaged, id, reach_text, small_int, some_json, text, time, uuids, whole,
+    },
     fault::Fault,
 };
 
@@ -32,6 +34,8 @@ async fn stand_by(
     let joined: Vec<i64> = sorted.iter().map(|line_entry| line_entry.joined_at.0).collect();
     let address = |line_entry: &&LineEntry| line_entry.address.map(|address| address.to_string());
     let addresses: Vec<Option<String>> = sorted.iter().map(address).collect();
+    let reaches = sorted.iter().map(|line_entry| reach_text(line_entry));
+    let reaches: Vec<Option<String>> = reaches.collect::<sqlx::Result<_>>()?;
     sqlx::query(sql!("standby/stand"))
         .bind(sale.as_str())
         .bind(ids)
@@ -40,6 +44,7 @@ async fn stand_by(
         .bind(units)
         .bind(joined)
         .bind(addresses)
+        .bind(reaches)
         .execute(&mut *connection)
         .await?;
     let ids: Vec<EntryId> = entries.iter().map(|line_entry| line_entry.entry).collect();
@@ -90,6 +95,7 @@ fn line_entry(row: &PgRow, baskets: &mut Baskets) -> sqlx::Result<LineEntry> {
         basket: baskets.read(row, 2)?,
         joined_at: time(row, 3)?,
         address: address.map(str::parse).transpose().map_err(|error| damaged(4, error))?,
+        reach: some_json(row, 5)?,
     })
 }
 

@@ -14,7 +14,8 @@ use sqlx::{PgConnection, Row, postgres::PgRow, types::Uuid};
 use super::{entries::shop_order, seats};
 use crate::postgres::{
     codec::{
-        ToUuid, Unknown, damaged, id, int, small_int, some_id, text, time, uuids, whole, word,
+        ToUuid, Unknown, damaged, id, int, small_int, some_id, some_json, text, time, uuids, whole,
+        word,
     },
     fault::Fault,
 };
@@ -115,6 +116,7 @@ pub(super) fn read(row: &PgRow) -> sqlx::Result<Order> {
         pay_by: time(row, 10)?,
         payment: some_id(row, 11, PaymentId::from_bytes)?,
         shop: shop_order(row, 19)?,
+        reach: some_json(row, 26)?,
         history: history(row)?,
     })
 }

@@ -22,6 +22,8 @@ fn entry(seq: u64, buyer: &str) -> LineEntry {
         basket: Basket::new(vec![item]).unwrap(),
         joined_at: T0,
         address: None,
+
+        reach: None,
     }
 }
 

@@ -10,6 +10,7 @@ SELECT
         LIMIT 1
     ),
     (SELECT name FROM shop_order WHERE order_id = orders.id),
-    (SELECT link FROM shop_order WHERE order_id = orders.id)
+    (SELECT link FROM shop_order WHERE order_id = orders.id),
+    reach
 FROM orders
 WHERE id = ?1

@@ -52,6 +52,7 @@ fn turn(random: &Random, seq: u64, buyer: &str, items: &[(&str, u32)]) -> HoldRe
             basket: Basket::new(items.collect()).unwrap(),
             joined_at: NOW,
             address: None,
+            reach: None,
         },
         hold: HoldId::of_entry(entry, 0),
         order: OrderId::generate(NOW, random),

@@ -24,7 +24,8 @@ SELECT
     ARRAY(SELECT from_stop FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
     ARRAY(SELECT to_stop FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
     ARRAY(SELECT seat_no FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
-    ARRAY(SELECT seat FROM order_line WHERE order_id = orders.id ORDER BY sku, place)
+    ARRAY(SELECT seat FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
+    orders.reach
 FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (id, place)
 JOIN orders ON orders.id = asked.id
 ORDER BY asked.place

@@ -1,4 +1,4 @@
-SELECT entry, buyer, basket, joined_at, address
+SELECT entry, buyer, basket, joined_at, address, reach
 FROM standby
 WHERE sale = $1
 ORDER BY joined_at, units, entry
