@@ -9,10 +9,12 @@ use sluice_core::{policy::RateLimit, sale::NewSale};
 
 mod check;
 mod load;
+mod notify;
 mod secrets;
 mod shop;
 
 pub(crate) use load::{ConfigError, load, read};
+pub(crate) use notify::{ChannelKind, Notify};
 pub(crate) use secrets::{Secrets, admin_token, admin_token_file};
 pub(crate) use shop::{Fulfilment, FulfilmentKind, Payment};
 
@@ -36,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) secrets: ConfiguredSecrets,
     pub(crate) payment: Payment,
     pub(crate) fulfilment: Fulfilment,
+    pub(crate) notify: Notify,
     /// Created at start if absent.
     #[serde(default, rename = "sale", skip_serializing_if = "Vec::is_empty")]
     pub(crate) sales: Vec<NewSale>,
@@ -241,6 +244,7 @@ pub(crate) struct ConfiguredSecrets {
     pub(crate) queue_token_keys: Vec<QueueTokenKey>,
     pub(crate) payment_webhook: Vec<String>,
     pub(crate) fulfilment_webhook: Vec<String>,
+    pub(crate) notify_webhook: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -261,14 +265,17 @@ impl Config {
             MASK.clone_into(&mut key.secret);
         }
         let secrets = &mut shown.secrets;
-        for secret in secrets.payment_webhook.iter_mut().chain(&mut secrets.fulfilment_webhook) {
+        let webhooks = secrets.payment_webhook.iter_mut().chain(&mut secrets.fulfilment_webhook);
+        for secret in webhooks.chain(&mut secrets.notify_webhook) {
             MASK.clone_into(secret);
         }
         for token in &mut shown.admin.tokens {
             token.token = token.token.as_ref().map(|_| MASK.to_owned());
         }
-        if !shown.identity.jwt_secret.is_empty() {
-            MASK.clone_into(&mut shown.identity.jwt_secret);
+        for secret in [&mut shown.identity.jwt_secret, &mut shown.notify.smtp.password] {
+            if !secret.is_empty() {
+                MASK.clone_into(secret);
+            }
         }
         let stores = shown.redis.urls.iter_mut().chain(&mut shown.rabbitmq.urls);
         for url in stores.chain([&mut shown.rabbitmq.url, &mut shown.postgres.url]) {

@@ -35,6 +35,7 @@ use crate::{
 
 mod build;
 mod listeners;
+mod notify;
 mod part;
 mod settings;
 

@@ -12,6 +12,7 @@ mod gate;
 mod ledger;
 mod letters;
 mod line;
+mod notify;
 mod outlet;
 mod payment;
 mod turns;
@@ -42,6 +43,9 @@ pub use letters::{
 pub use line::{
     Block, DeviceKey, Join, JoinLimits, JoinReply, LimitedBy, Line, LineSnapshot, Place,
     PlaceState, Restore, Settlement, Standing,
+};
+pub use notify::{
+    BadContact, Contact, Notification, NotificationId, Notifier, NotifyError, Occasion,
 };
 pub use outlet::WorkOutlet;
 pub use payment::{

@@ -18,7 +18,7 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 mod outbound;
 
-pub use outbound::{BadUrl, check_outbound};
+pub use outbound::{BadUrl, check_outbound, is_loopback};
 
 /// Idle connections kept per host, and for how long.
 const IDLE_MAX: usize = 16;

@@ -7,6 +7,8 @@ package_of() {
         redis | redis-cluster) echo redis-server ;;
         rabbitmq) echo rabbitmq-server ;;
         postgres) echo postgresql ;;
+        smtp) echo python3-aiosmtpd ;;
+        openssl) echo openssl ;;
         curl) echo curl ;;
     esac
 }
@@ -16,13 +18,15 @@ is_installed() {
         redis | redis-cluster) command -v redis-server && command -v redis-cli ;;
         rabbitmq) [[ -x $RABBITMQ_PROGRAM ]] && command -v epmd ;;
         postgres) [[ -n $(postgres_programs) ]] ;;
+        smtp) "$SMTP_PYTHON" -c "import aiosmtpd" 2>&1 ;;
+        openssl) command -v openssl ;;
         curl) command -v curl ;;
     esac >/dev/null
 }
 
 missing_packages() {
     local name
-    for name in "$@" curl; do
+    for name in "$@" curl $([[ " $* " == *" smtp "* ]] && echo openssl); do
         if ! is_installed "$name"; then package_of "$name"; fi
     done | sort -u
 }

@@ -13,6 +13,7 @@ offset_of() {
         rabbitmq) echo 20 ;;                         # management ten higher, distribution thirteen higher
         rabbitmq-*) echo $((19 + ${1##*-})) ;;       # 21, 22
         epmd) echo 36 ;;
+        smtp) echo 37 ;;                             # under TLS one higher, STARTTLS two higher
     esac
 }
 
@@ -25,6 +26,7 @@ ports_of() {
     case $1 in
         redis-cluster-*) echo "$port $((port + 6))" ;;
         rabbitmq*) echo "$port $((port + 10)) $((port + 13))" ;;
+        smtp) echo "$port $((port + 1)) $((port + 2))" ;;
         *) echo "$port" ;;
     esac
 }

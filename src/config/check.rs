@@ -6,7 +6,7 @@ use sluice_core::{clock::UnixMillis, token, webhook};
 use sluice_http::{BindError, TlsFiles};
 
 use super::{
-    Admin, BackendKind, Config, ConfigError, IdentityMode, WorkerMode, load::Places, shop,
+    Admin, BackendKind, Config, ConfigError, IdentityMode, WorkerMode, load::Places, notify, shop,
 };
 
 /// Shortest admin token, in characters.
@@ -25,6 +25,7 @@ pub(super) fn check(config: &Config, places: &Places) -> Result<(), ConfigError>
         secrets,
         shop::check_payment,
         shop::check_fulfilment,
+        notify::check,
         admin,
         files,
         page,
@@ -333,7 +334,7 @@ fn tls(admin: &Admin) -> Finding {
     complain(key, format!("{error}{cause}; name a file that holds {wanted}"))
 }
 
-fn read(key: &str, file: &Path) -> Result<Vec<u8>, (String, String)> {
+pub(super) fn read(key: &str, file: &Path) -> Result<Vec<u8>, (String, String)> {
     std::fs::read(file).map_err(|error| {
         let file = file.display();
         let fix = "name a file that exists and that this user may read";

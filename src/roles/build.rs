@@ -15,6 +15,7 @@ use sluice_ws_push::{Push, PushPorts};
 use super::{
     Shared,
     listeners::Listeners,
+    notify,
     part::{Part, Parts},
     settings,
 };
@@ -119,6 +120,7 @@ fn worker_role(
             ledger: Arc::clone(&ports.ledger),
             bulletin: Arc::clone(&ports.bulletin),
             inbox: ports.inbox.clone(),
+            notifier: notify::notifier(config, shared)?,
             clock: Arc::clone(&shared.clock),
             random: Arc::clone(&shared.random),
             keyring: Arc::clone(&shared.keyring),

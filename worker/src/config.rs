@@ -88,6 +88,10 @@ pub struct Config {
     /// Most consequences of order steps (for gate, line and bulletin) waiting in memory. Beyond it they are dropped with an
     /// error in the log, and the gate is right again once it is reconciled or rebuilt.
     pub aftermath_max: usize,
+    /// Most notifications to buyers waiting in memory to be sent. One more is shed, and counted.
+    pub notices_max: usize,
+    /// Most notifications being sent at a time; the rest waits.
+    pub notices_at_once_max: usize,
 }
 
 impl Default for Config {
@@ -131,6 +135,8 @@ impl Default for Config {
             keys_interval: Duration::from_secs(60),
             keys_max: 1_000,
             aftermath_max: 16_384,
+            notices_max: 4_096,
+            notices_at_once_max: 32,
         }
     }
 }

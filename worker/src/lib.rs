@@ -3,7 +3,8 @@
 //! [`Worker`] is the role: it consumes turns in micro-batches, answers the order routes and the payment callback, sweeps
 //! payment deadlines, applies callbacks that were kept while the ledger was away, announces again what a crash kept from the
 //! bulletin, reconciles gate and ledger, and archives old idempotency keys. [`Simulated`] is a payment provider of our
-//! own, as unruly as is wished, for demonstrations, rehearsals and tests; [`Webhook`] leaves what follows a payment to the shop.
+//! own, as unruly as is wished, for demonstrations, rehearsals and tests; [`Webhook`] leaves what follows a payment to the shop;
+//! [`notify`] tells buyers who are not looking.
 //!
 //! It decides nothing that two workers could decide differently: outcomes and states are the ledger's, each effect is keyed
 //! and may be repeated, and a turn is acknowledged last. It never rebuilds the stock gate; that is for who speaks for a line.
@@ -22,6 +23,7 @@ mod gather;
 mod guarded;
 mod inbox;
 mod metrics;
+pub mod notify;
 mod orders;
 mod refunds;
 mod relay;

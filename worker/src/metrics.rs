@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
-use sluice_core::{ids::SaleId, order::OrderState, reconcile::Reconciliation};
+use sluice_core::{ids::SaleId, order::OrderState, ports::Occasion, reconcile::Reconciliation};
 
 /// Orders that entered a state.
 pub(crate) const ORDERS: &str = "sluice_orders_total";
@@ -27,6 +27,12 @@ pub(crate) const PROVIDER_SECONDS: &str = "sluice_provider_seconds";
 pub(crate) const PROVIDER_UP: &str = "sluice_provider_up";
 /// Tries to have the shop fulfil an order.
 pub(crate) const FULFILMENTS: &str = "sluice_fulfilment_calls_total";
+/// What buyers were to be told, by what became of it.
+pub(crate) const NOTIFICATIONS: &str = "sluice_notifications_total";
+/// Calls of the channels by which buyers are told.
+pub(crate) const NOTIFICATION_CALLS: &str = "sluice_notification_calls_total";
+/// How long a channel takes.
+pub(crate) const NOTIFICATION_SECONDS: &str = "sluice_notification_seconds";
 /// Units by which gate and ledger were found to differ.
 pub(crate) const STOCK_DRIFT: &str = "sluice_stock_drift";
 /// Holds of the gate that were set right from the ledger.
@@ -66,6 +72,21 @@ pub(crate) fn describe() {
         FULFILMENTS,
         Unit::Count,
         "Webhooks that asked the shop to fulfil an order, by result: done, refused, later, or resting where none was sent."
+    );
+    describe_counter!(
+        NOTIFICATIONS,
+        Unit::Count,
+        "What buyers were to be told, by occasion and result: delivered, undeliverable, unavailable, shed because too many waited, or left because the process ended."
+    );
+    describe_counter!(
+        NOTIFICATION_CALLS,
+        Unit::Count,
+        "Calls of the channels by which buyers are told, by channel and result: sent, away, later, never, barred, or resting where none was made."
+    );
+    describe_histogram!(
+        NOTIFICATION_SECONDS,
+        Unit::Seconds,
+        "Time from a call of a channel to its answer, or to the end of our patience."
     );
     describe_gauge!(
         STOCK_DRIFT,
@@ -134,6 +155,18 @@ pub(crate) fn fulfilment(result: &'static str) {
     counter!(FULFILMENTS, "result" => result).increment(1);
 }
 
+pub(crate) fn notification(occasion: Occasion, result: &'static str) {
+    counter!(NOTIFICATIONS, "occasion" => occasion.as_str(), "result" => result).increment(1);
+}
+
+pub(crate) fn notification_call(channel: &'static str, result: &'static str) {
+    counter!(NOTIFICATION_CALLS, "channel" => channel, "result" => result).increment(1);
+}
+
+pub(crate) fn notification_took(channel: &'static str, took: Duration) {
+    histogram!(NOTIFICATION_SECONDS, "channel" => channel).record(took);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +185,9 @@ mod tests {
                 PROVIDER_SECONDS,
                 PROVIDER_UP,
                 FULFILMENTS,
+                NOTIFICATIONS,
+                NOTIFICATION_CALLS,
+                NOTIFICATION_SECONDS,
                 STOCK_DRIFT,
                 HOLDS_MENDED,
             ],
@@ -165,6 +201,9 @@ mod tests {
                 "sluice_provider_seconds",
                 "sluice_provider_up",
                 "sluice_fulfilment_calls_total",
+                "sluice_notifications_total",
+                "sluice_notification_calls_total",
+                "sluice_notification_seconds",
                 "sluice_stock_drift",
                 "sluice_holds_mended_total",
             ]

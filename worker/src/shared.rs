@@ -19,6 +19,7 @@ use crate::{
     gather::Gather,
     guarded::Guarded,
     metrics,
+    notify::Notices,
     tills::Tills,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) words: Gather<PaymentUpdate, PaymentStep>,
     /// Steps of orders, on their way to the ledger.
     pub(crate) taking: Gather<(OrderId, OrderStep), StepReply>,
+    /// What buyers are to be told.
+    pub(crate) notices: Notices,
 }
 
 impl Shared {

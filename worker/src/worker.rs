@@ -8,7 +8,7 @@ use sluice_core::{
     ids::OrderId,
     order::Order,
     ports::{
-        Bulletin, CallbackInbox, Ledger, Line, OrderStep, PaymentProvider, PaymentStep,
+        Bulletin, CallbackInbox, Ledger, Line, Notifier, OrderStep, PaymentProvider, PaymentStep,
         PaymentUpdate, StepReply, StockGate, TurnQueue,
     },
     random::Random,
@@ -26,7 +26,9 @@ use crate::{
     callback,
     gather::{self, Gathered},
     guarded::Guarded,
-    inbox, metrics, orders, refunds, relay,
+    inbox, metrics,
+    notify::{self, NoticeQueue, Notices, QueueSettings},
+    orders, refunds, relay,
     shared::Shared,
     silence, sweeper,
     tills::Tills,
@@ -46,6 +48,8 @@ pub struct WorkerPorts {
     pub bulletin: Arc<dyn Bulletin>,
     /// Keeps callbacks while the ledger is away. Without one they are the provider's to repeat.
     pub inbox: Option<Arc<dyn CallbackInbox>>,
+    /// Tells buyers who are not looking.
+    pub notifier: Arc<dyn Notifier>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<Random>,
     /// Verifies the queue tokens that order requests carry.
@@ -68,6 +72,7 @@ pub struct Worker {
     orders: mpsc::Receiver<Order>,
     words: Gathered<PaymentUpdate, PaymentStep>,
     taking: Gathered<(OrderId, OrderStep), StepReply>,
+    notices: NoticeQueue,
 }
 
 impl Worker {
@@ -84,6 +89,11 @@ impl Worker {
         let (orders_sender, orders) = mpsc::channel(ORDERS_MAX);
         let (words_gather, words) = gather::gather();
         let (taking_gather, taking) = gather::gather();
+        let told = QueueSettings {
+            waiting_max: config.notices_max,
+            at_once_max: config.notices_at_once_max,
+        };
+        let (notices_sender, notices) = notify::queue(Arc::clone(&ports.notifier), told);
         let callbacks = callback::Tasks::new(config.callbacks_max);
         let shared = Arc::new(Shared {
             provider: Guarded::new(provider, &config),
@@ -96,8 +106,9 @@ impl Worker {
             callbacks,
             words: words_gather,
             taking: taking_gather,
+            notices: notices_sender,
         });
-        Self { shared, steps, orders, words, taking }
+        Self { shared, steps, orders, words, taking, notices }
     }
 
     /// The order routes and the payment callback.
@@ -106,10 +117,16 @@ impl Worker {
         callback::routes(orders::routes(&self.shared), &self.shared)
     }
 
+    /// Takes what buyers are to be told; it is sent while the worker runs.
+    #[must_use]
+    pub fn notices(&self) -> Notices {
+        self.shared.notices.clone()
+    }
+
     /// Works until `shutdown`: what is in hand is finished, the rest is left to others. Returns early only if a task of its
     /// own has died, which ends the role.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { shared, steps, orders, words, taking } = self;
+        let Self { shared, steps, orders, words, taking, notices } = self;
         let followed = CancellationToken::new();
         let mut follower = JoinSet::new();
         follower.spawn(aftermath::run(Arc::clone(&shared), steps, followed.clone()));
@@ -135,6 +152,7 @@ impl Worker {
         if let Some(kept) = shared.ports.inbox.clone() {
             tasks.spawn(inbox::run(Arc::clone(&shared), kept, stop.clone()));
         }
+        tasks.spawn(notices.run(stop.clone()));
         tasks.spawn(relay::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(upkeep::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(refunds::run(Arc::clone(&shared), stop.clone()));

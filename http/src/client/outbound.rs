@@ -42,7 +42,9 @@ pub(super) fn check(uri: &Uri) -> Result<(), BadUrl> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a URL's host is this machine: `localhost`, or a loopback address (IPv6 in brackets).
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match bare {
         Some(six) => {

@@ -171,6 +171,59 @@ fn every_mistake_about_money_is_named() {
     ]);
 }
 
+#[test]
+fn every_mistake_about_telling_buyers_is_named() {
+    let smtp = |more: &str| {
+        format!(
+            "[notify]\nchannels = [\"smtp\"]\n[notify.smtp]\nurl = \"smtp://127.0.0.1\"\nfrom = \"a@b.example\"\n{more}"
+        )
+    };
+    with(&smtp("from_name = \"商店\"\nusername = \"a\"\npassword = \"b\""), &[]).unwrap();
+    let place = |url: &str| {
+        format!(
+            "[notify]\nchannels = [\"smtp\"]\n[notify.smtp]\nfrom = \"a@b.example\"\nurl = \"{url}\""
+        )
+    };
+    let nobody = |from: &str| {
+        format!(
+            "[notify]\nchannels = [\"smtp\"]\n[notify.smtp]\nurl = \"smtp://127.0.0.1\"\nfrom = \"{from}\""
+        )
+    };
+    let nonsense = format!("{}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
+    let signing = "[secrets]\nnotify_webhook = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]";
+    all_are_named(&[
+        ("[notify]\nchannels = [\"pigeon\"]", &[], "notify.channels[0]", "unknown variant"),
+        ("[notify]\nchannels = [\"log\", \"smtp\"]", &[], "notify.channels[0]", "last"),
+        ("[notify]\nchannels = [\"webhook\", \"webhook\"]", &[], "notify.channels[1]", "once"),
+        ("[notify]\nutc_offset = \"CST\"", &[], "notify.utc_offset", "+08:00"),
+        ("[notify]\nchannels = [\"webhook\"]", &[], "notify.webhook.url", "required"),
+        ("[notify.webhook]\nurl = \"http://shop.example/\"", &[], "notify.webhook.url", "https://"),
+        (
+            "[notify]\nchannels = [\"webhook\"]\n[notify.webhook]\nurl = \"https://shop.example/\"",
+            &[],
+            "secrets.notify_webhook",
+            "required",
+        ),
+        ("[secrets]\nnotify_webhook = [\"nope\"]", &[], "secrets.notify_webhook", "whsec_"),
+        (
+            signing,
+            &[("SLUICE_SECRETS__PAYMENT_WEBHOOK", "[\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]")],
+            "secrets.notify_webhook",
+            "differ",
+        ),
+        ("[notify]\nchannels = [\"smtp\"]", &[], "notify.smtp.url", "required"),
+        (&nobody(""), &[], "notify.smtp.from", "required"),
+        (&nobody("The shop"), &[], "notify.smtp.from", "no-reply@"),
+        (&nobody("a@b.example\\r\\nBcc: c@d.example"), &[], "notify.smtp.from", "one e-mail"),
+        (&place("http://127.0.0.1"), &[], "notify.smtp.url", "smtps://"),
+        (&place("smtp://ada:hidden@mail.example"), &[], "notify.smtp.url", "without a user name"),
+        (&smtp("from_name = \"a\\nb\""), &[], "notify.smtp.from_name", "one line"),
+        (&smtp("username = \"a\""), &[], "notify.smtp.password", "both"),
+        (&smtp("ca_file = \"/nowhere/ca\""), &[], "notify.smtp.ca_file", "cannot be read"),
+        (&smtp(&format!("ca_file = \"{nonsense}\"")), &[], "notify.smtp.ca_file", "PEM"),
+    ]);
+}
+
 fn all_are_named(cases: &[Case<'_>]) {
     for (file, variables, key, word) in cases {
         let error = with(file, variables).unwrap_err();
@@ -213,10 +266,11 @@ fn a_variable_is_named_as_the_place() {
 fn secrets_are_not_shown() {
     let secret = "a-very-long-secret-that-nobody-may-see";
     let signing = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let telling = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
     let file = format!(
-        "[secrets]\nqueue_token_keys = [{{ id = \"k\", secret = \"{secret}\" }}]\nfulfilment_webhook = [\"{signing}\"]"
+        "[secrets]\nqueue_token_keys = [{{ id = \"k\", secret = \"{secret}\" }}]\nfulfilment_webhook = [\"{signing}\"]\nnotify_webhook = [\"{telling}\"]\n[notify.smtp]\npassword = \"{secret}\""
     );
     let shown = toml::to_string(&with(&file, &[]).unwrap().masked()).unwrap();
-    assert!(!shown.contains(secret) && !shown.contains(signing));
+    assert!(!shown.contains(secret) && !shown.contains(signing) && !shown.contains(telling));
     assert!(shown.contains("***"));
 }

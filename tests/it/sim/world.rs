@@ -37,7 +37,7 @@ use sluice_http::{
     limits::{DefaultLimits, Limits},
 };
 use sluice_pages::{PageSettings, Pages};
-use sluice_worker::{Config as WorkerConfig, Immediate, Worker, WorkerPorts};
+use sluice_worker::{Config as WorkerConfig, Immediate, Worker, WorkerPorts, notify::Nobody};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -266,6 +266,7 @@ impl World {
             ledger: Arc::clone(&ports.ledger),
             bulletin: Arc::clone(&ports.bulletin),
             inbox: ports.inbox.clone(),
+            notifier: Arc::new(Nobody),
             clock,
             random: Arc::clone(&self.random),
             keyring: Arc::clone(&self.keyring),

@@ -29,7 +29,7 @@ use sluice_core::{
     webhook::Secrets,
 };
 use sluice_http::limits::{DefaultLimits, Limits};
-use sluice_worker::{Config, Fulfilment, Immediate, Worker, WorkerPorts};
+use sluice_worker::{Config, Fulfilment, Immediate, Worker, WorkerPorts, notify::Nobody};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -125,6 +125,7 @@ impl House {
             ledger: Arc::clone(&self.ports.ledger),
             bulletin: Arc::clone(&self.ports.bulletin),
             inbox: None,
+            notifier: Arc::new(Nobody),
             clock: Arc::new(self.clock.clone()),
             random: Arc::clone(&self.random),
             keyring: Arc::clone(&self.keyring),

@@ -13,6 +13,7 @@ mod inbox;
 mod knobs;
 mod lies;
 mod money;
+mod notify;
 mod provider;
 mod recorder;
 mod shaky;
