@@ -189,6 +189,7 @@ fn every_mistake_about_telling_buyers_is_named() {
             "[notify]\nchannels = [\"smtp\"]\n[notify.smtp]\nurl = \"smtp://127.0.0.1\"\nfrom = \"{from}\""
         )
     };
+    let nonsense = format!("{}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
     let signing = "[secrets]\nnotify_webhook = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]";
     all_are_named(&[
         ("[notify]\nchannels = [\"pigeon\"]", &[], "notify.channels[0]", "unknown variant"),
@@ -219,6 +220,7 @@ fn every_mistake_about_telling_buyers_is_named() {
         (&smtp("from_name = \"a\\nb\""), &[], "notify.smtp.from_name", "one line"),
         (&smtp("username = \"a\""), &[], "notify.smtp.password", "both"),
         (&smtp("ca_file = \"/nowhere/ca\""), &[], "notify.smtp.ca_file", "cannot be read"),
+        (&smtp(&format!("ca_file = \"{nonsense}\"")), &[], "notify.smtp.ca_file", "PEM"),
     ]);
 }
 

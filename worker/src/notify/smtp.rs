@@ -41,6 +41,8 @@ const LOGIN_FIRST: &str = "530";
 /// How long a mail server that has taken a message may take to say good-bye.
 const FAREWELL: Duration = Duration::from_millis(200);
 const NAME_CHARS_MAX: usize = 100;
+/// How a certificate begins in PEM (RFC 7468).
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
 /// Settings of the mail channel.
 #[derive(Clone, Default, Eq, PartialEq)]
@@ -169,15 +171,22 @@ impl Smtp {
 
 /// Whom the mail server must prove to be, if anything is encrypted.
 fn tls(server: &MailServer, authorities: &[u8]) -> Result<Option<TlsParameters>, BadSmtp> {
+    let mut trusting = TlsParameters::builder(server.host.clone());
+    if !authorities.is_empty() {
+        trusting = trusting.add_root_certificate(certificates(authorities)?);
+    }
     if server.security == Security::Clear {
         return Ok(None);
     }
-    let mut trusting = TlsParameters::builder(server.host.clone());
-    if !authorities.is_empty() {
-        let certificates = Certificate::from_pem(authorities).map_err(|_| BadSmtp::Authorities)?;
-        trusting = trusting.add_root_certificate(certificates);
-    }
     trusting.build().map(Some).map_err(|_| BadSmtp::Authorities)
+}
+
+/// At least one: a file without any is read without complaint.
+fn certificates(pem: &[u8]) -> Result<Certificate, BadSmtp> {
+    if !String::from_utf8_lossy(pem).contains(CERTIFICATE) {
+        return Err(BadSmtp::Authorities);
+    }
+    Certificate::from_pem(pem).map_err(|_| BadSmtp::Authorities)
 }
 
 fn recipient(notification: &Notification) -> Option<Address> {

@@ -45,9 +45,15 @@ impl FromStr for MailServer {
             Some("smtp") => (Security::StartTls, STARTTLS_PORT),
             _ => return Err(BadServer),
         };
-        let port = match authority.port() {
-            None => port,
-            Some(_) => authority.port_u16().filter(|port| *port > 0).ok_or(BadServer)?,
+        // What is no port the parser would leave out without a word.
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => port,
+            Some(rest) => rest
+                .strip_prefix(':')
+                .and_then(|digits| digits.parse().ok())
+                .filter(|port| *port > 0)
+                .ok_or(BadServer)?,
+            None => return Err(BadServer),
         };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { host, port, security })
