@@ -170,7 +170,7 @@ impl Admission {
             basket: wish.basket,
             joined_at: now,
             address: Some(address),
-            reach: None,
+            reach: wish.reach,
         };
         match proof {
             Proof::Nothing => {

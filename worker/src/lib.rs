@@ -31,6 +31,7 @@ mod shared;
 mod silence;
 mod simulated;
 mod sweeper;
+mod telling;
 mod tills;
 mod turns;
 mod upkeep;

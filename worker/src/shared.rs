@@ -89,6 +89,7 @@ impl Shared {
     /// As [`entered`](Self::entered), with what became of goods that were sold.
     pub(crate) fn entered_with(&self, order: &Order, gate: Option<HoldUpdate>, goods: Goods) {
         metrics::orders_entered(&order.sale, order.state, 1);
+        self.tell_entered(order);
         self.follow_with(order, gate, goods);
     }
 

@@ -36,13 +36,8 @@ pub enum Occasion {
 }
 
 impl Occasion {
-    pub const ALL: [Self; 5] = [
-        Self::Offered,
-        Self::Reserved,
-        Self::Fulfilled,
-        Self::Closed,
-        Self::Refunded,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Offered, Self::Reserved, Self::Fulfilled, Self::Closed, Self::Refunded];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -62,6 +62,9 @@ pub(crate) async fn work(shared: &Shared, sale: &SaleId, turns: Vec<InHand>) -> 
 
     let mut verdicts = Verdicts::default();
     for ((turn, said), reply) in turns.into_iter().zip(reserved).zip(replies) {
+        if let Some(HoldReply::Settled { record, .. } | HoldReply::Known { record, .. }) = &reply {
+            shared.tell_held(&turn.turn.line_entry, record);
+        }
         verdicts.take(turn, said, reply);
     }
     metrics::orders_entered(sale, OrderState::AwaitingPayment, verdicts.granted);
