@@ -65,8 +65,8 @@ enum Proof {
     /// Nothing, or a place that is no longer live.
     Nothing,
     Live(Place),
-    /// It was passed because nobody renewed it: who had it is first of those who stand by.
-    Expired(Claims),
+    /// It was passed because nobody renewed it: who had it stands by.
+    Expired,
     /// Its order lives, or it stands by, though the line has forgotten it.
     Ledger(Claims),
     /// It has no outcome, and the line has forgotten it.
@@ -176,8 +176,7 @@ impl Admission {
             Proof::Nothing => {
                 self.carry(edge, Join { candidate, proven: None, limits, stand_by: false }).await
             }
-            Proof::Expired(claims) => {
-                let candidate = LineEntry { joined_at: claims.joined_at, ..candidate };
+            Proof::Expired => {
                 self.carry(edge, Join { candidate, proven: None, limits, stand_by: true }).await
             }
             Proof::Live(place) => self.found(edge, place).await,
@@ -199,7 +198,7 @@ impl Admission {
     ) -> Result<Option<Joined>, Problem> {
         if let Some(Verified::Live(claims)) = proven {
             match self.judge(edge, claims, identified).await? {
-                Proof::Nothing | Proof::Expired(_) => {}
+                Proof::Nothing | Proof::Expired => {}
                 Proof::Live(place) => return self.found(edge, place).await.map(Some),
                 // It still waits in the queues.
                 Proof::Ledger(claims) | Proof::Forgotten(claims) => {
@@ -225,13 +224,18 @@ impl Admission {
     ) -> Result<Proof, Problem> {
         let found = self.ask_line(self.ports.line.find(&edge.sale, &[claims.entry])).await?;
         let says = if found.is_some() { LineSays::Unknown } else { LineSays::Nothing };
-        if let Some(place) = found.and_then(|mut found| found.pop().flatten()) {
+        if let Some(mut place) = found.and_then(|mut found| found.pop().flatten()) {
+            if place.line_entry.stands_by() {
+                // A line that forgot knows no number of one who stands by; the token does.
+                (place.line_entry.seq, place.line_entry.holes_below) =
+                    (claims.seq, claims.holes_below);
+            }
             if !is_live(&place) {
                 let expired = matches!(
                     place.state,
                     PlaceState::Settled(Settlement { outcome: Outcome::Expired, .. })
                 );
-                return Ok(ended(expired && place.line_entry.buyer == identified.buyer, claims));
+                return Ok(ended(expired && place.line_entry.buyer == identified.buyer));
             }
             *identified = Identified { buyer: place.line_entry.buyer.clone(), cookie: None };
             return Ok(Proof::Live(place));
@@ -243,7 +247,7 @@ impl Admission {
             }
             Some(record) => {
                 let expired = record.outcome == Outcome::Expired;
-                ended(expired && record.buyer == identified.buyer, claims)
+                ended(expired && record.buyer == identified.buyer)
             }
             None if self.ask(self.lookup.stands(&claims)).await? => {
                 identified.cookie = None;
@@ -257,14 +261,14 @@ impl Admission {
         })
     }
 
-    /// An old token proves one thing only: that its place expired, which is first of those who stand by when its own buyer
-    /// joins again. Nobody waits for a ledger that is away to say so.
+    /// An old token proves one thing only: that its place expired, and its own buyer stands by when they join again. A ledger that
+    /// is away says nothing.
     async fn judge_expired(&self, claims: Claims, identified: &Identified) -> Proof {
         let record = self.ask(self.lookup.record(&claims)).await.ok().flatten();
         let expired = record.is_some_and(|record| {
             record.outcome == Outcome::Expired && record.buyer == identified.buyer
         });
-        ended(expired, claims)
+        ended(expired)
     }
 
     /// A live place, made durable first if the queue is not known to have it.
@@ -414,8 +418,8 @@ fn refusal(reading: &Reading, now: UnixMillis) -> Option<Problem> {
 }
 
 /// What the token of a place proves that is no longer live; `expired` is whether it was this very buyer's and expired.
-fn ended(expired: bool, claims: Claims) -> Proof {
-    if expired { Proof::Expired(claims) } else { Proof::Nothing }
+fn ended(expired: bool) -> Proof {
+    if expired { Proof::Expired } else { Proof::Nothing }
 }
 
 fn is_live(place: &Place) -> bool {

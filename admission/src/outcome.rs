@@ -60,7 +60,7 @@ impl Admission {
         let notice =
             Notice::Entries { sale: record.sale.clone(), entries: vec![EntryNotice::of(record)] };
         let told = self.ask(self.ports.bulletin.publish(notice)).await;
-        if told.is_ok() {
+        if told.is_ok() && settled.is_ok() {
             let marked = self.ask(self.ports.ledger.told(&[record.entry])).await;
             drop(marked); // the relay tells it once more
         }

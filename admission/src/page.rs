@@ -127,7 +127,7 @@ async fn read(
     let claims = verified.claims();
     let entry = admission.object(edge, claims, seen(exchange).map(Seq)).await?;
     let banned = admission.has_banned_header(exchange);
-    if entry.state == EntryState::Waiting && banned {
+    if matches!(entry.state, EntryState::Waiting | EntryState::Standby) && banned {
         return Err(admission.turn_away(edge, claims).await?);
     }
     let old = matches!(verified, Verified::Expired(_)) || fresh::is_due(claims, now);

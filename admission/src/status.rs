@@ -39,7 +39,8 @@ async fn shown(
 ) -> Result<Response, Problem> {
     let seen = read_seen(exchange.query("seen"))?;
     let mut object = admission.object(edge, &holder.claims, seen).await?;
-    if object.state == EntryState::Waiting && admission.has_banned_header(exchange) {
+    let unsettled = matches!(object.state, EntryState::Waiting | EntryState::Standby);
+    if unsettled && admission.has_banned_header(exchange) {
         return Err(admission.turn_away(edge, &holder.claims).await?);
     }
     if fresh::is_due(&holder.claims, now)

@@ -42,6 +42,13 @@ impl LineEntry {
         self.seq == Seq(0)
     }
 
+    /// The order in which goods are granted to entries that ask at once: by number, then those who stand by, as they joined.
+    #[must_use]
+    pub fn turn_order(&self) -> (bool, Seq, UnixMillis, EntryId) {
+        let since = if self.stands_by() { self.joined_at } else { UnixMillis(0) };
+        (self.stands_by(), self.seq, since, self.entry)
+    }
+
     /// The same entry without a number.
     #[must_use]
     pub fn standing_by(self) -> Self {

@@ -166,7 +166,7 @@ impl<'a> Speech<'a> {
         memory.given_out = memory.given_out.max(snapshot.last);
         metrics.took_over();
         let now = Instant::now();
-        let standing = ports.ledger.standing(&feed.id, FIRST_MAX);
+        let standing = ports.ledger.standing(&feed.id, FIRST_MAX, &[]);
         let mut standby = Standby::default();
         standby.learn(within(config.port_timeout, standing).await?, now);
         let first: Vec<_> = standby.first().collect();

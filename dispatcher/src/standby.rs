@@ -3,7 +3,7 @@
 //! Those who stand by come in the order in which they joined, as the line does. Whoever is skipped because their party is too
 //! large for what is free is skipped so many times only: then the goods are saved up for them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sluice_core::{
     basket::Basket,
@@ -14,14 +14,16 @@ use sluice_core::{
 };
 use tokio::time::{Duration, Instant};
 
-use crate::stock::Stock;
+use crate::{stock::Stock, window::Candidate};
 
 /// How many are kept in memory: the first.
 pub(crate) const FIRST_MAX: u32 = 512;
 /// How often one may be skipped by those who joined later.
 const SKIPS_MAX: u32 = 16;
-/// An offer of which nothing was heard for so long came to nothing, or is lost: it is made again.
+/// An offer of which nothing was heard for so long came to nothing: it is made again, and waited for twice as long.
 const OFFER_AGAIN: Duration = Duration::from_secs(10);
+/// Doublings after which that no longer grows: about ten minutes.
+const DOUBLINGS_MAX: u32 = 6;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,8 +33,10 @@ pub(crate) struct Standby {
     count: u64,
     /// Written down since the last reading began: it may not know them.
     fresh: Vec<LineEntry>,
-    /// Who is in hand: made an offer, or to be given an outcome. Since when.
+    /// Who is in hand: made an offer, or to be given an outcome. Until when at the latest.
     in_hand: HashMap<EntryId, Instant>,
+    /// How often each was made an offer.
+    offers: HashMap<EntryId, u32>,
     skips: HashMap<EntryId, u32>,
     /// Whom an earlier speaker made an offer that may be lost: their goods are reckoned as in flight already.
     recalled: BTreeSet<EntryId>,
@@ -41,6 +45,12 @@ pub(crate) struct Standby {
 impl Standby {
     pub(crate) fn first(&self) -> impl Iterator<Item = EntryId> {
         self.first.iter().map(|entry| entry.entry)
+    }
+
+    /// Units that recalled entries want, which the gate may reckon as in flight.
+    pub(crate) fn recalled_units(&self) -> u64 {
+        let recalled = self.first.iter().filter(|entry| self.recalled.contains(&entry.entry));
+        recalled.map(|entry| u64::from(entry.basket.units())).sum()
     }
 
     /// Notes that an earlier speaker had made this entry an offer.
@@ -66,7 +76,6 @@ impl Standby {
         // Beyond the first there may be others who come before.
         if place < self.first.len() || self.count <= known {
             self.first.insert(place, entry);
-            self.first.truncate(FIRST_MAX as usize);
         }
         self.count += 1;
     }
@@ -75,16 +84,25 @@ impl Standby {
     pub(crate) fn learn(&mut self, list: StandbyList, now: Instant) {
         let StandbyList { mut first, count } = list;
         first.sort_by_key(|entry| (entry.joined_at, entry.basket.units(), entry.entry));
-        let here: BTreeSet<EntryId> = first.iter().map(|entry| entry.entry).collect();
-        self.in_hand.retain(|entry, since| {
-            here.contains(entry) && now.duration_since(*since) < OFFER_AGAIN
-        });
+        let here: BTreeSet<EntryId> =
+            first.iter().chain(&self.fresh).map(|entry| entry.entry).collect();
+        self.in_hand.retain(|entry, until| here.contains(entry) && now < *until);
+        self.offers.retain(|entry, _| here.contains(entry));
         self.skips.retain(|entry, _| here.contains(entry));
         self.recalled.retain(|entry| here.contains(entry));
         (self.first, self.count) = (first, count);
         for entry in std::mem::take(&mut self.fresh) {
             self.add(entry);
         }
+    }
+
+    /// The baskets that cannot be served now, when there are more who stand by than are known here: others may be behind them.
+    pub(crate) fn hiding(&self, stock: &Stock) -> Vec<Basket> {
+        if self.count <= u64::try_from(self.first.len()).unwrap_or(u64::MAX) {
+            return Vec::new();
+        }
+        let kinds: HashSet<&Basket> = self.first.iter().map(|entry| &entry.basket).collect();
+        kinds.into_iter().filter(|basket| !stock.fits(basket)).cloned().collect()
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -102,7 +120,8 @@ impl Standby {
             let fits = self.recalled.contains(&entry.entry) || stock.fits(&entry.basket);
             let skipped = self.skips.get(&entry.entry).copied().unwrap_or_default();
             if !fits && skipped >= SKIPS_MAX && stock.may_come_to_fit(&entry.basket) {
-                saved_up.extend(skus());
+                let short = entry.basket.items().iter().filter(|item| !stock.fits_item(item));
+                saved_up.extend(short.map(|item| &item.sku));
             }
             fits
         })
@@ -115,17 +134,21 @@ impl Standby {
         most: usize,
         before: Option<UnixMillis>,
         now: Instant,
-    ) -> Vec<LineEntry> {
+    ) -> Vec<Candidate> {
         let mut picked = Vec::new();
         while picked.len() < most {
             let next = self.next(stock).filter(|next| before.is_none_or(|at| next.joined_at < at));
             let Some(next) = next.cloned() else { break };
             self.skip_those_before(&next);
-            self.in_hand.insert(next.entry, now);
-            if !self.recalled.remove(&next.entry) {
+            let offers = self.offers.entry(next.entry).or_default();
+            let wait = OFFER_AGAIN * 2_u32.pow((*offers).min(DOUBLINGS_MAX));
+            *offers += 1;
+            self.in_hand.insert(next.entry, now + wait);
+            let recalled = self.recalled.remove(&next.entry);
+            if !recalled {
                 stock.take(&next.basket);
             }
-            picked.push(next);
+            picked.push(Candidate { entry: next, recalled });
         }
         picked
     }
@@ -149,7 +172,7 @@ impl Standby {
         let in_hand = &mut self.in_hand;
         let free = self.first.iter().filter(|entry| !in_hand.contains_key(&entry.entry));
         let taken: Vec<LineEntry> = free.filter(|entry| chosen(entry)).cloned().collect();
-        in_hand.extend(taken.iter().map(|entry| (entry.entry, now)));
+        in_hand.extend(taken.iter().map(|entry| (entry.entry, now + OFFER_AGAIN)));
         taken
     }
 
@@ -194,8 +217,8 @@ mod tests {
         stock
     }
 
-    fn joined(picked: &[LineEntry]) -> Vec<i64> {
-        picked.iter().map(|entry| entry.joined_at.0).collect()
+    fn joined(picked: &[Candidate]) -> Vec<i64> {
+        picked.iter().map(|candidate| candidate.entry.joined_at.0).collect()
     }
 
     #[tokio::test]
@@ -210,6 +233,14 @@ mod tests {
         standby.learn(StandbyList { first: all, count: 5 }, now);
         assert_eq!(joined(&standby.pick(&mut stock, 9, None, now)), [4, 5]);
         assert_eq!(standby.wanted(&SkuId::new("a").unwrap()), 0);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_that_cannot_be_served_hides_nobody() {
+        let mut standby = standby(vec![stander(1, &[("a", 1)]), stander(2, &[("b", 1)])]);
+        assert!(standby.hiding(&stock(0, 1)).is_empty(), "everybody is known");
+        standby.count = 900;
+        assert_eq!(standby.hiding(&stock(0, 1)), [basket(&[("a", 1)])]);
     }
 
     #[tokio::test]
@@ -270,7 +301,7 @@ mod tests {
         while !standby
             .pick(&mut stock(1, 3), 1, None, now)
             .iter()
-            .all(|entry| entry.basket == basket(&[("b", 1)]))
+            .all(|candidate| candidate.entry.basket == basket(&[("b", 1)]))
         {
             served += 1;
             assert!(served <= SKIPS_MAX, "the first waits for ever");

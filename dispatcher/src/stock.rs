@@ -140,6 +140,11 @@ impl Stock {
         self.all(basket, Level::fits)
     }
 
+    /// The same of one item.
+    pub(crate) fn fits_item(&self, item: &Item) -> bool {
+        self.skus.get(&item.sku).is_some_and(|level| level.fits(item))
+    }
+
     /// Whether a basket could be served if everything called and everything held were given back.
     pub(crate) fn may_come_to_fit(&self, basket: &Basket) -> bool {
         self.all(basket, Level::may_come_to_fit)

@@ -108,6 +108,9 @@ CREATE TABLE standby (
     entry BLOB NOT NULL PRIMARY KEY CHECK (length(entry) = 16),
     sale TEXT NOT NULL,
     buyer TEXT NOT NULL,
+    -- The number it had in line, if it had one.
+    seq INTEGER NOT NULL,
+    holes_below INTEGER NOT NULL,
     basket TEXT NOT NULL,
     units INTEGER NOT NULL,
     joined_at INTEGER NOT NULL,

@@ -56,7 +56,6 @@ impl<T> Ledger for T where
         + ShopBook
         + AfterSales
         + StandbyBook
-        + StandbyBook
         + UpkeepBook
         + Debug
         + Send

@@ -26,7 +26,7 @@ pub struct Join {
     /// How often the buyer and the device may join, over all nodes; for a line that [shares](Line::shares_limits) limits.
     /// `None` counts nothing.
     pub limits: Option<JoinLimits>,
-    /// Asks to stand by whether the line is full or not, where anybody may stand by.
+    /// Asks to stand by whether the line is full or not, where there is room for that.
     pub stand_by: bool,
 }
 

@@ -48,7 +48,8 @@ impl Speech<'_> {
 
     /// The same, with what recalled entries want: it is reckoned as in flight, but their turns are still to be released.
     pub(super) fn pace_rate(&self) -> f64 {
-        self.rate_with(self.stock.remaining().saturating_add(self.window.recalled_units()))
+        let recalled = self.window.recalled_units().saturating_add(self.standby.recalled_units());
+        self.rate_with(self.stock.remaining().saturating_add(recalled))
     }
 
     pub(super) async fn call_whom_credit_allows(&mut self, now: Instant) -> Result<(), End> {
@@ -186,6 +187,7 @@ impl Speech<'_> {
             self.memory.units += turn.units;
             let (seq, entry) = turn.place;
             if seq == Seq(0) {
+                self.standing.read_again();
                 continue; // It goes on standing by, until it has its outcome.
             }
             self.waits.record(turn.waited, now);

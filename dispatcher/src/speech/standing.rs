@@ -22,7 +22,12 @@ use super::{
     jobs::{Done, Hands},
     taking_in::{expect_one_each, settlement},
 };
-use crate::{ending, ports::within, standby::FIRST_MAX, window::place};
+use crate::{
+    ending,
+    ports::within,
+    standby::FIRST_MAX,
+    window::{Candidate, place},
+};
 
 /// How often the ledger is asked who stands by, when something has changed and when nothing has.
 const READ_EVERY_MIN: Duration = Duration::from_millis(100);
@@ -84,7 +89,8 @@ impl Speech<'_> {
     }
 
     pub(super) fn standby_count(&self) -> u64 {
-        self.standby.count() + u64::try_from(self.standing.new.len()).unwrap_or(u64::MAX)
+        let unwritten = self.standing.new.len() + self.standing.writing.len();
+        self.standby.count() + u64::try_from(unwritten).unwrap_or(u64::MAX)
     }
 
     /// One who came to stand by.
@@ -161,7 +167,7 @@ impl Speech<'_> {
         self.queue.is_some() && (come || self.heard_at.elapsed() >= QUIET_MIN)
     }
 
-    pub(super) fn pick_offers(&mut self, most: usize, now: Instant) -> Vec<LineEntry> {
+    pub(super) fn pick_offers(&mut self, most: usize, now: Instant) -> Vec<Candidate> {
         if !self.the_line_is_here() {
             return Vec::new();
         }
@@ -174,19 +180,22 @@ impl Speech<'_> {
     }
 
     /// Makes offers; returns those that are made.
-    pub(super) async fn offer(&mut self, offers: Vec<LineEntry>) -> Result<Vec<LineEntry>, End> {
+    pub(super) async fn offer(&mut self, offers: Vec<Candidate>) -> Result<Vec<LineEntry>, End> {
         let (config, ports) = (&self.shared.config, &self.shared.ports);
-        let call = ports.line.call(&self.feed.id, self.held.epoch, None, &offers);
+        let entries: Vec<LineEntry> = offers.iter().map(|offer| offer.entry.clone()).collect();
+        let call = ports.line.call(&self.feed.id, self.held.epoch, None, &entries);
         let standings = within(config.port_timeout, call).await?;
         expect_one_each(standings.len(), offers.len())?;
         let mut made = Vec::new();
-        for (entry, standing) in offers.into_iter().zip(standings) {
+        for (Candidate { entry, recalled }, standing) in offers.into_iter().zip(standings) {
             if standing == Stands::Called {
                 self.pace.spend(1);
                 made.push(entry);
                 continue;
             }
-            self.stock.put_back(&entry.basket);
+            if !recalled {
+                self.stock.put_back(&entry.basket);
+            }
             match standing {
                 Stands::Settled(_) => self.standing.read_again(),
                 Stands::Twin { .. } => self.pass(entry, Outcome::Refused, OutcomeReason::Duplicate),
@@ -269,9 +278,10 @@ impl Speech<'_> {
         (self.under_way.standby, self.standing.known) = (true, true);
         self.standing.read_at = Some(now);
         self.standby.reading();
+        let hiding = self.standby.hiding(&self.stock);
         let Hands { shared, sale, .. } = self.hands();
         self.begin(async move {
-            let standing = shared.ports.ledger.standing(&sale, FIRST_MAX);
+            let standing = shared.ports.ledger.standing(&sale, FIRST_MAX, &hiding);
             Done::Standing(within(shared.config.port_timeout, standing).await)
         })
         .await;
@@ -294,8 +304,7 @@ async fn stand_by(hands: Hands, entries: Vec<LineEntry>) -> PortResult<Vec<Stand
     let Hands { shared, sale, .. } = hands;
     let (limit, ports) = (shared.config.port_timeout, &shared.ports);
     let ids: Vec<_> = entries.iter().map(|entry| entry.entry).collect();
-    let bare = entries.into_iter().map(LineEntry::standing_by).collect();
-    let replies = within(limit, ports.ledger.stand_by(&sale, bare)).await?;
+    let replies = within(limit, ports.ledger.stand_by(&sale, entries)).await?;
     let (mut standing, mut settled) = (Vec::new(), Vec::new());
     for (entry, reply) in ids.into_iter().zip(&replies) {
         match reply {

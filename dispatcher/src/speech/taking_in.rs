@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sluice_core::{
     entry::Outcome,
+    ids::Seq,
     line::LineEntry,
     ports::{
         EntryRecord, NewOutcome, OutcomeReason, PlaceState, PortError, Settlement, WaitingMessage,
@@ -24,7 +25,6 @@ impl Speech<'_> {
     /// Takes in a message and what else is ready.
     pub(super) async fn take_in(&mut self, first: WaitingMessage) -> Result<(), End> {
         let now = Instant::now();
-        self.heard_at = now;
         if self.window.waiting() == 0 {
             // Levels are read seldom while nobody waits.
             self.books.levels_due();
@@ -47,6 +47,12 @@ impl Speech<'_> {
 
     /// Returns those whom an earlier speaker may have dealt with.
     fn admit(&mut self, message: WaitingMessage, now: Instant) -> Vec<Place> {
+        if message.entries.iter().all(|entry| entry.joined_at > self.recall_before) {
+            // What was there before has come.
+            self.begun_with = Seq(0);
+        } else {
+            self.heard_at = now;
+        }
         let bans = Arc::clone(&self.bans.borrow());
         let covered = |entry: &&LineEntry| bans.covers(&entry.buyer, entry.address);
         let banned: Vec<Place> = message.entries.iter().filter(covered).map(place).collect();
@@ -72,15 +78,16 @@ impl Speech<'_> {
         let ids = super::jobs::ids(places);
         let found = within(config.port_timeout, ports.line.find(&self.feed.id, &ids)).await?;
         expect_one_each(found.len(), places.len())?;
-        let mut forgotten = Vec::new();
+        let (mut waiting, mut forgotten) = (Vec::new(), Vec::new());
         for (place, found) in places.iter().zip(found) {
             match found.map(|found| found.state) {
-                Some(PlaceState::Waiting) => {}
+                Some(PlaceState::Waiting) => waiting.push(*place),
                 Some(PlaceState::Called) => self.window.recall(*place),
                 Some(PlaceState::Settled(_) | PlaceState::Standby) => self.drop_settled(*place),
                 None => forgotten.push(*place),
             }
         }
+        self.recall_standing(&waiting).await?;
         if forgotten.is_empty() {
             return Ok(());
         }
@@ -100,6 +107,29 @@ impl Speech<'_> {
         }
         if !settled.is_empty() {
             within(config.port_timeout, ports.line.settle(&self.feed.id, &settled)).await?;
+        }
+        Ok(())
+    }
+
+    /// Those who wait by the line's word may stand by in the ledger: an earlier speaker came no further.
+    async fn recall_standing(&mut self, places: &[Place]) -> Result<(), End> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let (config, ports) = (&shared.config, &shared.ports);
+        let ids = super::jobs::ids(places);
+        let standing = within(config.port_timeout, ports.ledger.stand(&ids)).await?;
+        expect_one_each(standing.len(), places.len())?;
+        let stand = ids.iter().zip(&standing).filter(|(_, stands)| **stands);
+        let stand: Vec<_> = stand.map(|(entry, _)| *entry).collect();
+        if !stand.is_empty() {
+            within(config.port_timeout, ports.line.stand_by(&self.feed.id, &stand)).await?;
+        }
+        for (place, stands) in places.iter().zip(standing) {
+            if stands {
+                self.drop_settled(*place);
+            }
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ faulty!(StockGate over dyn StockGate {
 
 faulty!(StandbyBook over dyn Ledger {
     effect fn stand_by(sale: &SaleId, entries: Vec<LineEntry>) -> Vec<StandReply>;
-    read fn standing(sale: &SaleId, limit: u32) -> StandbyList;
+    read fn standing(sale: &SaleId, limit: u32, but: &[Basket]) -> StandbyList;
     read fn stand(entries: &[EntryId]) -> Vec<bool>;
 });
 

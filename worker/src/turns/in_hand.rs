@@ -67,6 +67,6 @@ pub(crate) fn in_order(turns: Vec<InHand>) -> Vec<InHand> {
             }
         }
     }
-    single.sort_by_key(|turn| (turn.turn.line_entry.seq, turn.entry()));
+    single.sort_by_key(|turn| turn.turn.line_entry.turn_order());
     single
 }

@@ -173,8 +173,8 @@ impl StandbyBook for Shaky {
         self.ledger.stand_by(sale, entries).await
     }
 
-    async fn standing(&self, sale: &SaleId, limit: u32) -> PortResult<StandbyList> {
-        self.ledger.standing(sale, limit).await
+    async fn standing(&self, sale: &SaleId, limit: u32, but: &[Basket]) -> PortResult<StandbyList> {
+        self.ledger.standing(sale, limit, but).await
     }
 
     async fn stand(&self, entries: &[EntryId]) -> PortResult<Vec<bool>> {

@@ -37,7 +37,7 @@ pub(super) fn hold(
         return requests.iter().map(|request| gone(connection, now, sale, request)).collect();
     };
     let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by_key(|n| (requests[*n].line_entry.seq, requests[*n].line_entry.entry));
+    order.sort_by_key(|n| requests[*n].line_entry.turn_order());
     let mut replies: Vec<Option<HoldReply>> = vec![None; requests.len()];
     bisect(connection, now, &sold, requests, &order, &mut replies)?;
     // Every index was answered: `order` names each once.

@@ -1,8 +1,11 @@
 //! The book of standby: a row for each who stands by, which the outcome takes away.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use sluice_core::{
+    basket::Basket,
     ids::{EntryId, SaleId},
     line::LineEntry,
     ports::{PortResult, StandReply, StandbyBook, StandbyList},
@@ -10,7 +13,7 @@ use sluice_core::{
 
 use super::{SqlLedger, entries};
 use crate::embedded::codec::{
-    Baskets, address_text, id, json_or_null, line_entry, reach_text, whole,
+    Baskets, address_text, id, int, json_or_null, line_entry, reach_text, to_json, whole,
 };
 
 fn stand_by(
@@ -31,6 +34,8 @@ fn stand_by(
         line_entry.joined_at.0,
         address_text(line_entry.address),
         reach_text(line_entry)?,
+        int(line_entry.seq.0),
+        int(line_entry.holes_below),
     ])?;
     if written > 0 {
         return Ok(StandReply::Stands);
@@ -45,16 +50,35 @@ fn stand_by(
     })
 }
 
-fn standing(connection: &Connection, sale: &SaleId, limit: u32) -> rusqlite::Result<StandbyList> {
-    let mut statement = connection.prepare_cached(sql!("standby/first"))?;
-    let mut baskets = Baskets::default();
-    let rows = statement.query_map(params![sale.as_str(), limit], |row| {
-        Ok(LineEntry { reach: json_or_null(row, 7)?, ..line_entry(row, 0, &mut baskets)? })
-    })?;
-    let first: Vec<LineEntry> = rows.collect::<rusqlite::Result<_>>()?;
+fn standing(
+    connection: &Connection,
+    sale: &SaleId,
+    limit: u32,
+    but: &[String],
+) -> rusqlite::Result<StandbyList> {
+    let mut first = rows(connection, sale, limit, &[])?;
+    if !but.is_empty() {
+        let known: HashSet<EntryId> = first.iter().map(|entry| entry.entry).collect();
+        let others = rows(connection, sale, limit, but)?;
+        first.extend(others.into_iter().filter(|entry| !known.contains(&entry.entry)));
+    }
     let mut statement = connection.prepare_cached(sql!("standby/count"))?;
     let count = statement.query_row([sale.as_str()], |row| whole(row, 0))?;
     Ok(StandbyList { first, count })
+}
+
+fn rows(
+    connection: &Connection,
+    sale: &SaleId,
+    limit: u32,
+    but: &[String],
+) -> rusqlite::Result<Vec<LineEntry>> {
+    let mut statement = connection.prepare_cached(sql!("standby/first"))?;
+    let mut baskets = Baskets::default();
+    let rows = statement.query_map(params![sale.as_str(), limit, to_json(&but)?], |row| {
+        Ok(LineEntry { reach: json_or_null(row, 7)?, ..line_entry(row, 0, &mut baskets)? })
+    })?;
+    rows.collect()
 }
 
 #[async_trait]
@@ -71,9 +95,10 @@ impl StandbyBook for SqlLedger {
         .await
     }
 
-    async fn standing(&self, sale: &SaleId, limit: u32) -> PortResult<StandbyList> {
-        let sale = sale.clone();
-        self.read("ledger.standing", move |connection| standing(connection, &sale, limit)).await
+    async fn standing(&self, sale: &SaleId, limit: u32, but: &[Basket]) -> PortResult<StandbyList> {
+        let (sale, but) = (sale.clone(), but.iter().map(Basket::to_string).collect::<Vec<_>>());
+        self.read("ledger.standing", move |connection| standing(connection, &sale, limit, &but))
+            .await
     }
 
     async fn stand(&self, entries: &[EntryId]) -> PortResult<Vec<bool>> {

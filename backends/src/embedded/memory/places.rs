@@ -71,7 +71,7 @@ impl Places {
         over_max: usize,
     ) -> Self {
         let Restore { block, mut cursor, last } = restore;
-        let reached = if proven > Seq(0) { proven } else { last }.max(cursor.serving);
+        let reached = proven.max(last).max(cursor.serving);
         let before = Seq(block.from.0.saturating_sub(1));
         let last = if proven > Seq(0) { reached } else { reached.max(before) };
         cursor.holes.push(Hole { from: reached.next(), to: last });
@@ -160,11 +160,12 @@ impl Places {
             self.seen(place.line_entry.entry, at);
             return JoinReply::Found(Place { seen_at: place.seen_at.max(at), ..place });
         }
-        let stand_by = join.stand_by && caps.standby > 0;
-        if stand_by || self.cursor.waiting(self.last) >= caps.line {
-            if self.standby >= caps.standby {
-                return JoinReply::Full;
-            }
+        let full = self.cursor.waiting(self.last) >= caps.line;
+        let room = self.standby < caps.standby;
+        if full && !room {
+            return JoinReply::Full;
+        }
+        if full || (join.stand_by && room) {
             let (line_entry, state) = (join.candidate.standing_by(), PlaceState::Standby);
             let place = Place { line_entry, state, durable: false, seen_at: at, in_flight: false };
             self.register(place.clone());

@@ -72,7 +72,7 @@ pub(super) async fn in_batches(
     requests: Vec<HoldRequest>,
 ) -> PortResult<Vec<HoldReply>> {
     let mut numbered: Vec<(usize, HoldRequest)> = requests.into_iter().enumerate().collect();
-    numbered.sort_by_key(|(_, request)| (request.line_entry.seq, request.line_entry.entry));
+    numbered.sort_by_key(|(_, request)| request.line_entry.turn_order());
     let (places, mut rest): (Vec<usize>, Vec<HoldRequest>) = numbered.into_iter().unzip();
     let mut replies = Vec::with_capacity(rest.len());
     while !rest.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use sluice_core::{
+    basket::Basket,
     ids::{EntryId, SaleId, Seq},
     line::LineEntry,
     ports::{PortResult, StandReply, StandbyBook, StandbyList},
@@ -36,6 +37,11 @@ async fn stand_by(
     let addresses: Vec<Option<String>> = sorted.iter().map(address).collect();
     let reaches = sorted.iter().map(|line_entry| reach_text(line_entry));
     let reaches: Vec<Option<String>> = reaches.collect::<sqlx::Result<_>>()?;
+    sqlx::query(sql!("standby/clear_buyers"))
+        .bind(sale.as_str())
+        .bind(&buyers)
+        .execute(&mut *connection)
+        .await?;
     sqlx::query(sql!("standby/stand"))
         .bind(sale.as_str())
         .bind(ids)
@@ -67,22 +73,41 @@ async fn stand_by(
     entries.iter().map(reply).collect()
 }
 
-async fn standing(
-    connection: &mut PgConnection,
-    sale: &SaleId,
+/// What of the list is asked for.
+struct Asked {
+    sale: SaleId,
     limit: u32,
-) -> Result<StandbyList, Fault> {
-    let limit = i64::from(limit);
-    let clear = sqlx::query(sql!("standby/clear")).bind(sale.as_str()).bind(limit);
-    clear.execute(&mut *connection).await?;
-    let asked = sqlx::query(sql!("standby/first")).bind(sale.as_str()).bind(limit);
-    let rows = asked.fetch_all(&mut *connection).await?;
-    let mut baskets = Baskets::default();
-    let first = rows.iter().map(|row| line_entry(row, &mut baskets));
-    let first: Vec<LineEntry> = first.collect::<sqlx::Result<_>>()?;
-    let counted = sqlx::query(sql!("standby/count")).bind(sale.as_str());
+    but: Vec<String>,
+}
+
+async fn standing(connection: &mut PgConnection, asked: &Asked) -> Result<StandbyList, Fault> {
+    let sale = asked.sale.as_str();
+    sqlx::query(sql!("standby/clear")).bind(sale).execute(&mut *connection).await?;
+    let mut first = rows(connection, asked, &[]).await?;
+    if !asked.but.is_empty() {
+        let known: HashSet<EntryId> = first.iter().map(|entry| entry.entry).collect();
+        let others = rows(connection, asked, &asked.but).await?;
+        first.extend(others.into_iter().filter(|entry| !known.contains(&entry.entry)));
+    }
+    let counted = sqlx::query(sql!("standby/count")).bind(sale);
     let count = whole(&counted.fetch_one(connection).await?, 0)?;
     Ok(StandbyList { first, count })
+}
+
+async fn rows(
+    connection: &mut PgConnection,
+    asked: &Asked,
+    but: &[String],
+) -> Result<Vec<LineEntry>, Fault> {
+    let rows = sqlx::query(sql!("standby/first"))
+        .bind(asked.sale.as_str())
+        .bind(i64::from(asked.limit))
+        .bind(but)
+        .fetch_all(connection)
+        .await?;
+    let mut baskets = Baskets::default();
+    let first = rows.iter().map(|row| line_entry(row, &mut baskets));
+    Ok(first.collect::<sqlx::Result<_>>()?)
 }
 
 fn line_entry(row: &PgRow, baskets: &mut Baskets) -> sqlx::Result<LineEntry> {
@@ -115,9 +140,11 @@ impl StandbyBook for SqlLedger {
         .await
     }
 
-    async fn standing(&self, sale: &SaleId, limit: u32) -> PortResult<StandbyList> {
-        self.plain("ledger.standing", (sale.clone(), limit), |connection, (sale, limit)| {
-            Box::pin(standing(connection, sale, *limit))
+    async fn standing(&self, sale: &SaleId, limit: u32, but: &[Basket]) -> PortResult<StandbyList> {
+        let but = but.iter().map(Basket::to_string).collect();
+        let asked = Asked { sale: sale.clone(), limit, but };
+        self.plain("ledger.standing", asked, |connection, asked| {
+            Box::pin(standing(connection, asked))
         })
         .await
     }

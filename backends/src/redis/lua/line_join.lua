@@ -51,10 +51,11 @@ local function join(entry, buyer, body, wish)
     see(known, (struct.unpack('>i8', body)))
     return found(known)
   end
-  if wish == 'B' and standby_cap > 0 or about.last - holes_upto(about.last) - about.rank >= cap then
-    if about.standby >= standby_cap then
-      return 'L'
-    end
+  local full = about.last - holes_upto(about.last) - about.rank >= cap
+  if full and about.standby >= standby_cap then
+    return 'L'
+  end
+  if full or wish == 'B' and about.standby < standby_cap then
     register(entry, open_place('0', string.sub(body, 1, 8), NO_NUMBER .. body))
     return 'B'
   end

@@ -22,6 +22,7 @@ macro_rules! standby_conformance {
             standby:
             those_who_stand_by_are_told_in_their_order,
             the_first_are_told_and_all_are_counted,
+            a_crowd_hides_nobody,
             a_repeat_stands_by_once,
             one_of_each_buyer_stands_by,
             who_has_an_outcome_does_not_stand_by,
@@ -50,7 +51,7 @@ async fn stand(ledger: &dyn Ledger, sale: &SaleId, entries: &[LineEntry]) {
 }
 
 async fn standing(ledger: &dyn Ledger, sale: &SaleId) -> Vec<EntryId> {
-    let list = ledger.standing(sale, 100).await.unwrap();
+    let list = ledger.standing(sale, 100, &[]).await.unwrap();
     assert_eq!(list.count, list.first.len() as u64);
     list.first.into_iter().map(|one| one.entry).collect()
 }
@@ -64,7 +65,7 @@ pub async fn those_who_stand_by_are_told_in_their_order(house: impl House<Port =
     let sale = open_sale(&*ledger, &[("a", 10)]).await;
     let (later, pair, single) = (late("ada", 9, 1), late("bob", 5, 2), late("cid", 5, 1));
     stand(&*ledger, &sale, &[later.clone(), pair.clone(), single.clone()]).await;
-    let list = ledger.standing(&sale, 100).await.unwrap();
+    let list = ledger.standing(&sale, 100, &[]).await.unwrap();
     assert_eq!(list.first, [single, pair.clone(), later], "who came first, then the smaller party");
     let known = ledger.stand(&[entry(0, "zoe").entry, pair.entry]).await.unwrap();
     assert_eq!(known, [false, true]);
@@ -75,8 +76,20 @@ pub async fn the_first_are_told_and_all_are_counted(house: impl House<Port = Por
     let sale = open_sale(&*ledger, &[("a", 10)]).await;
     let all: Vec<LineEntry> = (0..30).map(|n| late(&format!("b-{n}"), n, 1)).collect();
     stand(&*ledger, &sale, &all).await;
-    let list = ledger.standing(&sale, 7).await.unwrap();
+    let list = ledger.standing(&sale, 7, &[]).await.unwrap();
     assert_eq!((&list.first[..], list.count), (&all[..7], 30));
+}
+
+pub async fn a_crowd_hides_nobody(house: impl House<Port = Port>) {
+    let ledger = house.port();
+    let sale = open_sale(&*ledger, &[("a", 10)]).await;
+    let mut all: Vec<LineEntry> = (0..30).map(|n| late(&format!("b-{n}"), n, 1)).collect();
+    all.push(late("zoe", 99, 2));
+    stand(&*ledger, &sale, &all).await;
+    let list = ledger.standing(&sale, 3, &[basket(&[("a", 1)])]).await.unwrap();
+    assert_eq!((&list.first[..3], &list.first[3..], list.count), (&all[..3], &all[30..], 31));
+    let list = ledger.standing(&sale, 3, &[basket(&[("a", 7)])]).await.unwrap();
+    assert_eq!(list.first, all[..3], "each once");
 }
 
 pub async fn a_repeat_stands_by_once(house: impl House<Port = Port>) {
@@ -85,8 +98,8 @@ pub async fn a_repeat_stands_by_once(house: impl House<Port = Port>) {
     let numbered = LineEntry { seq: Seq(7), holes_below: 2, ..late("ada", 1, 1) };
     for _ in 0..2 {
         stand(&*ledger, &sale, std::slice::from_ref(&numbered)).await;
-        let list = ledger.standing(&sale, 9).await.unwrap();
-        assert_eq!(list.first, [numbered.clone().standing_by()], "its number is given up");
+        let list = ledger.standing(&sale, 9, &[]).await.unwrap();
+        assert_eq!(list.first, [numbered.clone().standing_by()], "an offer has no number");
     }
 }
 
@@ -182,7 +195,7 @@ pub async fn standing_by_is_durable(mut house: impl House<Port = Port>) {
         sale
     };
     house.crash().await;
-    assert_eq!(house.port().standing(&sale, 9).await.unwrap().first, [ada]);
+    assert_eq!(house.port().standing(&sale, 9, &[]).await.unwrap().first, [ada]);
 }
 
 pub async fn leaving_and_standing_by_at_once_leaves_nobody_behind(house: impl House<Port = Port>) {

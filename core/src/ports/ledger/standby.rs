@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 
 use crate::{
+    basket::Basket,
     ids::{EntryId, SaleId},
     line::LineEntry,
     ports::{EntryRecord, PortResult},
@@ -38,8 +39,9 @@ pub trait StandbyBook {
     async fn stand_by(&self, sale: &SaleId, entries: Vec<LineEntry>)
     -> PortResult<Vec<StandReply>>;
 
-    /// Who stands by: the first `limit` of them.
-    async fn standing(&self, sale: &SaleId, limit: u32) -> PortResult<StandbyList>;
+    /// Who stands by: the first `limit` of them; and the first `limit` of those who want other baskets than `but`, so that a crowd
+    /// that cannot be served does not hide those who can.
+    async fn standing(&self, sale: &SaleId, limit: u32, but: &[Basket]) -> PortResult<StandbyList>;
 
     /// Which of these entries stand by, in order.
     async fn stand(&self, entries: &[EntryId]) -> PortResult<Vec<bool>>;

@@ -347,7 +347,7 @@ impl StandbyBook for Stores {
         Err(PortError::Full)
     }
 
-    async fn standing(&self, _: &SaleId, _: u32) -> PortResult<StandbyList> {
+    async fn standing(&self, _: &SaleId, _: u32, _: &[Basket]) -> PortResult<StandbyList> {
         Err(PortError::Full)
     }
 }

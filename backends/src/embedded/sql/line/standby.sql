@@ -1,4 +1,4 @@
 -- Those who stand by.
-SELECT entry, buyer, 0, 0, basket, joined_at, address
+SELECT entry, buyer, seq, holes_below, basket, joined_at, address
 FROM standby
 WHERE sale = ?1

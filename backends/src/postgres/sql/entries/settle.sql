@@ -8,7 +8,7 @@ WITH written AS (
     ON CONFLICT (entry) DO NOTHING
     RETURNING number, entry
 ), ended AS (
-    DELETE FROM standby USING written WHERE standby.entry = written.entry
+    DELETE FROM standby WHERE entry = ANY($3)
 )
 INSERT INTO outbox (number, entry)
 SELECT number, entry FROM written
