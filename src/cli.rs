@@ -70,6 +70,12 @@ pub(crate) enum Command {
     ///
     /// Every process does so at start; this does it beforehand, by itself. Repeating it is harmless.
     Migrate(ConfigOption),
+    /// Print the OpenAPI document: the HTTP API of buyers, operators and order backends
+    #[command(name = "openapi")]
+    OpenApi,
+    /// Print the AsyncAPI document: what is pushed to buyers, and the turns an order backend consumes
+    #[command(name = "asyncapi")]
+    AsyncApi,
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -10,6 +10,7 @@ mod backends;
 mod cli;
 mod config;
 mod demo;
+mod documents;
 mod exit;
 mod letters;
 mod reconcile;
@@ -45,6 +46,8 @@ fn main() -> ExitCode {
         Command::Sale(options) => sale::command(&options),
         Command::DeadLetters(options) => letters::command(&options),
         Command::Reconcile(options) => reconcile::command(&options),
+        Command::OpenApi => documents::print(documents::OPENAPI),
+        Command::AsyncApi => documents::print(documents::ASYNCAPI),
         Command::Config(ConfigCommand::Show(options)) => cli::config_show(&options),
         Command::Config(ConfigCommand::Check(options)) => cli::config_check(&options),
     })

@@ -97,16 +97,7 @@ impl Process {
         let secrets = Secrets::ready(&config)?;
         let listeners = Listeners::bind(parts, &config)?;
         let readiness = Readiness::default();
-        let shared = Shared {
-            urls: Arc::new(listeners.urls(&config)),
-            directory: Arc::new(Directory::default()),
-            ports: backend.ports(),
-            random: Arc::new(Random::system()),
-            keyring: Arc::new(secrets.keyring),
-            webhook: secrets.webhook,
-            limits: Arc::new(settings::limits(&config)),
-            clock,
-        };
+        let shared = Shared::new(&config, &backend, secrets, &listeners, clock);
         let roles = Roles::build(parts, &config, &shared, &listeners, files)?;
         let sources = shared.sources();
         timeout(start_timeout, async {
@@ -126,9 +117,8 @@ impl Process {
             Parts::All => tracing::info!("buyers on http://{public}, operators on {admin}"),
             Parts::Only(part) => tracing::info!("{} on {public}, admin on {admin}", part.as_str()),
         }
-        let directory = &shared.directory;
         let servers =
-            listeners.serve(&config, &roles, &readiness, metrics.clone(), directory, files)?;
+            listeners.serve(&config, &roles, &readiness, metrics.clone(), &shared, files)?;
         let mut process = Self {
             backend,
             readiness,
@@ -252,6 +242,25 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(
+        config: &Config,
+        backend: &Backend,
+        secrets: Secrets,
+        listeners: &Listeners,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            urls: Arc::new(listeners.urls(config)),
+            directory: Arc::new(Directory::default()),
+            ports: backend.ports(),
+            random: Arc::new(Random::system()),
+            keyring: Arc::new(secrets.keyring),
+            webhook: secrets.webhook,
+            limits: Arc::new(settings::limits(config)),
+            clock,
+        }
+    }
+
     fn sources(&self) -> Sources {
         Sources {
             bulletin: Arc::clone(&self.ports.bulletin),

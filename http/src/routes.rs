@@ -88,6 +88,11 @@ impl Routes {
         self
     }
 
+    /// What is declared: methods and patterns.
+    pub fn declared(&self) -> impl Iterator<Item = (&Method, &'static str)> {
+        self.declared.iter().map(|declared| (&declared.method, declared.pattern))
+    }
+
     fn on<F, Fut>(mut self, method: Method, pattern: &'static str, handler: F) -> Self
     where
         F: Fn(Exchange) -> Fut + Send + Sync + 'static,
@@ -101,10 +106,7 @@ impl Routes {
 
 impl Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let routes = self
-            .declared
-            .iter()
-            .map(|declared| format!("{} {}", declared.method, declared.pattern));
+        let routes = self.declared().map(|(method, pattern)| format!("{method} {pattern}"));
         f.debug_struct("Routes")
             .field("role", &self.role)
             .field("routes", &routes.collect::<Vec<_>>())

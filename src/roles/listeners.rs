@@ -4,11 +4,12 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sluice_core::view::{Directory, object::PublicUrls};
+use sluice_core::view::object::PublicUrls;
 use sluice_http::{Listener, Router, RouterSettings, Routes, Server};
 use sluice_pages::preview_routes;
 
 use super::{
+    Shared,
     build::Roles,
     part::{Part, Parts},
     settings,
@@ -16,8 +17,12 @@ use super::{
 use crate::{
     admin::{self, Readiness},
     config::Config,
+    documents,
     exit::Usage,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Bound, and serving nothing yet. Only what the process's roles need is bound; the admin address always is.
 #[derive(Debug)]
@@ -99,24 +104,14 @@ impl Listeners {
         roles: &Roles,
         readiness: &Readiness,
         metrics: PrometheusHandle,
-        directory: &Arc<Directory>,
+        shared: &Shared,
         files: u64,
     ) -> anyhow::Result<Vec<Server>> {
-        let health = || admin::health(readiness.clone());
+        let Tables { mut public, push, orders, operator } =
+            Tables::of(roles, readiness, metrics, shared);
         let mut servers = Vec::new();
-        let mut public: Vec<Routes> =
-            roles.admission.iter().map(|admission| admission.routes()).collect();
-        if !public.is_empty() {
-            public.push(roles.pages.assets("admission"));
-        }
-        let push = roles.push.iter().map(|push| push.routes()).collect();
-        let orders = roles
-            .worker
-            .iter()
-            .flat_map(|(worker, simulated)| [worker.routes(), simulated.routes()])
-            .collect();
         let mut add = |listener: Listener, mut routes: Vec<Routes>| -> anyhow::Result<()> {
-            routes.push(health());
+            routes.push(admin::health(readiness.clone()));
             let router = Router::new(routes, public_settings(config))?;
             servers.push(Server::on(listener, settings::server(config, files), Arc::new(router))?);
             Ok(())
@@ -136,14 +131,48 @@ impl Listeners {
             allowed_hosts: Some(admin_hosts(config, self.admin.local_addr())),
             any_host_paths: ["/live", "/ready", "/metrics"].map(str::to_owned).to_vec(),
         };
-        let operator = roles.operator.iter().map(|operator| operator.routes());
-        let mut routes: Vec<Routes> = operator.chain([health(), admin::metrics(metrics)]).collect();
-        if roles.operator.is_some() {
-            routes.extend(preview_routes(&roles.pages, directory));
-        }
-        let router = Router::new(routes, settings)?;
+        let router = Router::new(operator, settings)?;
         servers.push(Server::on(self.admin, settings::admin_server(config), Arc::new(router))?);
         Ok(servers)
+    }
+}
+
+/// What a process answers: to buyers, of each role what it may serve on an address of its own; to operators.
+#[derive(Debug)]
+struct Tables {
+    public: Vec<Routes>,
+    push: Vec<Routes>,
+    orders: Vec<Routes>,
+    operator: Vec<Routes>,
+}
+
+impl Tables {
+    fn of(
+        roles: &Roles,
+        readiness: &Readiness,
+        metrics: PrometheusHandle,
+        shared: &Shared,
+    ) -> Self {
+        let mut public: Vec<Routes> =
+            roles.admission.iter().map(|admission| admission.routes()).collect();
+        if !public.is_empty() {
+            public.push(roles.pages.assets("admission"));
+            public.push(documents::routes(&shared.limits));
+        }
+        let orders = roles.worker.iter();
+        let orders = orders.flat_map(|(worker, simulated)| [worker.routes(), simulated.routes()]);
+        let operator = roles.operator.iter().map(|operator| operator.routes());
+        let mut operator: Vec<Routes> =
+            operator.chain([admin::health(readiness.clone()), admin::metrics(metrics)]).collect();
+        if roles.operator.is_some() {
+            operator.extend(preview_routes(&roles.pages, &shared.directory));
+        }
+        Self {
+            public,
+            push: roles.push.iter().map(|push| push.routes()).collect(),
+            orders: orders.collect(),
+            operator,
+        }
     }
 }
 

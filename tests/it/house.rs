@@ -54,6 +54,15 @@ impl Answer {
 impl House {
     /// Starts with `extra` appended to the configuration.
     pub(crate) async fn start(extra: &str) -> Self {
+        Self::start_with(extra, "").await
+    }
+
+    /// Starts with more admin tokens, as the configuration writes them.
+    pub(crate) async fn start_with_tokens(tokens: &str) -> Self {
+        Self::start_with("", tokens).await
+    }
+
+    async fn start_with(extra: &str, tokens: &str) -> Self {
         let mut house = Self {
             public: free_address(),
             admin: free_address(),
@@ -63,7 +72,7 @@ impl House {
         };
         let config = format!(
             "{extra}\n[embedded]\ndata_dir = {:?}\n[admission]\nlisten = \"{}\"\n{}\n[admin]\nlisten = \"{}\"\n\
-             tokens = [{{ name = \"test\", role = \"admin\", token = \"{ADMIN_TOKEN}\" }}]\n",
+             tokens = [{{ name = \"test\", role = \"admin\", token = \"{ADMIN_TOKEN}\" }}, {tokens}]\n",
             house.data.path(),
             house.public,
             if extra.contains("#trusted") { "trusted_proxies = [\"127.0.0.1/32\"]" } else { "" },

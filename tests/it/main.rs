@@ -8,6 +8,7 @@ mod contract;
 mod crash;
 mod dependencies;
 mod distributed;
+mod documents;
 mod external;
 mod house;
 mod layering;
