@@ -1,13 +1,12 @@
-//! An order backend of the shop's own: the one of `examples/backend-python`, on real stores. One backend forgets its turns,
-//! one is killed in the middle, a third one finds everything; and every entry gets exactly one outcome.
+//! An order backend of the shop's own: those of `examples/`, on real stores. One backend forgets its turns, one is killed in
+//! the middle, a third one finds everything; and every entry gets exactly one outcome.
 
 use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -16,6 +15,10 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 use sluice_http::client::Client;
 use tempfile::TempDir;
+
+mod examples;
+
+use examples::Example;
 
 use super::{
     distributed::RoleProcess,
@@ -27,34 +30,6 @@ const BACKEND_TOKEN: &str = "a-backend-token-for-tests-only-0123456789";
 const BUYERS: usize = 80;
 const UNITS: usize = 60;
 const FORGOTTEN: usize = 5;
-
-/// Python with what the example requires; made once, and kept beside the test binaries.
-fn python() -> PathBuf {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("backend-python");
-    let python = home.join("bin/python");
-    let requirements = example().join("requirements.txt");
-    let ready = |python: &Path| {
-        Command::new(python)
-            .args(["-c", "import pika"])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
-    };
-    if !ready(&python) {
-        let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home).status();
-        assert!(made.unwrap().success(), "python3 -m venv: install python3-venv");
-        let pip = Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(requirements)
-            .status();
-        assert!(pip.unwrap().success() && ready(&python), "pip could not install pika");
-    }
-    python
-}
-
-fn example() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/backend-python")
-}
 
 /// A backend's process; killed when dropped.
 struct Backend(Child);
@@ -80,16 +55,16 @@ struct Shop {
     push: SocketAddr,
     operator: SocketAddr,
     worker: SocketAddr,
-    python: PathBuf,
+    example: Example,
     folder: TempDir,
     _roles: Vec<RoleProcess>,
     stores: Stores,
 }
 
 impl Shop {
-    async fn open() -> Self {
-        let (stores, python) =
-            tokio::task::spawn_blocking(|| (Stores::start(), python())).await.unwrap();
+    async fn open(example: fn() -> Example) -> Self {
+        let (stores, example) =
+            tokio::task::spawn_blocking(move || (Stores::start(), example())).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let [door, push, work] = std::array::from_fn(|_| free_address());
         let config = folder.path().join("external.toml");
@@ -118,7 +93,7 @@ impl Shop {
             role.ready(&client).await;
         }
         let (operator, worker) = (roles[0].admin, roles[3].admin);
-        Self { client, door, push, operator, worker, python, folder, _roles: roles, stores }
+        Self { client, door, push, operator, worker, example, folder, _roles: roles, stores }
     }
 
     async fn send(
@@ -178,11 +153,10 @@ impl Shop {
         }
     }
 
-    /// The backend of the example; several share the books.
+    /// The backend of the example; one after the other has the books.
     fn backend(&self, pay_page: SocketAddr) -> Backend {
-        let mut command = Command::new(&self.python);
+        let mut command = self.example.backend();
         command
-            .arg(example().join("backend.py"))
             .args(["--admin", &format!("http://{}", self.operator)])
             .arg("--books")
             .arg(self.folder.path().join("shop.db"))
@@ -197,8 +171,9 @@ impl Shop {
 
     /// Takes turns, acknowledges them, and says nothing of them.
     fn forget(&self) -> BTreeSet<String> {
-        let output = Command::new(&self.python)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/external/forgetful.py"))
+        let output = self
+            .example
+            .forgetful()
             .args([&self.stores.rabbitmq, &FORGOTTEN.to_string()])
             .output()
             .unwrap();
@@ -260,8 +235,16 @@ fn settled(buyers: &[Buyer]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_of_the_shops_own_may_forget_and_die_and_everybody_gets_one_outcome() {
-    let shop = Shop::open().await;
+async fn a_backend_in_python_may_forget_and_die_and_everybody_gets_one_outcome() {
+    may_forget_and_die(&Shop::open(Example::python).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_in_javascript_may_forget_and_die_and_everybody_gets_one_outcome() {
+    may_forget_and_die(&Shop::open(Example::node).await).await;
+}
+
+async fn may_forget_and_die(shop: &Shop) {
     let mut buyers = Vec::new();
     for n in 0..BUYERS {
         buyers.push(shop.join(format!("buyer-{n}")).await);
@@ -308,7 +291,7 @@ async fn a_backend_of_the_shops_own_may_forget_and_die_and_everybody_gets_one_ou
     for field in ["entry", "order", "links"] {
         assert_eq!(push_told[field], buyers[0].last[field], "push and poll tell the same");
     }
-    reports_are_checked(&shop, &buyers).await;
+    reports_are_checked(shop, &buyers).await;
 }
 
 /// What else the shop might say of entries that have their outcome.
