@@ -110,10 +110,10 @@ mod tests {
     use crate::cli::{Cli, Command};
 
     fn options(line: &str) -> AuditOptions {
-        match Cli::try_parse_from(line.split(' ')).unwrap().command {
-            Command::Audit(options) => options,
-            other => panic!("{other:?}"),
-        }
+        let Command::Audit(options) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
+            panic!("not `audit`: {line}");
+        };
+        options
     }
 
     /// What is printed for a log that is served `page_rows` rows at a time, what was asked for, and whether the chain holds.

@@ -128,9 +128,9 @@ async fn standing_by_outlives_the_process() {
     house.until(&third, is("reserved")).await;
 }
 
-/// Whoever fell silent and comes back keeps the time of the first join: first of those who stand by.
+/// Whoever fell silent and comes back stands by, behind those who waited meanwhile.
 #[tokio::test]
-async fn a_place_that_expired_is_first_when_its_buyer_joins_again() {
+async fn a_place_that_expired_stands_by_when_its_own_buyer_joins_again() {
     let house = House::start("").await;
     house.sale("drop", 1, brisk(json!({ "expire_silent_after_seconds": 2 }))).await;
     let holder = house.join("drop").await;
@@ -162,6 +162,9 @@ async fn a_place_that_expired_is_first_when_its_buyer_joins_again() {
     assert_eq!(again.body["state"], "standby");
     assert_ne!(again.body["entry"], silent["entry"]);
     leave(&house, &second).await;
+    house.until(&third, is("reserved")).await;
+    leave(&house, &third).await;
+    house.until(&stranger.body, is("reserved")).await;
+    leave(&house, &stranger.body).await;
     house.until(&again.body, is("reserved")).await;
-    assert_eq!(house.poll(&third).await.body["state"], "waiting");
 }

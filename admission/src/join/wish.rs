@@ -166,7 +166,7 @@ impl WrittenContact {
             };
             let detail =
                 bad.to_string().replace(&format!("`{field}`"), &format!("`contact.{field}`"));
-            Problem::bad_request(format!("{detail}.")).field(&format!("contact.{field}"))
+            Problem::bad_request(format!("{detail}.")).field(format!("contact.{field}"))
         })
     }
 }

@@ -165,7 +165,7 @@ async fn a_sale_nobody_knows_is_asked_of_the_ledger_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_line_refuses() {
     let mut sale = crate::stage::sale("demo");
-    sale["policy"] = json!({ "line_cap": 2 });
+    sale["policy"] = json!({ "line_cap": 2, "overflow": "refuse" });
     let stage = Stage::play(Script { sale, ..Script::default() }).await;
     let mine = stage.join("ada").await;
     stage.join("bob").await;

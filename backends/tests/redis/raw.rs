@@ -46,7 +46,7 @@ impl Raw {
     /// Makes the backend do what one would that does not compare identities: believe that what lies under this key is
     /// this very server's own.
     pub(crate) fn believe(&mut self, key: &str) {
-        let here = format!("4:{}:{}", self.info("run_id"), self.info("master_replid"));
+        let here = format!("5:{}:{}", self.info("run_id"), self.info("master_replid"));
         let _: i64 = self.tell(&format!("HSET {key} .server {here}"));
     }
 }

@@ -37,7 +37,7 @@ async fn a_sale_is_made_shown_and_announced() {
     );
     assert_eq!(made["policy"]["fraction"], 0.02);
     assert_eq!(made["policy"]["line_cap"], 50_000);
-    assert_eq!(made["policy"]["overflow"], "refuse");
+    assert_eq!(made["policy"]["overflow"], "standby");
     let Notice::Sale { sale } = heard(&mut bulletin).await else { panic!("not a sale") };
     assert_eq!(sale.id.as_str(), "drop");
     assert!(house.directory.sale(&sale.id).is_some(), "this process has not heard of it");
