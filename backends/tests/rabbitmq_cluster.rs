@@ -74,7 +74,6 @@ fn entry(seq: u64, random: &Random) -> LineEntry {
         basket: Basket::new(vec![item]).unwrap(),
         joined_at: UnixMillis(1_767_225_600_000),
         address: None,
-
         reach: None,
     }
 }

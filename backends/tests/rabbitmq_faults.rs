@@ -107,7 +107,6 @@ fn entry(seq: u64) -> LineEntry {
         basket: Basket::new(vec![item]).unwrap(),
         joined_at: UnixMillis(1_767_225_600_000),
         address: None,
-
         reach: None,
     }
 }

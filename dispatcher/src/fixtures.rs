@@ -29,7 +29,6 @@ pub(crate) fn entry(seq: u64, basket: Basket) -> LineEntry {
         basket,
         joined_at: UnixMillis(0),
         address: None,
-
         reach: None,
     }
 }

@@ -208,7 +208,6 @@ mod tests {
             basket: Basket::new(items.to_vec()).unwrap(),
             joined_at: UnixMillis(-5),
             address: address.map(|address| address.parse().unwrap()),
-
             reach: None,
         }
     }

@@ -139,7 +139,6 @@ pub(crate) fn entry(seq: u64, buyer: &str) -> LineEntry {
         basket: Basket::new(vec![Item::counted(SkuId::new("a").unwrap(), 1)]).unwrap(),
         joined_at: now,
         address: None,
-
         reach: None,
     }
 }

@@ -49,7 +49,6 @@ pub(crate) fn entry(seq: u64, buyer: &str) -> LineEntry {
         basket: basket(1),
         joined_at: NOW,
         address: None,
-
         reach: None,
     }
 }

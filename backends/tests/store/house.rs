@@ -58,7 +58,6 @@ impl House {
             basket: Basket::new(vec![Item::counted(sku(), 1)]).unwrap(),
             joined_at: NOW,
             address: None,
-
             reach: None,
         }
     }

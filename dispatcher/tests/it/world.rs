@@ -213,7 +213,6 @@ impl World {
             basket,
             joined_at: now,
             address: None,
-
             reach: None,
         }
     }

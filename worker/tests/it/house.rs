@@ -164,7 +164,6 @@ impl House {
             .unwrap(),
             joined_at: now,
             address: None,
-
             reach: None,
         }
     }

@@ -20,5 +20,6 @@ mod shaky;
 mod shop;
 mod silence;
 mod sweeping;
+mod telling;
 mod turns;
 mod upkeep;

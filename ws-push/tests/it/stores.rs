@@ -184,7 +184,6 @@ fn line_entry(entry: EntryId) -> LineEntry {
         basket: Basket::new(vec![item]).unwrap(),
         joined_at: UnixMillis(0),
         address: None,
-
         reach: None,
     }
 }

@@ -80,7 +80,6 @@ mod tests {
             basket: serde_json::from_str(r#"[{"sku":"a","quantity":2}]"#).unwrap(),
             joined_at: UnixMillis(1_700_000_000_123),
             address: Some("2001:db8::7".parse().unwrap()),
-
             reach: None,
         }
     }

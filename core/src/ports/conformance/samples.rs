@@ -85,7 +85,6 @@ pub(super) fn wanting(seq: u64, name: &str, items: &[(&str, u32)]) -> LineEntry 
         basket: basket(items),
         joined_at: T0,
         address: None,
-
         reach: None,
     }
 }

@@ -22,7 +22,6 @@ fn entry(seq: u64, buyer: &str) -> LineEntry {
         basket: Basket::new(vec![item]).unwrap(),
         joined_at: T0,
         address: None,
-
         reach: None,
     }
 }
