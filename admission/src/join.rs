@@ -167,10 +167,10 @@ impl Admission {
             buyer: identified.buyer.clone(),
             seq: Seq(0),
             holes_below: 0,
+            reach: wish.reach(),
             basket: wish.basket,
             joined_at: now,
             address: Some(address),
-            reach: wish.reach,
         };
         match proof {
             Proof::Nothing => {

@@ -28,6 +28,7 @@ mod orders;
 mod refunds;
 mod relay;
 mod shared;
+mod signed;
 mod silence;
 mod simulated;
 mod sweeper;

@@ -99,8 +99,8 @@ pub(crate) enum Asked {
 #[derive(Debug, Serialize)]
 pub(super) struct Wish {
     pub(super) basket: Basket,
-    /// How its buyer is told who is not looking.
-    pub(super) reach: Option<Box<Reach>>,
+    contact: Option<Contact>,
+    locale: Option<String>,
 }
 
 impl Wish {
@@ -126,9 +126,13 @@ impl Wish {
         }
         let basket = Basket::new(checked(items, per_buyer_units)?)
             .map_err(|error| Problem::bad_request(format!("{error}.")).field("items"))?;
-        let locale = locale.unwrap_or_default();
-        let reach = contact.filter(|contact| !contact.is_empty());
-        Ok(Self { basket, reach: reach.map(|contact| Box::new(Reach { contact, locale })) })
+        Ok(Self { basket, contact, locale })
+    }
+
+    /// How its buyer is told who is not looking, if they left an address.
+    pub(super) fn reach(&self) -> Option<Box<Reach>> {
+        let contact = self.contact.clone().filter(|contact| !contact.is_empty())?;
+        Some(Box::new(Reach { contact, locale: self.locale.clone().unwrap_or_default() }))
     }
 
     /// The same for every body that asks for the same, however it is written.

@@ -8,8 +8,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri, header::CONTENT_TYPE};
+use http::{StatusCode, Uri};
 use serde::Serialize;
 use sluice_core::{
     clock::{Clock, UnixMillis},
@@ -18,7 +17,7 @@ use sluice_core::{
     order::{Order, OrderState},
     ports::Cause,
     seats::Stretch,
-    webhook::{ID_HEADER, SIGNATURE_HEADER, Secrets, TIMESTAMP_HEADER},
+    webhook::Secrets,
 };
 use sluice_http::client::{self, Client};
 use tokio::time::Instant;
@@ -26,7 +25,7 @@ use tokio::time::Instant;
 use super::{Fulfilment, FulfilmentError};
 use crate::{
     breaker::{Breaker, BreakerSettings},
-    metrics,
+    metrics, signed,
 };
 
 /// What the message is: an order that is paid, or what a paid one is changed to.
@@ -144,16 +143,8 @@ impl Webhook {
 
     /// Sends it once; the status of the answer.
     async fn send(&self, order: &Order) -> Result<StatusCode, Cause> {
-        let body = Bytes::from(serde_json::to_vec(&message(order))?);
-        let signed = self.secrets.sign(&message_id(order), self.clock.now(), &body);
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(&self.url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(ID_HEADER, signed.id)
-            .header(TIMESTAMP_HEADER, signed.timestamp)
-            .header(SIGNATURE_HEADER, signed.signature)
-            .body(body)?;
+        let (id, message) = (message_id(order), message(order));
+        let request = signed::post(&self.url, (&self.secrets, self.clock.now()), &id, &message)?;
         Ok(self.client.send(request, ANSWER_BYTES_MAX).await?.status())
     }
 }

@@ -8,15 +8,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri, header::CONTENT_TYPE};
+use http::{StatusCode, Uri};
 use serde::Serialize;
 use sluice_core::{
     clock::{Clock, UnixMillis},
     ids::{BuyerId, EntryId, SaleId},
     order::OrderName,
     ports::{Cause, Contact, Notification, Occasion},
-    webhook::{ID_HEADER, SIGNATURE_HEADER, Secrets, TIMESTAMP_HEADER},
+    webhook::Secrets,
 };
 use sluice_http::client::{self, Client};
 
@@ -24,6 +23,7 @@ use super::{
     channel::{Channel, SendError},
     texts::{Texts, Words},
 };
+use crate::signed;
 
 const TYPE: &str = "sluice.notification.v1";
 /// Most bytes of an answer; only its status counts.
@@ -91,16 +91,8 @@ impl Webhook {
     /// The status of the shop's answer.
     async fn post(&self, notification: &Notification) -> Result<StatusCode, Cause> {
         let words = self.texts.words(notification);
-        let body = Bytes::from(serde_json::to_vec(&message(notification, &words))?);
-        let signed = self.secrets.sign(notification.id.as_str(), self.clock.now(), &body);
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(&self.url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(ID_HEADER, signed.id)
-            .header(TIMESTAMP_HEADER, signed.timestamp)
-            .header(SIGNATURE_HEADER, signed.signature)
-            .body(body)?;
+        let (id, message) = (notification.id.as_str(), message(notification, &words));
+        let request = signed::post(&self.url, (&self.secrets, self.clock.now()), id, &message)?;
         Ok(self.client.send(request, ANSWER_BYTES_MAX).await?.status())
     }
 }

@@ -6,15 +6,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Method, Request, StatusCode, header::CONTENT_TYPE};
+use http::StatusCode;
 use serde::Serialize;
 use sluice_core::{
     clock::UnixMillis,
     ids::{OrderId, PaymentId},
     money::{AmountFen, Currency},
     ports::{Cause, SimulatedPayment, SimulatedState},
-    webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
 };
 use sluice_http::{Throttle, client::Client};
 use tokio::{
@@ -27,6 +25,7 @@ use super::{PROMPT_MAX, Provider};
 use crate::{
     agenda::{Agenda, until},
     backoff::Backoff,
+    signed,
 };
 
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -234,18 +233,10 @@ impl Telling {
             currency: payment.currency,
             occurred_at: payment.changed_at,
         };
-        let body = Bytes::from(serde_json::to_vec(&callback)?);
         let id = format!("{}.{version}", payment.payment);
         let ports = &self.provider.ports;
-        let signed = ports.secrets.sign(&id, ports.clock.now(), &body);
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(&self.url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(ID_HEADER, signed.id)
-            .header(TIMESTAMP_HEADER, signed.timestamp)
-            .header(SIGNATURE_HEADER, signed.signature)
-            .body(body)?;
+        let signing = (&ports.secrets, ports.clock.now());
+        let request = signed::post(&self.url.parse()?, signing, &id, &callback)?;
         let status = self.client.send(request, ANSWER_BYTES_MAX).await?.status();
         if status.is_success() {
             Ok(status)
