@@ -225,7 +225,8 @@ impl House {
         let payment = self
             .ask("POST", &format!("{order}/payment"), &[("authorization", &bearer)], None)
             .await;
-        assert_eq!(payment.status, 201, "{}", payment.body);
+        // 200: the test has begun it before.
+        assert!(matches!(payment.status.as_u16(), 200 | 201), "{}", payment.body);
         let paid = self
             .ask("POST", text(&payment.body["pay_url"]), &[], Some(json!({ "result": "succeed" })))
             .await;
