@@ -16,6 +16,7 @@ use sluice_core::{
     ports::{OrderCount, PortError},
     sale::{Sale, SaleState},
     simulation::{Arrivals, Conduct, Course, Moment, Plan},
+    view::Reading,
 };
 use sluice_http::{Exchange, Problem, Response};
 use tokio::{task::spawn_blocking, time::Instant};
@@ -132,10 +133,12 @@ async fn assume(
     let in_flight: u64 = levels.unwrap_or_default().iter().map(|level| level.in_flight).sum();
     let reading = ports.directory.sale(&sale.id).map(|view| view.read());
     let report = reading.as_ref().and_then(|reading| reading.report());
+    let stale = reading.as_ref().is_some_and(Reading::is_stale);
     let waiting = match (report, line) {
-        // Only the dispatcher counts the parked.
-        (Some(report), _) => report.waiting,
-        (None, Ok(line)) => line.cursor.waiting(line.last),
+        // Only the dispatcher counts the parked; what it said long ago is worth less than the line's own count.
+        (Some(report), _) if !stale => report.waiting,
+        (_, Ok(line)) => line.cursor.waiting(line.last),
+        (Some(report), Err(_)) => report.waiting,
         // A line that nobody remembers is given back by the ledger; until then, nobody can count it.
         (None, Err(PortError::Cold)) => 0,
         (None, Err(error)) => return Err(error.into()),

@@ -9,7 +9,7 @@ use sluice_core::{
 use sluice_operator::{Limits, Role};
 use tokio_util::sync::CancellationToken;
 
-use crate::house::{House, until};
+use crate::house::{Answer, House, until};
 
 /// The speaker's word that `waiting` entries stand before 1,000 units.
 fn learn(house: &House, sale: &SaleId, waiting: u64) {
@@ -140,13 +140,23 @@ fn endless() -> Value {
     json!({ "policy": { "multiplier": 0 }, "crowd": { "shoppers": 500_000, "within_seconds": 86_400 } })
 }
 
+/// Asks for one that does not end by itself. One of those that look whether it has begun may be in hand when it comes.
+async fn held_up(house: &House, path: &str) -> Answer {
+    loop {
+        let answer = house.post(path, endless()).await;
+        if answer.body["code"] != "preview_busy" {
+            return answer;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_is_one_at_a_time() {
     let house = House::open().await;
     let sale = house.sale("drop").await;
     learn(&house, &sale, 10);
     let path = "/v1/sales/drop/preview";
-    let long = house.post(path, endless());
+    let long = held_up(&house, path);
     let meanwhile = until("a refusal", async || {
         let answer = house.post(path, json!({ "policy": {} })).await;
         (answer.status == 503).then(|| answer.refuses(503, "preview_busy"))
@@ -176,15 +186,7 @@ async fn one_in_hand_does_not_outlive_the_process() {
     let sale = house.sale("drop").await;
     learn(&house, &sale, 10);
     let (path, shutdown) = ("/v1/sales/drop/preview", CancellationToken::new());
-    // One of those that look whether it has begun may be in hand when it comes.
-    let asked = async {
-        loop {
-            let answer = house.post(path, endless()).await;
-            if answer.body["code"] != "preview_busy" {
-                return answer;
-            }
-        }
-    };
+    let asked = held_up(&house, path);
     let stopped = async {
         until("it to begin", async || {
             let answer = house.post(path, json!({ "policy": {} })).await;
