@@ -7,6 +7,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use foldhash::fast::RandomState;
 use sluice_core::{
     clock::Clock,
     ids::SaleId,
@@ -22,7 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Most joins in one batch.
-const JOINS_MAX: usize = 64;
+const JOINS_MAX: usize = 128;
 /// Most batches of one sale on their way at once: while one is written, the others are ready to share the next write.
 const BATCHES_MAX: usize = 4;
 /// How often a line that is cold or out of numbers is asked again: its speaker warms it, or hands it the next block.
@@ -86,7 +87,7 @@ impl Carrier {
             let mut batch = vec![first];
             fill(&mut batch, &mut jobs);
             let Ok(permit) = Arc::clone(&on_their_way).acquire_owned().await else { return };
-            fill(&mut batch, &mut jobs); // what arrived while both were on their way
+            fill(&mut batch, &mut jobs); // what arrived while all were on their way
             let carrier = Arc::clone(&self);
             batches.spawn(async move {
                 carrier.carry(batch).await;
@@ -168,7 +169,7 @@ impl Carrier {
 
     /// Makes durable what is not: one message for all. Says whether the queue has them for good.
     async fn offer(&self, placed: &[Placed], deadline: Instant) -> Offered {
-        let mut named = HashSet::with_capacity(placed.len());
+        let mut named = HashSet::with_capacity_and_hasher(placed.len(), RandomState::default());
         let entries: Vec<LineEntry> = placed
             .iter()
             .filter(|placed| placed.needs_offer() && named.insert(placed.place.line_entry.entry))

@@ -12,14 +12,13 @@ use http::{
 };
 use sluice_core::{
     clock::UnixMillis,
-    entry::Outcome,
     ids::{EntryId, Seq},
     line::LineEntry,
     policy::OnSoldOut,
-    ports::{IdempotencyKey, Join, JoinLimits, Place, PlaceState, PortError, Replay, Settlement},
+    ports::{IdempotencyKey, Join, JoinLimits, Place, PlaceState, PortError, Replay},
     sale::SaleState,
     token::{Claims, Purpose, Verified},
-    view::{Reading, lookup::LineSays, object::EntryObject},
+    view::{Reading, object::EntryObject},
 };
 use sluice_http::{Exchange, Problem, Response};
 use tokio::{sync::oneshot, time::timeout};
@@ -36,8 +35,10 @@ use crate::{
     outcome::banned,
 };
 
+mod proof;
 mod wish;
 
+use proof::{Proof, is_live};
 pub(crate) use wish::Asked;
 use wish::Wish;
 
@@ -58,19 +59,6 @@ pub(crate) async fn join(
 struct Joined {
     result: JoinResult,
     claims: Claims,
-}
-
-/// What the token of a join proves.
-enum Proof {
-    /// Nothing, or a place that is no longer live.
-    Nothing,
-    Live(Place),
-    /// It was passed because nobody renewed it: who had it stands by.
-    Expired,
-    /// Its order lives, or it stands by, though the line has forgotten it.
-    Ledger(Claims),
-    /// It has no outcome, and the line has forgotten it.
-    Forgotten(Claims),
 }
 
 impl Admission {
@@ -215,62 +203,6 @@ impl Admission {
         }
     }
 
-    /// What a token proves. Who holds a live place is its buyer, whoever else this request would have been.
-    async fn judge(
-        &self,
-        edge: &Edge,
-        claims: Claims,
-        identified: &mut Identified,
-    ) -> Result<Proof, Problem> {
-        let found = self.ask_line(self.ports.line.find(&edge.sale, &[claims.entry])).await?;
-        let says = if found.is_some() { LineSays::Unknown } else { LineSays::Nothing };
-        if let Some(mut place) = found.and_then(|mut found| found.pop().flatten()) {
-            if place.line_entry.stands_by() {
-                // A line that forgot knows no number of one who stands by; the token does.
-                (place.line_entry.seq, place.line_entry.holes_below) =
-                    (claims.seq, claims.holes_below);
-            }
-            if !is_live(&place) {
-                let expired = matches!(
-                    place.state,
-                    PlaceState::Settled(Settlement { outcome: Outcome::Expired, .. })
-                );
-                return Ok(ended(expired && place.line_entry.buyer == identified.buyer));
-            }
-            *identified = Identified { buyer: place.line_entry.buyer.clone(), cookie: None };
-            return Ok(Proof::Live(place));
-        }
-        Ok(match self.ask(self.lookup.record(&claims)).await? {
-            Some(record) if record.is_live() => {
-                identified.cookie = None;
-                Proof::Ledger(claims)
-            }
-            Some(record) => {
-                let expired = record.outcome == Outcome::Expired;
-                ended(expired && record.buyer == identified.buyer)
-            }
-            None if self.ask(self.lookup.stands(&claims)).await? => {
-                identified.cookie = None;
-                Proof::Ledger(claims)
-            }
-            // It may have been called: registered again it would wait. The queues have it all the same.
-            None if self.lookup.unsettled(&edge.view, &claims, None, says).is_none() => {
-                return Err(Problem::unavailable(spread(&self.ports.random, TRY_SOON)));
-            }
-            None => Proof::Forgotten(claims),
-        })
-    }
-
-    /// An old token proves one thing only: that its place expired, and its own buyer stands by when they join again. A ledger that
-    /// is away says nothing.
-    async fn judge_expired(&self, claims: Claims, identified: &Identified) -> Proof {
-        let record = self.ask(self.lookup.record(&claims)).await.ok().flatten();
-        let expired = record.is_some_and(|record| {
-            record.outcome == Outcome::Expired && record.buyer == identified.buyer
-        });
-        ended(expired)
-    }
-
     /// A live place, made durable first if the queue is not known to have it.
     async fn found(&self, edge: &Edge, place: Place) -> Result<Joined, Problem> {
         let in_queue = matches!(place.state, PlaceState::Waiting | PlaceState::Standby);
@@ -298,6 +230,9 @@ impl Admission {
             Answer::Found(place) => {
                 Ok(Joined { result: JoinResult::Found, claims: claims_of(edge, &place.line_entry) })
             }
+            Answer::Full if self.is_sold_out_for_good(edge) => {
+                Err(Problem::new(StatusCode::GONE, "sold_out", "Everything is sold."))
+            }
             Answer::Full => {
                 let detail = "The line is full. Come back later: places come free as it moves.";
                 let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "line_full", detail);
@@ -308,6 +243,14 @@ impl Admission {
             }
             Answer::Unavailable => Err(unavailable()),
         }
+    }
+
+    /// Nobody may stand by either: no place comes free.
+    fn is_sold_out_for_good(&self, edge: &Edge) -> bool {
+        let reading = edge.view.read();
+        let policy = &reading.sale.policy;
+        let stand_by = policy.on_sold_out == OnSoldOut::Standby && policy.standby_cap > 0;
+        !stand_by && reading.state(self.ports.clock.now()) == SaleState::SoldOut
     }
 
     async fn check_replay(
@@ -414,18 +357,6 @@ fn refusal(reading: &Reading, now: UnixMillis) -> Option<Problem> {
             let detail = "The sale has not opened yet.";
             Some(Problem::new(StatusCode::TOO_EARLY, "not_open_yet", detail).retry_after(wait))
         }
-    }
-}
-
-/// What the token of a place proves that is no longer live; `expired` is whether it was this very buyer's and expired.
-fn ended(expired: bool) -> Proof {
-    if expired { Proof::Expired } else { Proof::Nothing }
-}
-
-fn is_live(place: &Place) -> bool {
-    match place.state {
-        PlaceState::Waiting | PlaceState::Called | PlaceState::Standby => true,
-        PlaceState::Settled(settlement) => settlement.live,
     }
 }
 

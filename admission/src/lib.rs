@@ -129,7 +129,10 @@ impl Admission {
         Routes::new("admission")
             .get("/v1/sales/{sale}", self.handler(sale::show))
             .post("/v1/sales/{sale}/entries", self.handler(join::join))
-            .get(ENTRY, self.handler(status::show))
+            .get_now(ENTRY, {
+                let admission = Arc::clone(self);
+                move |exchange| status::show(Arc::clone(&admission), exchange)
+            })
             .delete(ENTRY, self.handler(leave::leave))
             .post("/v1/sales/{sale}/entries/{entry}/token", self.handler(renew::renew))
             .post("/v1/sales/{sale}/entries/{entry}/ticket", self.handler(ticket::mint))

@@ -7,7 +7,7 @@ use http::header::SET_COOKIE;
 use sluice_core::{
     clock::UnixMillis, entry::EntryState, ids::Seq, token::Claims, view::object::EntryObject,
 };
-use sluice_http::{Exchange, Problem, Response};
+use sluice_http::{Answer, Exchange, Problem, Response, limits::Rules};
 
 use crate::{
     Admission, answer,
@@ -16,48 +16,100 @@ use crate::{
     holder::{Age, Holder},
 };
 
-pub(crate) async fn show(
-    admission: Arc<Admission>,
-    exchange: Exchange,
-) -> Result<Response, Problem> {
-    let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
+pub(crate) fn show(admission: Arc<Admission>, exchange: Exchange) -> Answer {
+    let Some(edge) = admission.edges.find(exchange.param("sale")) else {
+        return Answer::later(async move {
+            let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
+            let rules = edge.rules(&admission.ports.limits);
+            let poll = admission.polled(&exchange, &edge, &rules.1)?;
+            admission.ask_stores(&exchange, &edge, &rules.1, poll).await
+        });
+    };
     let rules = edge.rules(&admission.ports.limits);
-    let now = admission.ports.clock.now();
-    let holder = admission.holder(&exchange, &edge, &rules.1, Age::Live, now)?;
-    let shown = shown(&admission, &exchange, &edge, &holder, now).await;
-    let mut response = shown.map_err(|problem| rules.1.refuse(problem, holder.allowed))?;
-    rules.1.tell(&mut response, holder.allowed);
-    Ok(response)
+    let poll = match admission.polled(&exchange, &edge, &rules.1) {
+        Ok(poll) => poll,
+        Err(problem) => return Answer::Now(Err(problem)),
+    };
+    match admission.in_memory(&exchange, &edge, &poll) {
+        Some(object) => Answer::Now(Ok(admission.tell(&exchange, &edge, &rules.1, &poll, object))),
+        None => {
+            Answer::later(
+                async move { admission.ask_stores(&exchange, &edge, &rules.1, poll).await },
+            )
+        }
+    }
 }
 
-async fn shown(
-    admission: &Admission,
-    exchange: &Exchange,
-    edge: &Edge,
-    holder: &Holder,
+/// A poll that is within its limits, by who holds the place.
+struct Poll {
+    holder: Holder,
+    seen: Option<Seq>,
     now: UnixMillis,
-) -> Result<Response, Problem> {
-    let seen = read_seen(exchange.query("seen"))?;
-    let mut object = admission.object(edge, &holder.claims, seen).await?;
-    let unsettled = matches!(object.state, EntryState::Waiting | EntryState::Standby);
-    if unsettled && admission.has_banned_header(exchange) {
-        return Err(admission.turn_away(edge, &holder.claims).await?);
-    }
-    if fresh::is_due(&holder.claims, now)
-        && let Some(fresh) = admission.renewed(&holder.claims)
-    {
-        object.token = Some(fresh.token);
-        object.token_expires_at = fresh.expires_at;
-    }
-    let mut response = answer::entry(exchange, &object);
-    if let Some(token) = object.token.as_deref().filter(|_| holder.by_cookie) {
-        let cookie = admission.config.cookies.set_place(&edge.sale, token);
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    Ok(response)
 }
 
 impl Admission {
+    fn polled(&self, exchange: &Exchange, edge: &Edge, rules: &Rules) -> Result<Poll, Problem> {
+        let now = self.ports.clock.now();
+        let holder = self.holder(exchange, edge, rules, Age::Live, now)?;
+        match read_seen(exchange.query("seen")) {
+            Ok(seen) => Ok(Poll { holder, seen, now }),
+            Err(problem) => Err(rules.refuse(problem, holder.allowed)),
+        }
+    }
+
+    /// The object of an entry that waits, and that nothing else has to be asked about.
+    fn in_memory(&self, exchange: &Exchange, edge: &Edge, poll: &Poll) -> Option<EntryObject> {
+        let claims = &poll.holder.claims;
+        if self.ended.contains(claims.entry) || self.has_banned_header(exchange) {
+            return None;
+        }
+        self.lookup.waiting(&edge.view, claims, poll.seen)
+    }
+
+    async fn ask_stores(
+        &self,
+        exchange: &Exchange,
+        edge: &Edge,
+        rules: &Rules,
+        poll: Poll,
+    ) -> Result<Response, Problem> {
+        let refuse = |problem| rules.refuse(problem, poll.holder.allowed);
+        let claims = &poll.holder.claims;
+        let object = self.object(edge, claims, poll.seen).await.map_err(refuse)?;
+        let unsettled = matches!(object.state, EntryState::Waiting | EntryState::Standby);
+        if unsettled && self.has_banned_header(exchange) {
+            return Err(refuse(
+                self.turn_away(edge, claims).await.unwrap_or_else(|problem| problem),
+            ));
+        }
+        Ok(self.tell(exchange, edge, rules, &poll, object))
+    }
+
+    /// The answer, with a fresh token if the old one is due.
+    fn tell(
+        &self,
+        exchange: &Exchange,
+        edge: &Edge,
+        rules: &Rules,
+        poll: &Poll,
+        mut object: EntryObject,
+    ) -> Response {
+        let holder = &poll.holder;
+        if fresh::is_due(&holder.claims, poll.now)
+            && let Some(fresh) = self.renewed(&holder.claims)
+        {
+            object.token = Some(fresh.token);
+            object.token_expires_at = fresh.expires_at;
+        }
+        let mut response = answer::entry(exchange, &object);
+        if let Some(token) = object.token.as_deref().filter(|_| holder.by_cookie) {
+            let cookie = self.config.cookies.set_place(&edge.sale, token);
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        rules.tell(&mut response, holder.allowed);
+        response
+    }
+
     /// The object of an entry: from memory while it waits, from the stores once the cursor has passed it or it ended.
     pub(crate) async fn object(
         &self,

@@ -77,7 +77,9 @@ impl Debug for UnixMillis {
 
 impl Serialize for UnixMillis {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut printed = Vec::with_capacity("2026-11-11T12:00:00.000Z".len());
+        self.write_to(&mut printed);
+        serializer.serialize_str(std::str::from_utf8(&printed).map_err(serde::ser::Error::custom)?)
     }
 }
 

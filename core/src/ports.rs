@@ -21,7 +21,10 @@ mod waiting;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
-pub use bulletin::{Bulletin, EntryNotice, Heard, LineReport, Notice, SkuReport, Subscription};
+pub use bulletin::{
+    Bulletin, EntryNotice, Heard, LineReport, Notice, PUSH_REPORT_EVERY, PushReport, SkuReport,
+    Subscription,
+};
 pub use callbacks::{CallbackDeliveries, CallbackDelivery, CallbackInbox, CallbackIntake};
 pub use gate::{
     GateHold, GateHolds, GateImage, HeldStock, HoldPhase, HoldUpdate, HoldsPlace, Reserved,

@@ -44,6 +44,9 @@ pub struct Reconciliation {
     /// Holds of the gate that the ledger never heard of, released.
     pub leaks: u64,
     pub findings: Vec<Finding>,
+    /// For which of these findings the sale was frozen: it is not frozen for the same once an operator has lifted that.
+    #[serde(default)]
+    pub frozen_for: Vec<Finding>,
     /// How many runs in a row have left something that nobody can explain.
     pub unexplained_runs: u32,
 }
@@ -68,7 +71,7 @@ pub enum Verdict {
     Repaired,
     /// The gate differs from the ledger although every hold agrees.
     Drifting,
-    /// The ledger's own sums do not add up, or the drift stayed: the sale is frozen.
+    /// The ledger's own sums do not add up, or the drift stayed: the sale is frozen, once for each such finding.
     Broken,
 }
 
@@ -105,6 +108,15 @@ pub struct Finding {
     pub units: i64,
     /// For people.
     pub detail: String,
+}
+
+impl Finding {
+    /// Whether the same was found then, however it is told.
+    fn is_among(&self, then: &[Self]) -> bool {
+        let same =
+            |one: &Self| (one.kind, &one.sku, one.units) == (self.kind, &self.sku, self.units);
+        then.iter().any(same)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -332,31 +344,44 @@ pub enum Consequence {
     Freeze,
 }
 
-/// Decides about findings, of which drift has been there for so many runs in a row.
+/// Whether findings, of which drift has been there for so many runs in a row, are more than can be borne.
 #[must_use]
-pub fn consequence(
+pub fn is_broken(
     findings: &[Finding],
     unexplained_runs: u32,
     settings: &ReconcileSettings,
+) -> bool {
+    units(findings, false) > settings.gap_units_max
+        || unexplained_runs >= settings.freeze_after_runs
+            && units(findings, true) > settings.drift_units_max
+}
+
+/// Decides about findings; `known` are those for which the sale has been frozen before.
+#[must_use]
+pub fn consequence(
+    findings: &[Finding],
+    known: &[Finding],
+    unexplained_runs: u32,
+    settings: &ReconcileSettings,
 ) -> Consequence {
-    let units = |is_drift: bool| -> u64 {
-        let those = findings.iter().filter(|f| (f.kind == FindingKind::Drift) == is_drift);
-        those.map(|finding| finding.units.unsigned_abs()).sum()
-    };
-    if units(false) > settings.gap_units_max {
+    let news: Vec<Finding> = findings.iter().filter(|one| !one.is_among(known)).cloned().collect();
+    if is_broken(&news, unexplained_runs, settings) {
         return Consequence::Freeze;
     }
-    if units(true) == 0 {
+    if units(findings, true) == 0 {
         return Consequence::None;
-    }
-    if unexplained_runs >= settings.freeze_after_runs && units(true) > settings.drift_units_max {
-        return Consequence::Freeze;
     }
     // Once is enough, unless it is needed again later.
     if unexplained_runs > 0 && unexplained_runs.is_multiple_of(settings.rebuild_after_runs.max(1)) {
         return Consequence::Rebuild;
     }
     Consequence::None
+}
+
+/// Units of drift, or of all else.
+fn units(findings: &[Finding], is_drift: bool) -> u64 {
+    let those = findings.iter().filter(|f| (f.kind == FindingKind::Drift) == is_drift);
+    those.map(|finding| finding.units.unsigned_abs()).sum()
 }
 
 fn signed(units: u64) -> i64 {

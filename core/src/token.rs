@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::{Out, URL_SAFE_NO_PAD};
 
 use crate::{
     basket::Wants,
@@ -209,7 +209,7 @@ impl Keyring {
             let mac = blake3::keyed_hash(&keys[usize::from(purpose.index())], &bytes);
             bytes.extend_from_slice(mac.as_bytes());
         }
-        URL_SAFE_NO_PAD.encode(bytes)
+        URL_SAFE_NO_PAD.encode_to_string(bytes)
     }
 
     /// The payload of an authentic signature for `purpose`.
@@ -228,8 +228,8 @@ impl Keyring {
             return Err(BadToken);
         }
         let mut room = [0; TOKEN_BYTES_MAX];
-        let len = URL_SAFE_NO_PAD.decode_slice(text, &mut room).map_err(|_| BadToken)?;
-        let bytes = room.get(..len).ok_or(BadToken)?;
+        let decoded = URL_SAFE_NO_PAD.decode(text.as_bytes(), Out::from_slice(&mut room));
+        let bytes: &[u8] = decoded.map_err(|_| BadToken)?;
         let (signed, mac) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(BadToken)?;
         let [FORMAT, kind, id_len, rest @ ..] = signed else { return Err(BadToken) };
         let (id, payload) = rest.split_at_checked(usize::from(*id_len)).ok_or(BadToken)?;

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -23,7 +23,7 @@ use crate::{
     ids::SaleId,
     line::Cursor,
     policy::Limits,
-    ports::{BanList, LineReport},
+    ports::{BanList, LineReport, PUSH_REPORT_EVERY, PushReport},
     sale::{Sale, SaleState},
 };
 
@@ -33,6 +33,8 @@ pub mod object;
 
 /// A line that was not heard of for this long is pulled from the stores.
 pub const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// A node that was not heard of for this long has no push connections any more.
+const PUSH_SILENCE_MAX: Duration = PUSH_REPORT_EVERY.saturating_mul(3);
 
 /// Everything an edge node knows.
 #[derive(Debug, Default)]
@@ -84,6 +86,13 @@ impl Directory {
         Some(view)
     }
 
+    /// Takes in how many push connections a node has; ignored for an unknown sale.
+    pub fn learn_pushed(&self, report: &PushReport) {
+        if let Some(view) = self.sale(&report.sale) {
+            view.learn_pushed(report.node, report.connections);
+        }
+    }
+
     pub fn learn_bans(&self, bans: BanList) {
         if bans.version >= self.bans.load().version {
             self.bans.store(Arc::new(bans));
@@ -111,6 +120,8 @@ pub struct SaleView {
     line: ArcSwapOption<Heard>,
     /// Where the line stood in the ledger: what is known before the first report.
     start: ArcSwap<Cursor>,
+    /// Push connections by node, and when that node was heard.
+    pushed: Mutex<HashMap<u64, (u64, Instant)>>,
     changed: watch::Sender<Change>,
     gone: AtomicBool,
 }
@@ -137,6 +148,7 @@ impl SaleView {
             sale: ArcSwap::new(sale),
             line: ArcSwapOption::empty(),
             start: ArcSwap::default(),
+            pushed: Mutex::default(),
             changed: watch::Sender::new(Change::News(0)),
             gone: AtomicBool::new(false),
         }
@@ -170,6 +182,20 @@ impl SaleView {
     #[must_use]
     pub fn silent_for(&self) -> Option<Duration> {
         self.line.load().as_ref().map(|heard| heard.at.elapsed())
+    }
+
+    /// Push connections of all nodes, as they say themselves.
+    #[must_use]
+    pub fn push_connections(&self) -> u64 {
+        let pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = pushed.values().filter(|(_, at)| at.elapsed() < PUSH_SILENCE_MAX);
+        heard.map(|(connections, _)| connections).sum()
+    }
+
+    fn learn_pushed(&self, node: u64, connections: u64) {
+        let mut pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
+        pushed.insert(node, (connections, Instant::now()));
+        pushed.retain(|_, (connections, at)| *connections > 0 && at.elapsed() < PUSH_SILENCE_MAX);
     }
 
     fn learn_sale(&self, sale: Arc<Sale>) {

@@ -167,7 +167,8 @@ impl<'a> Speech<'a> {
         metrics.took_over();
         let now = Instant::now();
         let standing = ports.ledger.standing(&feed.id, FIRST_MAX, &[]);
-        let mut standby = Standby::default();
+        let mut standby =
+            Standby::of(config.settled_by, feed.sale.borrow().policy.outcome_timeout());
         standby.learn(within(config.port_timeout, standing).await?, now);
         let first: Vec<_> = standby.first().collect();
         let places = within(config.port_timeout, ports.line.find(&feed.id, &first)).await?;

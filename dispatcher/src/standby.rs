@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use sluice_core::{
     basket::Basket,
     clock::UnixMillis,
+    event::SettledBy,
     ids::{EntryId, SkuId},
     line::LineEntry,
     ports::StandbyList,
@@ -35,14 +36,33 @@ pub(crate) struct Standby {
     fresh: Vec<LineEntry>,
     /// Who is in hand: made an offer, or to be given an outcome. Until when at the latest.
     in_hand: HashMap<EntryId, Instant>,
-    /// How often each was made an offer.
-    offers: HashMap<EntryId, u32>,
+    /// Who was made offers, and went on standing by.
+    offers: HashMap<EntryId, Offers>,
+    /// How long an offer keeps its entry in hand.
+    in_hand_for: Duration,
+    /// Offers are made once: somebody else makes them again.
+    once: bool,
     skips: HashMap<EntryId, u32>,
     /// Whom an earlier speaker made an offer that may be lost: their goods are reckoned as in flight already.
     recalled: BTreeSet<EntryId>,
 }
 
+/// The offers of one entry.
+#[derive(Clone, Copy, Debug)]
+struct Offers {
+    made: u32,
+    /// When the next may be made; `None`: never.
+    again_at: Option<Instant>,
+}
+
 impl Standby {
+    /// Where the shop settles, it may take `shop_timeout` to say what becomes of an offer, and its book releases again what it says
+    /// nothing about.
+    pub(crate) fn of(settled_by: SettledBy, shop_timeout: Duration) -> Self {
+        let once = settled_by == SettledBy::Shop;
+        Self { in_hand_for: if once { shop_timeout } else { OFFER_AGAIN }, once, ..Self::default() }
+    }
+
     pub(crate) fn first(&self) -> impl Iterator<Item = EntryId> {
         self.first.iter().map(|entry| entry.entry)
     }
@@ -110,9 +130,9 @@ impl Standby {
     }
 
     /// The first who can be served now.
-    pub(crate) fn next(&self, stock: &Stock) -> Option<&LineEntry> {
+    pub(crate) fn next(&self, stock: &Stock, now: Instant) -> Option<&LineEntry> {
         let mut saved_up = BTreeSet::new();
-        self.first.iter().filter(|entry| !self.in_hand.contains_key(&entry.entry)).find(|entry| {
+        self.first.iter().filter(|entry| self.is_free(entry.entry, now)).find(|entry| {
             let skus = || entry.basket.items().iter().map(|item| &item.sku);
             if skus().any(|sku| saved_up.contains(sku)) {
                 return false;
@@ -127,6 +147,13 @@ impl Standby {
         })
     }
 
+    /// Whether somebody may be made an offer now, if there are goods.
+    fn is_free(&self, entry: EntryId, now: Instant) -> bool {
+        let offers = self.offers.get(&entry);
+        let waits = offers.is_some_and(|one| one.again_at.is_none_or(|at| now < at));
+        !waits && !self.in_hand.contains_key(&entry)
+    }
+
     /// Takes up to `most` in hand who can be served and joined before `before`, and reckons their goods as called.
     pub(crate) fn pick(
         &mut self,
@@ -137,13 +164,15 @@ impl Standby {
     ) -> Vec<Candidate> {
         let mut picked = Vec::new();
         while picked.len() < most {
-            let next = self.next(stock).filter(|next| before.is_none_or(|at| next.joined_at < at));
+            let next =
+                self.next(stock, now).filter(|next| before.is_none_or(|at| next.joined_at < at));
             let Some(next) = next.cloned() else { break };
-            self.skip_those_before(&next);
-            let offers = self.offers.entry(next.entry).or_default();
-            let wait = OFFER_AGAIN * 2_u32.pow((*offers).min(DOUBLINGS_MAX));
-            *offers += 1;
-            self.in_hand.insert(next.entry, now + wait);
+            self.skip_those_before(&next, now);
+            let made = self.offers.get(&next.entry).map_or(0, |offers| offers.made);
+            let wait = OFFER_AGAIN * 2_u32.pow(made.min(DOUBLINGS_MAX));
+            let again_at = (!self.once).then(|| now + wait);
+            self.offers.insert(next.entry, Offers { made: made + 1, again_at });
+            self.in_hand.insert(next.entry, now + self.in_hand_for);
             let recalled = self.recalled.remove(&next.entry);
             if !recalled {
                 stock.take(&next.basket);
@@ -153,13 +182,15 @@ impl Standby {
         picked
     }
 
-    fn skip_those_before(&mut self, next: &LineEntry) {
+    fn skip_those_before(&mut self, next: &LineEntry, now: Instant) {
         let wants = |sku: &SkuId| next.basket.items().iter().any(|item| item.sku == *sku);
         let before = self.first.iter().take_while(|entry| entry.entry != next.entry);
-        for entry in before.filter(|entry| !self.in_hand.contains_key(&entry.entry)) {
-            if entry.basket.items().iter().any(|item| wants(&item.sku)) {
-                *self.skips.entry(entry.entry).or_default() += 1;
-            }
+        let skipped = before.filter(|entry| {
+            self.is_free(entry.entry, now) && entry.basket.items().iter().any(|i| wants(&i.sku))
+        });
+        let skipped: Vec<_> = skipped.map(|entry| entry.entry).collect();
+        for entry in skipped {
+            *self.skips.entry(entry).or_default() += 1;
         }
     }
 
@@ -183,8 +214,8 @@ impl Standby {
     }
 
     /// Units that those who stand by want of a SKU; everything, when there are more of them than are known here.
-    pub(crate) fn wanted(&self, sku: &SkuId) -> u64 {
-        let free = self.first.iter().filter(|entry| !self.in_hand.contains_key(&entry.entry));
+    pub(crate) fn wanted(&self, sku: &SkuId, now: Instant) -> u64 {
+        let free = self.first.iter().filter(|entry| self.is_free(entry.entry, now));
         let items = free.flat_map(|entry| entry.basket.items());
         let units: u64 =
             items.filter(|item| item.sku == *sku).map(sluice_core::basket::Item::units).sum();
@@ -206,7 +237,7 @@ mod tests {
 
     fn standby(first: Vec<LineEntry>) -> Standby {
         let count = u64::try_from(first.len()).unwrap();
-        let mut standby = Standby::default();
+        let mut standby = Standby::of(SettledBy::Worker, Duration::ZERO);
         standby.learn(StandbyList { first, count }, Instant::now());
         standby
     }
@@ -232,7 +263,7 @@ mod tests {
         stock.learn(vec![level("a", 9, 0, 0)]);
         standby.learn(StandbyList { first: all, count: 5 }, now);
         assert_eq!(joined(&standby.pick(&mut stock, 9, None, now)), [4, 5]);
-        assert_eq!(standby.wanted(&SkuId::new("a").unwrap()), 0);
+        assert_eq!(standby.wanted(&SkuId::new("a").unwrap(), now), 0);
     }
 
     #[tokio::test]
@@ -251,9 +282,50 @@ mod tests {
         assert_eq!(standby.pick(&mut stock, 9, None, now).len(), 1);
         let list = || StandbyList { first: all.clone(), count: 1 };
         standby.learn(list(), now + OFFER_AGAIN / 2);
-        assert_eq!(standby.next(&stock), None);
+        assert_eq!(standby.next(&stock, now + OFFER_AGAIN / 2), None);
         standby.learn(list(), now + OFFER_AGAIN);
-        assert!(standby.next(&stock).is_some());
+        assert!(standby.next(&stock, now + OFFER_AGAIN).is_some());
+    }
+
+    /// Each wait is twice as long, but whoever is to hear how it ended is told soon.
+    #[tokio::test]
+    async fn an_offer_that_comes_to_nothing_again_and_again_keeps_nobody_from_the_end() {
+        let all = vec![stander(1, &[("a", 1)])];
+        let mut standby = standby(all.clone());
+        let list = || StandbyList { first: all.clone(), count: 1 };
+        let mut now = Instant::now();
+        for wait in [1, 2, 4, 8] {
+            assert_eq!(standby.pick(&mut stock(9, 0), 9, None, now).len(), 1);
+            standby.learn(list(), now + OFFER_AGAIN * wait - Duration::from_millis(1));
+            let early = now + OFFER_AGAIN * wait - Duration::from_millis(1);
+            assert_eq!(standby.next(&stock(9, 0), early), None);
+            assert_eq!(standby.wanted(&SkuId::new("a").unwrap(), early), 0, "nothing is kept");
+            now += OFFER_AGAIN * wait;
+            standby.learn(list(), now);
+        }
+        standby.pick(&mut stock(9, 0), 9, None, now);
+        assert!(standby.take_all(now, |_| true).is_empty(), "the offer may come to something");
+        standby.learn(list(), now + OFFER_AGAIN);
+        assert_eq!(standby.take_all(now + OFFER_AGAIN, |_| true).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_the_shop_was_left_is_its_own_to_be_asked_for() {
+        let all = vec![stander(1, &[("a", 1)])];
+        let shop_timeout = OFFER_AGAIN * 6;
+        let mut standby = Standby::of(SettledBy::Shop, shop_timeout);
+        let list = || StandbyList { first: all.clone(), count: 1 };
+        let now = Instant::now();
+        standby.learn(list(), now);
+        assert_eq!(standby.pick(&mut stock(9, 0), 9, None, now).len(), 1);
+        let early = now + shop_timeout - Duration::from_millis(1);
+        standby.learn(list(), early);
+        assert!(standby.take_all(early, |_| true).is_empty(), "the shop may still say yes");
+        let late = now + shop_timeout;
+        standby.learn(list(), late);
+        assert_eq!(standby.next(&stock(9, 0), late), None);
+        assert_eq!(standby.wanted(&SkuId::new("a").unwrap(), late), 0);
+        assert_eq!(standby.take_all(late, |_| true).len(), 1);
     }
 
     /// Its own goods are in flight: it would wait for itself.
@@ -263,8 +335,9 @@ mod tests {
         let second = standby.first().nth(1).unwrap();
         standby.recall(second);
         let mut stock = stock(0, 0);
-        assert_eq!(joined(&standby.pick(&mut stock, 9, None, Instant::now())), [2]);
-        assert_eq!(standby.next(&stock), None);
+        let now = Instant::now();
+        assert_eq!(joined(&standby.pick(&mut stock, 9, None, now)), [2]);
+        assert_eq!(standby.next(&stock, now), None);
     }
 
     #[tokio::test]
@@ -274,12 +347,21 @@ mod tests {
         let list = || StandbyList { first: vec![old.clone()], count: 1 };
         standby.reading();
         standby.add(new);
-        assert_eq!((standby.next(&stock(9, 0)).unwrap().joined_at.0, standby.count()), (3, 2));
+        assert_eq!(
+            (standby.next(&stock(9, 0), Instant::now()).unwrap().joined_at.0, standby.count()),
+            (3, 2)
+        );
         standby.learn(list(), Instant::now());
-        assert_eq!((standby.next(&stock(9, 0)).unwrap().joined_at.0, standby.count()), (3, 2));
+        assert_eq!(
+            (standby.next(&stock(9, 0), Instant::now()).unwrap().joined_at.0, standby.count()),
+            (3, 2)
+        );
         standby.reading();
         standby.learn(list(), Instant::now());
-        assert_eq!((standby.next(&stock(9, 0)).unwrap().joined_at.0, standby.count()), (5, 1));
+        assert_eq!(
+            (standby.next(&stock(9, 0), Instant::now()).unwrap().joined_at.0, standby.count()),
+            (5, 1)
+        );
     }
 
     #[tokio::test]
@@ -307,7 +389,7 @@ mod tests {
             assert!(served <= SKIPS_MAX, "the first waits for ever");
         }
         assert_eq!(served, SKIPS_MAX);
-        assert_eq!(standby.next(&stock(1, 3)), None, "one unit is kept until there are four");
+        assert_eq!(standby.next(&stock(1, 3), now), None, "one unit is kept until there are four");
         assert_eq!(joined(&standby.pick(&mut stock(4, 0), 9, None, now)), [1]);
     }
 
@@ -325,11 +407,12 @@ mod tests {
     async fn what_is_wanted_is_owed_and_all_of_it_if_not_everybody_is_known() {
         let mut standby = standby(vec![stander(1, &[("a", 2)]), stander(2, &[("a", 1)])]);
         let a = SkuId::new("a").unwrap();
-        assert_eq!(standby.wanted(&a), 3);
-        standby.take_all(Instant::now(), |entry| entry.joined_at.0 == 1);
-        assert_eq!(standby.wanted(&a), 1);
+        let now = Instant::now();
+        assert_eq!(standby.wanted(&a, now), 3);
+        standby.take_all(now, |entry| entry.joined_at.0 == 1);
+        assert_eq!(standby.wanted(&a, now), 1);
         standby.count = 900;
-        assert_eq!(standby.wanted(&a), u64::MAX);
-        assert_eq!(standby.wanted(&SkuId::new("b").unwrap()), 0);
+        assert_eq!(standby.wanted(&a, now), u64::MAX);
+        assert_eq!(standby.wanted(&SkuId::new("b").unwrap(), now), 0);
     }
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use sluice_core::{
     basket::Basket,
     clock::UnixMillis,
@@ -76,7 +77,7 @@ pub(crate) struct Window {
     entries_max: usize,
     waiting: BTreeMap<Place, Waiting>,
     /// Waiting entries by what they want, recalled ones apart: few kinds of baskets, many entries.
-    kinds: HashMap<Basket, BTreeSet<Place>>,
+    kinds: HashMap<Basket, BTreeSet<Place>, RandomState>,
     recalled: BTreeSet<Place>,
     recalled_units: u64,
     /// Waiting entries that are not parked: they hold the cursor.
@@ -87,7 +88,7 @@ pub(crate) struct Window {
     standing: Vec<LineEntry>,
     last_arrival: Arrival,
     /// Everybody who waits or is in hand.
-    present: HashSet<EntryId>,
+    present: HashSet<EntryId, RandomState>,
     finished: Recent,
     unacked: Unacked,
 }
@@ -100,14 +101,14 @@ impl Window {
             serving: cursor.serving,
             entries_max,
             waiting: BTreeMap::new(),
-            kinds: HashMap::new(),
+            kinds: HashMap::default(),
             recalled: BTreeSet::new(),
             recalled_units: 0,
             unparked: BTreeSet::new(),
             hand: BTreeMap::new(),
             standing: Vec::new(),
             last_arrival: Arrival::default(),
-            present: HashSet::new(),
+            present: HashSet::default(),
             finished: Recent::new(entries_max),
             unacked: Unacked::default(),
         }

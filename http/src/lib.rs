@@ -27,7 +27,7 @@ pub use peer::Peer;
 pub use problem::Problem;
 pub use reply::{empty, json, raw_json};
 pub use router::{RouteConflict, Router, RouterSettings};
-pub use routes::Routes;
+pub use routes::{Answer, Routes};
 pub use server::{BindError, Listener, Server, ServerConfig, TlsFiles, raw_socket};
 pub use throttle::Throttle;
 

@@ -18,7 +18,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use foldhash::quality::RandomState;
 use governor::{
     Quota, RateLimiter,
@@ -338,16 +337,17 @@ impl Allowed {
     /// `"per_buyer";r=9;t=1`.
     fn left(self) -> HeaderValue {
         let used = self.limit.burst.saturating_sub(self.remaining);
-        let mut left = Vec::with_capacity(40);
-        left.push(b'"');
-        left.extend_from_slice(self.scope.as_str().as_bytes());
-        left.extend_from_slice(b"\";r=");
-        let mut digits = itoa::Buffer::new();
-        left.extend_from_slice(digits.format(self.remaining).as_bytes());
-        left.extend_from_slice(b";t=");
         let seconds = used.div_ceil(self.limit.per_second.max(1));
-        left.extend_from_slice(digits.format(seconds).as_bytes());
-        HeaderValue::from_maybe_shared(Bytes::from(left)).unwrap_or(HeaderValue::from_static(""))
+        let (mut remaining, mut until) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let parts = [
+            "\"",
+            self.scope.as_str(),
+            "\";r=",
+            remaining.format(self.remaining),
+            ";t=",
+            until.format(seconds),
+        ];
+        HeaderValue::from_str(&parts.concat()).unwrap_or(HeaderValue::from_static(""))
     }
 }
 

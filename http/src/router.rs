@@ -1,7 +1,7 @@
 //! From a request to its answer: whose host, which route, which handler; and whatever every answer needs (a request id
 //! on problems, CORS headers, a count and a duration).
 //!
-//! This is the hot path. A request that matches costs one allocation here: its handler's future.
+//! This is the hot path. A request that matches costs one allocation here: its answer, or its handler's future.
 
 use std::{
     fmt::{self, Debug},

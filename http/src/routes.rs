@@ -5,14 +5,29 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use http::Method;
 use sluice_core::policy::RateLimit;
 
 use crate::{Exchange, Problem, Response, limits::Limits};
 
-pub(crate) type Handler =
-    Arc<dyn Fn(Exchange) -> BoxFuture<'static, Result<Response, Problem>> + Send + Sync>;
+/// What a handler makes of a request.
+pub enum Answer {
+    /// Known without waiting for anything.
+    Now(Result<Response, Problem>),
+    Later(BoxFuture<'static, Result<Response, Problem>>),
+}
+
+impl Answer {
+    /// One that has to be waited for.
+    pub fn later(
+        answering: impl Future<Output = Result<Response, Problem>> + Send + 'static,
+    ) -> Self {
+        Self::Later(Box::pin(answering))
+    }
+}
+
+pub(crate) type Handler = Arc<dyn Fn(Exchange) -> Answer + Send + Sync>;
 
 /// What one role answers, on one screen. Patterns are matchit's: `/v1/sales/{sale}/entries/{entry}`; a `{*rest}` at the
 /// end takes everything, slashes too.
@@ -63,6 +78,17 @@ impl Routes {
         Self { role, declared: Vec::new() }
     }
 
+    /// As [`Routes::get`], for what is nearly always answered from memory: such an answer costs no future.
+    #[must_use]
+    pub fn get_now(
+        mut self,
+        pattern: &'static str,
+        handler: impl Fn(Exchange) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        self.declared.push(Declared { method: Method::GET, pattern, handler: Arc::new(handler) });
+        self
+    }
+
     /// Counts the requests of every route declared so far by address, under the `per_ip` that `own` says, else the
     /// configuration's; 429 `too_many_requests` beyond it. Every answer tells what is left.
     #[must_use]
@@ -77,11 +103,13 @@ impl Routes {
             let handler = Arc::clone(&declared.handler);
             declared.handler = Arc::new(move |exchange| {
                 match limits.check_address(exchange.peer.address, own(&exchange)) {
-                    Ok(allowed) => {
-                        let answering = handler(exchange);
-                        Box::pin(async move { allowed.told(answering.await) })
-                    }
-                    Err(problem) => Box::pin(ready(Err(problem))),
+                    Ok(allowed) => match handler(exchange) {
+                        Answer::Now(answer) => Answer::Now(allowed.told(answer)),
+                        Answer::Later(answering) => {
+                            Answer::later(async move { allowed.told(answering.await) })
+                        }
+                    },
+                    Err(problem) => Answer::Now(Err(problem)),
                 }
             });
         }
@@ -98,9 +126,18 @@ impl Routes {
         F: Fn(Exchange) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Response, Problem>> + Send + 'static,
     {
-        let handler: Handler = Arc::new(move |exchange| Box::pin(handler(exchange)));
+        let handler: Handler = Arc::new(move |exchange| Answer::later(handler(exchange)));
         self.declared.push(Declared { method, pattern, handler });
         self
+    }
+}
+
+impl Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Now(_) => "Now",
+            Self::Later(_) => "Later",
+        })
     }
 }
 

@@ -7,6 +7,7 @@ FAULTS=(
     kill-admission kill-dispatcher freeze-dispatcher kill-worker kill-ws-push kill-operator
     restart-rabbitmq kill-rabbitmq flush-redis restart-redis freeze-redis restart-postgres kill-postgres
     fail-over-redis
+    disorder kill-workers
 )
 
 # How long what was killed stays away: longer than any lease, as with a machine that has to boot.
@@ -14,16 +15,40 @@ AWAY_SECONDS=5
 # How long a frozen dispatcher sleeps: longer than its lease and its heartbeats.
 FROZEN_SECONDS=20
 
-# Which Redis a fault needs.
-topology_of() {
+# How often a worker is killed, and how long it stays away at most.
+KILLS=20
+KILLED_SECONDS_MAX=3
+
+# Which stage a fault needs: another Redis, or an unruly payment provider.
+stage_of() {
     case $1 in
         fail-over-redis) echo sentinel ;;
+        disorder | kill-workers) echo disorderly ;;
         *) echo single ;;
+    esac
+}
+
+# What the crowd does with its orders, as options of `sluice swarm`.
+manners_of() {
+    case $(stage_of "$1") in
+        disorderly) echo --abandon 0.3 --late 0.05 --refund 0.1 ;;
+        *) echo ;;
+    esac
+}
+
+# Seconds to pay. What is abandoned goes to the next, of whom a third abandons it again: many rounds.
+window_of() {
+    case $(stage_of "$1") in
+        disorderly) echo 15 ;;
+        *) echo 60 ;;
     esac
 }
 
 # Nothing: what the same crowd sees on a quiet night.
 fault_calm() { :; }
+
+# Nothing dies, but hardly anybody is orderly: buyers abandon, pay late and give back; callbacks come twice, out of order, not at all.
+fault_disorder() { :; }
 
 # --- roles ---------------------------------------------------------------------------------------------------------------
 
@@ -46,12 +71,35 @@ fault_freeze_dispatcher() {
     kill -CONT "${PIDS[$active]}"
 }
 
+# In all that disorder, now this one, now that one, from the first payments to the last deadlines.
+fault_kill_workers() {
+    local kill worker
+    for ((kill = 0; kill < KILLS; kill++)); do
+        worker=worker-$((RANDOM % 2 + 1))
+        if ! is_running "$worker"; then
+            NOTES+=("$worker ended by itself; see $worker.log")
+            start_role "$worker"
+            continue
+        fi
+        kill_at_once "$worker"
+        sleep "$((RANDOM % KILLED_SECONDS_MAX)).$((RANDOM % 10))"
+        start_role "$worker"
+        sleep "$((RANDOM % KILLED_SECONDS_MAX + 1))"
+    done
+}
+
 kill_role() {
-    kill -KILL "${PIDS[$1]}" || return 1
-    # Collected, so that the shell does not report it later.
-    wait "${PIDS[$1]}" 2>/dev/null || true
+    is_running "$1" || return 1
+    kill_at_once "$1"
     sleep "$AWAY_SECONDS"
     start_role "$1"
+}
+
+kill_at_once() {
+    kill -KILL "${PIDS[$1]}"
+    # Collected, so that the shell does not report it later.
+    wait "${PIDS[$1]}" 2>/dev/null || true
+    unset "PIDS[$1]"
 }
 
 # The dispatcher whose turns of this sale are rising.

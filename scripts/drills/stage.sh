@@ -5,6 +5,7 @@ ROLES=(operator-1 admission-1 admission-2 dispatcher-1 dispatcher-2 worker-1 wor
 declare -A PIDS=() STORES=()
 SERVICES=()
 CROWD=
+AUDITOR=
 # Admin addresses of the roles from here on, in the order of ROLES; what buyers reach, twenty higher.
 FIRST_PORT=${SLUICE_DRILL_PORT:-19300}
 
@@ -19,7 +20,7 @@ await() {
 }
 
 set_stage() {
-    say "setting the stage: $1 Redis"
+    say "setting the stage: $1"
     if [[ $1 == sentinel ]]; then
         start_services redis --cluster redis
         start_services others rabbitmq postgres
@@ -39,6 +40,7 @@ set_stage() {
 clear_stage() {
     local role code
     if [[ -n $CROWD ]]; then kill "$CROWD" 2>/dev/null || true; fi
+    if [[ -n $AUDITOR ]]; then kill "$AUDITOR" 2>/dev/null || true; fi
     for role in "${!PIDS[@]}"; do kill -CONT "${PIDS[$role]}" 2>/dev/null && kill -TERM "${PIDS[$role]}" 2>/dev/null || true; done
     for role in "${!PIDS[@]}"; do
         await 20 "$role has drained" is_gone "$role" || kill -KILL "${PIDS[$role]}" 2>/dev/null || true
@@ -57,6 +59,8 @@ start_services() {
     local key=$1 name value pipe
     shift
     pipe=$FOLDER/$key.pipe
+    # What another stage's stores said is not to be taken for these stores' word.
+    rm -f "$FOLDER/$key.services"
     mkfifo "$pipe"
     apart "$here/services" run "$@" <"$pipe" >"$FOLDER/$key.services" 2>"$FOLDER/$key.services.log" &
     SERVICES+=("$!")
@@ -71,18 +75,20 @@ start_services() {
 
 # apart COMMAND…: without our ends of the pipes, whose closing is what ends the stores. To be used with `&`.
 apart() {
+    let_go_of_pipes
+    exec "$@"
+}
+
+let_go_of_pipes() {
     local key
     for key in all redis others; do
         if [[ -n ${STORES[$key]:-} ]]; then exec {STORES[$key]}>&-; fi
     done
-    exec "$@"
 }
 
 stop_services() {
     local key
-    for key in all redis others; do
-        if [[ -n ${STORES[$key]:-} ]]; then exec {STORES[$key]}>&-; fi
-    done
+    let_go_of_pipes
     STORES=()
     for key in ${SERVICES[@]+"${SERVICES[@]}"}; do wait "$key" || true; done
     SERVICES=()
@@ -154,6 +160,17 @@ tokens = [{ name = "drill", role = "admin", token = "$TOKEN" }]
 queue_token_keys = [{ id = "drill", secret = "$(random_word)" }]
 payment_webhook = ["whsec_$(head -c 32 /dev/urandom | base64 -w 0)"]
 CONF
+        if [[ $1 == disorderly ]]; then
+            cat >>"$FOLDER/sluice.toml" <<CONF
+[payment.simulated]
+delay_spread_ms = 3000
+duplicate = 0.3
+reorder = 0.3
+drop = 0.05
+fail = 0.05
+pay_after_close = 1.0
+CONF
+        fi
     )
 }
 

@@ -65,13 +65,17 @@ impl Shopper {
     /// Pays, with one card after the other; `false` if no money went anywhere.
     async fn pay(&mut self, link: &str, manner: Manner) -> bool {
         for card in 0..CARDS_MAX {
-            let Some((page, amount_fen)) = self.open_payment(link).await else { return false };
+            let Some((page, amount_fen)) = self.open_payment(link).await else {
+                self.see_it_closed(link).await;
+                return false;
+            };
             if card == 0 && manner != Manner::Pays {
                 self.bide(link, manner).await;
             }
             let press = Some(json!({ "result": "succeed" }));
             let pressed = self.until_ok(Method::POST, &page, press).await;
             if pressed.is_null() {
+                self.see_it_closed(link).await;
                 return false;
             }
             if pressed["state"] == "failed" {
@@ -162,6 +166,20 @@ impl Shopper {
         }
     }
 
+    /// An order that may no longer be paid has lapsed, most likely: somebody else may have its goods.
+    async fn see_it_closed(&mut self, link: &str) {
+        let mut pause = LOOK_FIRST;
+        loop {
+            let order = self.look(link).await;
+            if self.record.order_state.as_deref() != Some("closing") {
+                self.record.lapsed = has_lapsed(&order);
+                return;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LOOK_MOST);
+        }
+    }
+
     /// Cancels, half of the time with a payment open, and waits until the order is closed.
     async fn cancel(&mut self, link: &str) {
         if self.crowd.random.below(2) == 0 {
@@ -229,6 +247,14 @@ impl Shopper {
     }
 }
 
+/// Whether an order was closed, and not before its deadline.
+fn has_lapsed(order: &Value) -> bool {
+    let time = |text: &Value| UnixMillis::parse(text.as_str()?).ok();
+    let rows = order["history"].as_array().into_iter().flatten();
+    let ended = rows.filter(|row| row["state"] == "closing").find_map(|row| time(&row["at"]));
+    order["state"] == "closed" && ended.zip(time(&order["pay_by"])).is_some_and(|(at, by)| at >= by)
+}
+
 /// How long an order may be paid for, from its making.
 fn window(order: &Value) -> Option<Duration> {
     let at = |text: &Value| UnixMillis::parse(text.as_str()?).ok();
@@ -239,6 +265,20 @@ fn window(order: &Value) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_that_was_closed_before_its_deadline_has_not_lapsed() {
+        let order = |state: &str, closing: &str| {
+            json!({"state": state, "pay_by": "2026-11-11T12:15:00Z", "history": [
+                {"state": "awaiting_payment", "at": "2026-11-11T12:00:00Z"},
+                {"state": "closing", "at": closing},
+            ]})
+        };
+        assert!(has_lapsed(&order("closed", "2026-11-11T12:15:00Z")));
+        assert!(!has_lapsed(&order("closed", "2026-11-11T12:14:59Z")), "the goods were promised");
+        assert!(!has_lapsed(&order("fulfilled", "2026-11-11T12:15:00Z")));
+        assert!(!has_lapsed(&Value::Null));
+    }
 
     #[test]
     fn the_window_is_read_from_the_order() {

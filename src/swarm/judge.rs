@@ -74,9 +74,10 @@ fn entries(seen: &Seen) -> impl Iterator<Item = &Record> {
 fn no_oversell(plan: &Plan, seen: &Seen) -> Verdict {
     let stock =
         seen.before.skus.iter().find(|(sku, _)| *sku == seen.sku).map_or(0, |(_, units)| *units);
-    // A unit that lapsed or was given back may be reserved again: then only what was paid and kept counts.
+    // A unit that lapsed or was given back may be reserved again. Of an orderly crowd every order counts but those that lapsed all the
+    // same, at their deadline, because the house was too slow to take the payment; of any other, only what was paid and kept.
     let counted = if plan.manners.everybody_pays() {
-        reserved(seen).count()
+        reserved(seen).filter(|record| !record.lapsed).count()
     } else {
         reserved(seen).filter(|record| money::keeps_goods(record)).count()
     };

@@ -49,6 +49,8 @@ pub(crate) struct Record {
     /// When the goods were given back for the money.
     pub(crate) refund_asked: Option<Seconds>,
     pub(crate) order_state: Option<String>,
+    /// Whether the order was closed, at its deadline and not before, while this shopper could not pay it.
+    pub(crate) lapsed: bool,
     /// Refusals by code of the problem.
     pub(crate) refusals: BTreeMap<String, u32>,
     /// What contradicted a promise, by its name.

@@ -11,6 +11,7 @@ use super::{
     crowd::{Plan, Seen},
     judge::Verdict,
     money::{self, Money},
+    observer::Sample,
 };
 
 #[derive(Debug, Serialize)]
@@ -32,6 +33,8 @@ pub(crate) struct Report {
     joins_ms: Percentiles,
     refusals: BTreeMap<String, u64>,
     took_seconds: f64,
+    /// From when on nothing was left and nothing could come back; as a plan of `simulate` has it.
+    sold_out_seconds: Option<f64>,
     called_off: bool,
     /// What the public was told, over time.
     timeline: Vec<Moment>,
@@ -102,6 +105,7 @@ impl Report {
             joins_ms: percentiles(joins.collect()),
             refusals,
             took_seconds: seen.took.as_secs_f64(),
+            sold_out_seconds: sold_out(&seen.samples),
             called_off: seen.called_off,
             timeline: timeline(seen),
             promises: verdicts
@@ -157,6 +161,9 @@ impl Report {
                 self.refusals.iter().map(|(code, n)| format!("{code} {n}")).collect();
             writeln!(out, "  refusals      {}", list.join(", "))?;
         }
+        if let Some(at) = self.sold_out_seconds {
+            writeln!(out, "  sold out after {at:.1} s")?;
+        }
         if self.called_off {
             writeln!(out, "  the rest was called off: nothing happened to anybody any more")?;
         }
@@ -174,6 +181,13 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// The first of the last looks that all saw it sold out.
+fn sold_out(samples: &[Sample]) -> Option<f64> {
+    let start = samples.first()?.at;
+    let first = samples.iter().rev().take_while(|sample| sample.state == "sold_out").last()?;
+    Some(first.at.since(start).as_secs_f64())
 }
 
 fn timeline(seen: &Seen) -> Vec<Moment> {
@@ -203,6 +217,8 @@ fn percentiles(mut values: Vec<f64>) -> Percentiles {
 
 #[cfg(test)]
 mod tests {
+    use sluice_core::clock::UnixMillis;
+
     use super::*;
 
     #[test]
@@ -210,5 +226,26 @@ mod tests {
         let p = percentiles((1..=100).map(f64::from).collect());
         assert_eq!((p.p50, p.p95, p.p99, p.max), (51.0, 96.0, 100.0, 100.0));
         assert!(percentiles(Vec::new()).max.abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn it_is_sold_out_from_when_it_stayed_so() {
+        let looks = |states: &[&str]| -> Vec<Sample> {
+            let look = |(n, state): (i64, &&str)| Sample {
+                at: UnixMillis(1_000 * n),
+                state: (*state).to_owned(),
+                serving: 0,
+                waiting: 0,
+                remaining: 0,
+                rate_per_second: 0.0,
+                skus: Vec::new(),
+            };
+            (3..).zip(states).map(look).collect()
+        };
+        let sold_out_at = |states: &[&str]| sold_out(&looks(states));
+        assert_eq!(sold_out_at(&["open", "sold_out", "open", "sold_out", "sold_out"]), Some(3.0));
+        assert_eq!(sold_out_at(&["sold_out"]), Some(0.0));
+        assert_eq!(sold_out_at(&["open", "sold_out", "closed"]), None);
+        assert_eq!(sold_out_at(&[]), None);
     }
 }

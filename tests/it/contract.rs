@@ -134,6 +134,22 @@ async fn push_tells_what_polling_tells() {
         }
     }
     assert!(versions.is_sorted(), "{versions:?}");
+    connected(&house, 1).await;
+    drop(socket);
+    connected(&house, 0).await;
+}
+
+/// Waits until operators are told of so many push connections.
+async fn connected(house: &House, count: u64) {
+    let began = Instant::now();
+    loop {
+        let stats = house.operate("GET", "/v1/sales/drop/stats", None).await.body;
+        if stats["push_connections"] == count {
+            return;
+        }
+        assert!(began.elapsed() < LONG, "{}", stats["push_connections"]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use sluice_core::{
         RefundReply, StepReply,
     },
 };
+use sluice_http::Throttle;
 use tokio::time::{Instant, timeout};
 
 use crate::{FulfilmentError, aftermath::Goods, metrics, shared::Shared};
@@ -54,8 +55,13 @@ pub(crate) async fn finish(shared: &Shared, order: Order, since: Instant, tries:
             Ok(Step::Now(next)) => order = *next,
             Ok(Step::Later) => break,
             Err(error) => {
-                tracing::warn!(sale = %order.sale, order = %order.id, tries, error = &error as &dyn std::error::Error,
-                    "an order cannot be seen through now: the ledger is away");
+                static AWAY: Throttle = Throttle::new(1);
+                later(
+                    &AWAY,
+                    &order,
+                    &error,
+                    "an order cannot be seen through now: the ledger is away",
+                );
                 return Finished::Later;
             }
         }
@@ -65,6 +71,18 @@ pub(crate) async fn finish(shared: &Shared, order: Order, since: Instant, tries:
             "an order cannot be seen through; it is tried on");
     }
     Finished::Later
+}
+
+/// Says that an order is tried again. Whoever is away is away for every order: a line a second says so as well as all of them.
+fn later(
+    throttle: &Throttle,
+    order: &Order,
+    error: &(dyn std::error::Error + 'static),
+    what: &'static str,
+) {
+    if let Some(held_back) = throttle.pass() {
+        tracing::warn!(sale = %order.sale, order = %order.id, held_back, error, "{what}");
+    }
 }
 
 /// Asks the provider before stock is given away, and gives it away without its word only after `closing_max`.
@@ -86,8 +104,13 @@ async fn close(shared: &Shared, order: &Order, closing_for: Duration) -> PortRes
         }
         Ok(ProviderStatus::Pending) => Ok(Step::Later),
         Err(error) => {
-            tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
-                "the payment provider cannot be asked to close a payment; trying again");
+            static AWAY: Throttle = Throttle::new(1);
+            later(
+                &AWAY,
+                order,
+                &error,
+                "the payment provider cannot be asked to close a payment; trying again",
+            );
             Ok(Step::Later)
         }
     }
@@ -164,12 +187,13 @@ async fn issue(shared: &Shared, order: &Order) -> Issued {
             Issued::Never
         }
         Ok(Err(error @ FulfilmentError::Unreachable(_))) => {
-            tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
-                "an order cannot be fulfilled now; trying again");
+            static AWAY: Throttle = Throttle::new(1);
+            later(&AWAY, order, &error, "an order cannot be fulfilled now; trying again");
             Issued::Later
         }
-        Err(_) => {
-            tracing::warn!(sale = %order.sale, order = %order.id, "the fulfilment of an order took too long; trying again");
+        Err(elapsed) => {
+            static SLOW: Throttle = Throttle::new(1);
+            later(&SLOW, order, &elapsed, "the fulfilment of an order took too long; trying again");
             Issued::Later
         }
     }

@@ -9,6 +9,7 @@ use sluice_core::{
     ports::{PortResult, ProviderError, RefundStatus},
     refund::{Refund, RefundCause, RefundState},
 };
+use sluice_http::Throttle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -73,8 +74,11 @@ async fn send(shared: &Shared, refund: &Refund) -> PortResult<()> {
                 "a refund is not sent; it is asked for on");
         }
         Err(error) => {
-            tracing::warn!(%order, %payment, refund = %id, tries, error = &error as &dyn std::error::Error,
-                "a refund could not be sent; it is asked for again");
+            static AWAY: Throttle = Throttle::new(1);
+            if let Some(held_back) = AWAY.pass() {
+                tracing::warn!(%order, %payment, refund = %id, tries, held_back, error = &error as &dyn std::error::Error,
+                    "a refund could not be sent; it is asked for again");
+            }
         }
     }
     let backoff = Backoff { first: RETRY_FIRST, most: shared.config.retry_delay_max };

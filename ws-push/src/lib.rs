@@ -5,7 +5,8 @@
 //! that heard nothing is looked up. What is *not* here: joining, polling, deciding; this crate reads and tells.
 //!
 //! Reading order: [`Push`] (life cycle), `service` (the way in), `socket` and `events` (one connection), `hub` (who
-//! watches what), `look` and `looks` (asking the stores), `room` (the `line` frame).
+//! watches what), `look` and `looks` (asking the stores), `room` (the `line` frame),
+//! `tally` (how many there are).
 
 mod close;
 mod config;
@@ -22,6 +23,7 @@ mod push;
 mod room;
 mod service;
 mod socket;
+mod tally;
 mod watcher;
 
 pub use config::{Config, Cookies};

@@ -33,7 +33,7 @@ use crate::{
     metrics::{self, Frames},
     presence,
     service::Service,
-    socket,
+    socket, tally,
 };
 
 /// How long to wait before a broken subscription is tried again.
@@ -135,6 +135,7 @@ impl Push {
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { service, bulletin, line, looks, presence, limits: _ } = self;
         let mut work = JoinSet::new();
+        work.spawn(tally::run(Arc::clone(&service), Arc::clone(&bulletin)));
         work.spawn(listen(Arc::clone(&service), bulletin));
         work.spawn(visit(Arc::clone(&service)));
         work.spawn(looks::run(
@@ -203,6 +204,7 @@ async fn hear(
                 Notice::Line(_)
                 | Notice::SaleDeleted { .. }
                 | Notice::StockReturned { .. }
+                | Notice::Pushed(_)
                 | Notice::Bans => {}
             },
         }

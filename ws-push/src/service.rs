@@ -138,6 +138,12 @@ impl Service {
         room
     }
 
+    /// Connections by sale.
+    pub(crate) fn connected(&self) -> HashMap<SaleId, u64> {
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.iter().map(|(sale, room)| (sale.clone(), room.connections())).collect()
+    }
+
     fn close_room(&self, room: &Arc<Room>) {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         rooms.retain(|_, known| !Arc::ptr_eq(known, room));

@@ -262,18 +262,18 @@ async fn a_lonely_join_waits_for_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_travels_in_batches_of_64_a_few_at_a_time() {
+async fn a_crowd_travels_in_full_batches_a_few_at_a_time() {
     let stage = Stage::open();
-    let answers: Vec<_> = (0..640).map(|n| stage.send(&format!("buyer-{n}"))).collect();
+    let answers: Vec<_> = (0..10 * JOINS_MAX).map(|n| stage.send(&format!("buyer-{n}"))).collect();
     let mut last = Seq(0);
     for answer in answers {
         let place = new(answer.await.unwrap());
         assert!(place.line_entry.seq > last, "numbers ascend in the order of arrival");
         last = place.line_entry.seq;
     }
-    assert_eq!(*stage.line.calls.lock().unwrap(), [64; 10]);
+    assert_eq!(*stage.line.calls.lock().unwrap(), [JOINS_MAX; 10]);
     assert_eq!(stage.line.busy_most.load(Ordering::SeqCst), BATCHES_MAX);
-    assert_eq!(stage.offered().len(), 640);
+    assert_eq!(stage.offered().len(), 10 * JOINS_MAX);
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,6 +162,23 @@ async fn a_sale_nobody_knows_is_asked_of_the_ledger_once() {
     assert_eq!(reply.expect(200, "")["sale"], "behind");
 }
 
+/// Who may stand by may come back for a place; where nobody may, it is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_line_of_a_sold_out_sale_says_whether_a_place_may_come_free() {
+    for (standby_cap, status, code) in [(1, 503, "line_full"), (0, 410, "sold_out")] {
+        let mut sale = crate::stage::sale("demo");
+        sale["policy"] =
+            json!({ "line_cap": 1, "on_sold_out": "standby", "standby_cap": standby_cap });
+        let mut stage = Stage::play(Script { sale, ..Script::default() }).await;
+        stage.join("ada").await;
+        stage.report(0, true);
+        if standby_cap > 0 {
+            stage.joining("bob").send().await.expect(202, "");
+        }
+        stage.joining("eve").send().await.expect(status, code);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_line_refuses() {
     let mut sale = crate::stage::sale("demo");

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sluice_core::{
     entry::Outcome,
     ids::{Epoch, Seq},
-    line::Caps,
-    line::Cursor,
+    line::{Caps, Cursor, LineEntry},
     ports::{
         Block, HoldReply, Join, JoinReply, LeaseReply, NewOutcome, OutcomeReason, PlaceState,
         Ports, Restore, Settlement, Standing,
@@ -57,6 +56,40 @@ async fn an_answer_comes_after_its_commit() {
         });
     }
     offers.join_all().await;
+}
+
+/// never-backwards: who was shown as standing by is not shown as called, nor without the number they had, by the next process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_who_was_made_an_offer_stands_by_in_the_next_process() {
+    let house = House::new();
+    let (kept, acked) = (house.entry(7, "ada"), house.entry(8, "bob"));
+    let embedded = house.open();
+    {
+        let ports = embedded.ports();
+        make_sale(&ports, 10).await;
+        for entry in [&kept, &acked] {
+            ports.waiting.offer(&sale(), vec![entry.clone()]).await.unwrap();
+        }
+        let mut drain = ports.waiting.drain(&sale()).await.unwrap();
+        drain.intake.next().await.unwrap();
+        let second = drain.intake.next().await.unwrap();
+        ports.ledger.stand_by(&sale(), vec![kept.clone(), acked.clone()]).await.unwrap();
+        let offer = |entry: &LineEntry| house.turn(entry.clone().standing_by());
+        drain.outlet.release(vec![offer(&kept), offer(&acked)]).await.unwrap();
+        drain.outlet.ack(&[second.tag]).await.unwrap();
+    }
+    embedded.close().await;
+    let embedded = house.open();
+    let ports = embedded.ports();
+    take_over(&ports, 2).await;
+    let places = ports.line.find(&sale(), &[kept.entry, acked.entry]).await.unwrap();
+    for (place, seq) in places.into_iter().map(Option::unwrap).zip([7, 8]) {
+        assert_eq!((place.state, place.line_entry.seq), (PlaceState::Standby, Seq(seq)));
+        assert!(place.in_flight, "its offer is on the way to a worker");
+    }
+    let snapshot = ports.line.snapshot(&sale()).await.unwrap();
+    assert_eq!((snapshot.called, snapshot.standby), (0, 2));
+    assert_eq!(ports.gate.levels(&sale()).await.unwrap()[0].in_flight, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -3,7 +3,7 @@
 //! Lossy by design: a subscriber that falls behind is told that it missed something and pulls a snapshot; nothing is
 //! carried by the bulletin alone. Order is kept per publisher; newest wins, by the versions inside.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,21 @@ pub enum Notice {
     },
     /// The list of bans changed: read it again.
     Bans,
+    /// How many push connections one node has of a sale: on change at most once a second, and while there are any at least
+    /// every [`PUSH_REPORT_EVERY`].
+    Pushed(PushReport),
+}
+
+/// How often a node that has push connections says so at least.
+pub const PUSH_REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// The push connections of one node. Whoever is silent for three times [`PUSH_REPORT_EVERY`] has none.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PushReport {
+    pub sale: SaleId,
+    /// Drawn by the node when it starts.
+    pub node: u64,
+    pub connections: u64,
 }
 
 /// One SKU in a line's report.

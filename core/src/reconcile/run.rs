@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Consequence, Finding, FindingKind, GateFound, ReconcileSettings, Reconciliation, Remedy,
-    SkuFound, Suspect, Verdict, consequence, differences, drifts, gaps, misplaced, remedy,
-    residual, suspects,
+    SkuFound, Suspect, Verdict, consequence, differences, drifts, gaps, is_broken, misplaced,
+    remedy, residual, suspects,
 };
 use crate::{
     clock::Clock,
@@ -81,6 +81,9 @@ impl Reconciler {
         let mut found = self.found(sale, &books, &compared, &drift, &remaining).await?;
         found.unexplained_runs = unexplained_runs(&findings, hand, before);
         found.findings = findings;
+        let known = before.map_or(&[][..], |before| &before.frozen_for);
+        let still = found.findings.iter().filter(|one| one.is_among(known));
+        found.frozen_for = still.cloned().collect();
         self.conclude(sale, hand, &mut found).await?;
         self.ask(self.ledger.keep_reconciliation(&found)).await?;
         Ok(found)
@@ -200,6 +203,7 @@ impl Reconciler {
             repaired: compared.set.len() as u64,
             leaks: compared.release.len() as u64,
             findings: Vec::new(),
+            frozen_for: Vec::new(),
             unexplained_runs: 0,
         })
     }
@@ -224,11 +228,15 @@ impl Reconciler {
             tracing::error!(sale = %sale.id, kind = ?finding.kind, units = finding.units, runs = found.unexplained_runs,
                 "the books do not add up: {}", finding.detail);
         }
-        found.verdict = Verdict::Drifting;
-        match consequence(&found.findings, found.unexplained_runs, &self.settings) {
+        let (findings, runs) = (&found.findings, found.unexplained_runs);
+        let broken = is_broken(findings, runs, &self.settings);
+        let consequence = consequence(findings, &found.frozen_for, runs, &self.settings);
+        found.verdict = if broken { Verdict::Broken } else { Verdict::Drifting };
+        match consequence {
             Consequence::Freeze => {
-                found.verdict = Verdict::Broken;
-                self.freeze(sale, found).await?;
+                if self.freeze(sale, found).await? {
+                    found.frozen_for = found.findings.clone();
+                }
             }
             Consequence::Rebuild if hand == Hand::Continuous => {
                 tracing::error!(sale = %sale.id, "the gate is emptied, so that it is rebuilt from the ledger");
@@ -240,11 +248,12 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn freeze(&self, sale: &Sale, found: &Reconciliation) -> PortResult<()> {
+    /// Whether it was frozen here, and not before.
+    async fn freeze(&self, sale: &Sale, found: &Reconciliation) -> PortResult<bool> {
         let known = self.ask(self.ledger.sale(&sale.id)).await?;
         let selling = |sale: &Arc<Sale>| matches!(sale.control, Control::Running | Control::Paused);
         if !known.as_ref().is_some_and(selling) {
-            return Ok(());
+            return Ok(false);
         }
         let details: Vec<&str> = found.findings.iter().map(|f| f.detail.as_str()).collect();
         let reason = details.join("; ");
@@ -252,10 +261,9 @@ impl Reconciler {
         self.record("reconciliation.gap", found, Some(reason.clone())).await?;
         let (freeze, author) = (SaleChange::Freeze, author());
         let change = self.ledger.change_sale(&sale.id, None, freeze, &author, Some(reason));
-        if let Changed::Done(sale) = self.ask(change).await? {
-            self.tell(Notice::Sale { sale }).await;
-        }
-        Ok(())
+        let Changed::Done(sale) = self.ask(change).await? else { return Ok(false) };
+        self.tell(Notice::Sale { sale }).await;
+        Ok(true)
     }
 
     async fn record(

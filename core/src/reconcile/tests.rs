@@ -123,7 +123,7 @@ fn money_that_is_nowhere_is_a_gap() {
         books.money = vec![money];
         let found = gaps(&books);
         assert_eq!((found.len(), found[0].kind, found[0].units), (1, FindingKind::Money, units));
-        assert_eq!(consequence(&found, 0, &ReconcileSettings::default()), Consequence::Freeze);
+        assert_eq!(consequence(&found, &[], 0, &ReconcileSettings::default()), Consequence::Freeze);
     }
 }
 
@@ -132,14 +132,35 @@ fn a_gap_freezes_at_once_and_a_drift_only_when_it_stays() {
     let settings = ReconcileSettings::default();
     let drift = |units| drifts(&[(SkuId::new("a").unwrap(), units)].into());
     assert_eq!(drift(0), []);
-    assert_eq!(consequence(&gaps(&books(3, 3, 3)), 0, &settings), Consequence::Freeze);
-    let course: Vec<_> = (1..=4).map(|runs| consequence(&drift(-11), runs, &settings)).collect();
+    assert_eq!(consequence(&gaps(&books(3, 3, 3)), &[], 0, &settings), Consequence::Freeze);
+    let course: Vec<_> =
+        (1..=4).map(|runs| consequence(&drift(-11), &[], runs, &settings)).collect();
     use Consequence::{Freeze, None, Rebuild};
     assert_eq!(course, [None, Rebuild, None, Freeze]);
-    let small: Vec<_> = (1..=6).map(|runs| consequence(&drift(10), runs, &settings)).collect();
+    let small: Vec<_> = (1..=6).map(|runs| consequence(&drift(10), &[], runs, &settings)).collect();
     assert_eq!(
         small,
         [None, Rebuild, None, Rebuild, None, Rebuild],
         "it is borne, and tried again"
     );
+}
+
+#[test]
+fn nothing_freezes_twice_and_a_drift_is_mended_on() {
+    let settings = ReconcileSettings::default();
+    let drift = |units| drifts(&[(SkuId::new("a").unwrap(), units)].into());
+    let gap = gaps(&books(3, 3, 3));
+    use Consequence::{Freeze, None, Rebuild};
+    assert!(is_broken(&gap, 0, &settings));
+    assert_eq!(consequence(&gap, &gap, 0, &settings), None);
+    assert_eq!(consequence(&gap, &drift(9), 0, &settings), Freeze);
+    // A small drift that comes and goes beside it is no news that freezes.
+    let both = [gap.clone(), drift(3)].concat();
+    assert_eq!(consequence(&both, &gap, 1, &settings), None);
+    let more = gaps(&books(3, 3, 2));
+    assert_eq!(consequence(&more, &gap, 0, &settings), Freeze, "{more:?} after {gap:?}");
+    let known = drift(-11);
+    let course: Vec<_> = (3..=6).map(|n| consequence(&known, &known, n, &settings)).collect();
+    assert_eq!(course, [None, Rebuild, None, Rebuild]);
+    assert_eq!(consequence(&drift(-12), &known, 5, &settings), Freeze);
 }

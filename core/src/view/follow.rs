@@ -93,6 +93,7 @@ async fn take(directory: &Directory, sources: &Sources, heard: Heard) -> PortRes
         }
         Notice::SaleDeleted { sale } => directory.forget(sale),
         Notice::Bans => directory.learn_bans(sources.ledger.bans().await?),
+        Notice::Pushed(report) => directory.learn_pushed(report),
         Notice::Entries { .. } | Notice::StockReturned { .. } => {}
     }
     Ok(())

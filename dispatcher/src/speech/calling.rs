@@ -70,7 +70,7 @@ impl Speech<'_> {
             let credit = usize::try_from(self.pace.whole()).unwrap_or(usize::MAX);
             let most = credit.min(RELEASE_TURNS_MAX - called.len());
             let parked_max = self.shared.config.parked_max;
-            let standby = self.first_on_standby();
+            let standby = self.first_on_standby(now);
             let picked =
                 release::pick(&mut self.window, &mut self.stock, most, parked_max, standby);
             if !picked.is_empty() {

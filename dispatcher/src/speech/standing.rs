@@ -155,8 +155,8 @@ impl Speech<'_> {
 
     /// When the first joined who stands by and can be served, or is still to be written down: nobody in line who came after
     /// them goes before.
-    pub(super) fn first_on_standby(&self) -> Option<UnixMillis> {
-        let next = self.standby.next(&self.stock).map(|entry| entry.joined_at);
+    pub(super) fn first_on_standby(&self, now: Instant) -> Option<UnixMillis> {
+        let next = self.standby.next(&self.stock, now).map(|entry| entry.joined_at);
         next.into_iter().chain(self.standing.first_unwritten()).min()
     }
 
@@ -210,7 +210,7 @@ impl Speech<'_> {
     pub(super) fn kept(&self, sku: &SkuId) -> u64 {
         let in_line = self.window.any_kind(|basket| basket.items().iter().any(|i| i.sku == *sku));
         if self.the_line_is_here() && !in_line && self.is_open() {
-            self.standby.wanted(sku)
+            self.standby.wanted(sku, Instant::now())
         } else {
             0
         }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use foldhash::fast::RandomState;
 use sluice_core::ids::EntryId;
 
 /// See the module.
@@ -12,12 +13,12 @@ use sluice_core::ids::EntryId;
 pub(super) struct Recent {
     most: usize,
     order: VecDeque<EntryId>,
-    entries: HashSet<EntryId>,
+    entries: HashSet<EntryId, RandomState>,
 }
 
 impl Recent {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, order: VecDeque::new(), entries: HashSet::new() }
+        Self { most, order: VecDeque::new(), entries: HashSet::default() }
     }
 
     pub(super) fn contains(&self, entry: &EntryId) -> bool {

@@ -404,6 +404,7 @@ impl Ears {
             | Notice::Sale { .. }
             | Notice::SaleDeleted { .. }
             | Notice::StockReturned { .. }
+            | Notice::Pushed(_)
             | Notice::Bans => None,
         };
         heard.iter().filter_map(report).collect()

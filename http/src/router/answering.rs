@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::{cors::Permission, table::Endpoint, tell};
 use crate::{
-    Exchange, Problem, Response,
+    Answer, Exchange, Problem, Response,
     exchange::{Leftover, close},
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct Answering {
 
 enum State {
     Handled(Handled),
-    /// Boxed because these are the rare cases, and an answer is larger than all of the other.
+    /// Boxed, as the next: an answer is larger than all of the other.
     Draining(Box<Draining>),
     Done(Option<Box<Response>>),
 }
@@ -77,7 +77,8 @@ impl Answering {
     pub(super) fn call(mut call: Call, exchange: Exchange, left: Option<Leftover>) -> Self {
         // A handler may panic before its future exists.
         match catch_unwind(AssertUnwindSafe(|| (call.endpoint.handler)(exchange))) {
-            Ok(handling) => {
+            Ok(Answer::Now(answer)) => Self::after(call.finish(Ok(answer)), left),
+            Ok(Answer::Later(handling)) => {
                 Self { state: State::Handled(Handled { call, handling, left }), closing: false }
             }
             Err(panic) => Self::after(call.finish(Err(panic)), left),

@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::StatusCode;
 use serde_json::json;
-use sluice_http::{Exchange, Routes, json as reply};
+use sluice_http::{Answer, Exchange, Problem, Routes, json as reply};
 
 use crate::house::{Answered, House, hello};
 
@@ -141,15 +141,38 @@ async fn a_panic_is_a_500_problem_and_the_connection_lives() {
             assert!(exchange.header("x-no-such").is_some(), "secret cause");
             hello(exchange).await
         })
+        .get_now("/now", |_| panic!("secret cause"))
         .get("/well", hello);
     let house = House::open(routes).await;
     let mut wire = house.wire().await;
-    for path in ["/sync", "/async"] {
+    for path in ["/sync", "/async", "/now"] {
         let answer = wire.ask(&format!("GET {path}")).await;
         answer.problem(500, "internal");
         assert!(!answer.text().contains("secret"));
     }
     assert_eq!(wire.ask("GET /well").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_from_memory_is_as_any_other() {
+    let routes =
+        Routes::new("admission").get_now("/now/{what}", |exchange| match exchange.param("what") {
+            "known" => Answer::Now(Ok(reply(StatusCode::OK, &"known"))),
+            "refused" => Answer::Now(Err(Problem::not_found("not_found", "Nothing is there."))),
+            _ => Answer::later(hello(exchange)),
+        });
+    let house = House::open(routes).await;
+    let mut wire = house.wire().await;
+    let answer = wire.ask("GET /now/known").await;
+    assert_eq!((answer.status, answer.text()), (200, "\"known\""));
+    wire.ask("GET /now/refused").await.problem(404, "not_found");
+    assert_eq!(wire.ask("GET /now/asked").await.status, 200);
+    // What nobody reads of a body is read to its end, so that the connection can be used again.
+    let answer = wire
+        .ask("GET /now/known HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\nbody")
+        .await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(wire.ask("HEAD /now/known").await.status, 200);
 }
 
 #[tokio::test]

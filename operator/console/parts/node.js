@@ -2,7 +2,7 @@
  * What this node tells of itself: `/ready`, and those of its metrics that nobody else tells. In one process that is the whole
  * house; on shared stores it is the operator's process alone, and what others would know is `null`.
  *
- * @typedef {{ at: number, pushConnections: number | null, serverErrors: number | null, refusals: number | null,
+ * @typedef {{ at: number, serverErrors: number | null, refusals: number | null,
  *   stores: Map<string, boolean>, providers: Map<string, boolean> }} Node
  */
 
@@ -41,7 +41,6 @@ export function read(text, sale, at) {
   /** @type {Node} */
   const node = {
     at,
-    pushConnections: null,
     serverErrors: 0,
     refusals: null,
     stores: new Map(),
@@ -53,7 +52,6 @@ export function read(text, sale, at) {
     const [, name, list, number] = match;
     const labels = Object.fromEntries([...(list ?? "").matchAll(LABEL)].map((label) => [label[1], label[2]]));
     const value = Number(number);
-    if (name === "sluice_push_connections" && labels.sale === sale) node.pushConnections = value;
     if (name === "sluice_backend_up") node.stores.set(labels.backend, value === 1);
     if (name === "sluice_provider_up") node.providers.set(labels.provider, value === 1);
     if (name === "http_requests_total" && labels.status.startsWith("5")) {

@@ -166,8 +166,7 @@ class Tiles {
     this.set("drift", count(stats.drift), away("gate") || t("live.drift-note"), stats.drift > 0 ? "warn" : "");
     this.set("dead", count(stats.dead_letters), away("turns") || t("live.dead-note"), stats.dead_letters > 0 ? "bad" : "");
     this.set("queue", count(stats.turn_queue_depth), away("turns") || t("live.queue-note"));
-    if (stats.push_connections !== null) this.set("push", count(stats.push_connections));
-    this.told = stats.push_connections !== null;
+    this.set("push", count(stats.push_connections));
   }
 
   /**
@@ -175,9 +174,6 @@ class Tiles {
    * @param {import("../parts/node.js").Node | null} before
    */
   showNode(now, before) {
-    if (!this.told) {
-      this.set("push", count(now.pushConnections), now.pushConnections === null ? t("live.not-here") : t("live.this-node"));
-    }
     const minute = (/** @type {number | null} */ later, /** @type {number | null} */ earlier) =>
       before === null || later === null ? null : (Math.max(0, later - (earlier ?? 0)) * 60_000) / Math.max(now.at - before.at, 1);
     const errors = minute(now.serverErrors, before?.serverErrors ?? null);
@@ -188,7 +184,7 @@ class Tiles {
   }
 
   forgetNode() {
-    for (const name of this.told ? ["errors"] : ["errors", "push"]) this.set(name, "–", t("live.not-here"));
+    this.set("errors", "–", t("live.not-here"));
   }
 }
 

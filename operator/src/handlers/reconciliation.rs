@@ -1,5 +1,5 @@
 //! Reconciliation: what was found last, and a run on demand. A worker runs it all the time; a run from here mends the same
-//! way, and the same gap in the ledger's own sums freezes a sale.
+//! way, and a gap in the ledger's own sums freezes a sale, whoever finds it first.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -47,8 +47,8 @@ pub(crate) struct Stats {
     dead_letters: Option<u64>,
     /// Units by which gate and ledger differ, summed over the SKUs.
     drift: Option<u64>,
-    /// Not known here.
-    push_connections: Option<u64>,
+    /// Open push connections, over all nodes; a moment old.
+    push_connections: u64,
     /// Stores that did not answer: `line`, `ledger`, `gate`, `turns`.
     missing: Vec<&'static str>,
 }
@@ -126,7 +126,8 @@ impl Stats {
         // The gate does not know the goods of the shop: what it says of them is no drift.
         let gate = answered(gate, "gate", &mut missing).filter(|_| desk.shop.is_none());
         let depths: Option<QueueDepths> = answered(depths, "turns", &mut missing);
-        let reading = ports.directory.sale(&sale.id).map(|view| view.read());
+        let view = ports.directory.sale(&sale.id);
+        let reading = view.as_ref().map(|view| view.read());
         let report = reading.as_ref().and_then(Reading::report);
         let skus = sku_stats(sale, reading.as_ref(), stock.as_deref(), gate.as_deref());
         Self {
@@ -155,7 +156,7 @@ impl Stats {
             drift: (stock.is_some() && gate.is_some())
                 .then(|| skus.iter().filter_map(|sku| sku.drift).map(i64::unsigned_abs).sum()),
             skus,
-            push_connections: None,
+            push_connections: view.as_ref().map_or(0, |view| view.push_connections()),
             missing,
         }
     }

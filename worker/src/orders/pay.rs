@@ -11,7 +11,7 @@ use sluice_core::{
     order::{Order, OrderState},
     ports::{NewPayment, Payment, PaymentRequest, PaymentState, ProviderError, ProviderPayment},
 };
-use sluice_http::{Exchange, Problem, Response, json};
+use sluice_http::{Exchange, Problem, Response, Throttle, json};
 
 use super::{access, expect_nothing, private, replay, wrong_state};
 use crate::shared::Shared;
@@ -76,8 +76,11 @@ async fn open(
         Ok(opened) => return Ok(opened),
         Err(error) => error,
     };
-    tracing::warn!(sale = %order.sale, order = %order.id, error = &error as &dyn std::error::Error,
-        "a payment could not be opened");
+    static NOT_OPENED: Throttle = Throttle::new(1);
+    if let Some(held_back) = NOT_OPENED.pass() {
+        tracing::warn!(sale = %order.sale, order = %order.id, held_back, error = &error as &dyn std::error::Error,
+            "a payment could not be opened");
+    }
     match error {
         ProviderError::Unreachable(_) => Err(provider_away(shared)),
         ProviderError::Refused(_) => {

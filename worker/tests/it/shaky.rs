@@ -43,7 +43,7 @@ pub(crate) struct Shaky {
     pub(crate) words_held: AtomicBool,
     pub(crate) refused: AtomicU64,
     /// One unit more is told to be sold than there is.
-    pub(crate) miscounts: AtomicBool,
+    pub(crate) miscounts: AtomicU64,
 }
 
 /// Takes one, if there is one.
@@ -196,9 +196,7 @@ impl UpkeepBook for Shaky {
 
     async fn books(&self, sale: &SaleId) -> PortResult<Books> {
         let mut books = self.ledger.books(sale).await?;
-        if self.miscounts.load(Ordering::SeqCst) {
-            books.balances[0].sold += 1;
-        }
+        books.balances[0].sold += self.miscounts.load(Ordering::SeqCst);
         Ok(books)
     }
 
@@ -276,7 +274,7 @@ pub(crate) fn shaky(
         words_lost: AtomicU64::new(0),
         words_held: AtomicBool::new(false),
         refused: AtomicU64::new(0),
-        miscounts: AtomicBool::new(false),
+        miscounts: AtomicU64::new(0),
     });
     (WorkerPorts { ledger: Arc::clone(&ledger) as Arc<dyn Ledger>, ..ports }, ledger)
 }

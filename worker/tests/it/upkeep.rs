@@ -22,7 +22,7 @@ use sluice_worker::{Config, WorkerPorts};
 
 use crate::{
     house::{House, Running, until},
-    shaky::shaky,
+    shaky::{Shaky, shaky},
 };
 
 /// Reconciles all the time.
@@ -241,7 +241,7 @@ async fn a_gap_in_the_ledgers_own_sums_freezes_the_sale_at_once() {
     let house = House::open(10).await;
     house.order(&house.entries(1)).await;
     let (ports, ledger): (WorkerPorts, _) = shaky(&house, None, false);
-    ledger.miscounts.store(true, Ordering::SeqCst);
+    ledger.miscounts.store(1, Ordering::SeqCst);
     let worker = Running::start(house.worker_over(ports, busy()));
     until("the sale is frozen", async || {
         let sale = house.ports.ledger.sale(&house.sale).await.unwrap().unwrap();
@@ -252,7 +252,7 @@ async fn a_gap_in_the_ledgers_own_sums_freezes_the_sale_at_once() {
         last(&house).await.is_some_and(|found| found.verdict == Verdict::Broken)
     })
     .await;
-    ledger.miscounts.store(false, Ordering::SeqCst);
+    ledger.miscounts.store(0, Ordering::SeqCst);
     until("it adds up again", async || {
         last(&house).await.is_some_and(|found| found.verdict == Verdict::Balanced)
     })
@@ -262,6 +262,72 @@ async fn a_gap_in_the_ledgers_own_sums_freezes_the_sale_at_once() {
     assert_eq!(sale.control, Control::Frozen, "nobody but an operator lifts it");
 }
 
+/// A sale whose ledger miscounts by one, and a worker that looks.
+async fn miscounting() -> (House, Arc<Shaky>, Running) {
+    let house = House::open(10).await;
+    house.order(&house.entries(1)).await;
+    let (ports, ledger) = shaky(&house, None, false);
+    ledger.miscounts.store(1, Ordering::SeqCst);
+    let worker = Running::start(house.worker_over(ports, busy()));
+    (house, ledger, worker)
+}
+
+async fn control(house: &House) -> Control {
+    house.ports.ledger.sale(&house.sale).await.unwrap().unwrap().control
+}
+
+async fn steer(house: &House, change: SaleChange) {
+    let author = Author { name: "test".into(), address: None };
+    house.ports.ledger.change_sale(&house.sale, None, change, &author, None).await.unwrap();
+}
+
+async fn until_frozen_for(house: &House, units: i64) {
+    until("the sale is frozen, and it is told what for", async || {
+        let found = last(house).await;
+        let known = found.is_some_and(|found| found.frozen_for.iter().any(|f| f.units == units));
+        known && control(house).await == Control::Frozen
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_freeze_that_was_lifted_stays_lifted_until_something_else_is_found() {
+    let (house, ledger, worker) = miscounting().await;
+    until_frozen_for(&house, 1).await;
+    steer(&house, SaleChange::Resume).await;
+    for _ in 0..3 {
+        let found = another_run(&house).await;
+        assert_eq!(found.verdict, Verdict::Broken, "it is told all the same");
+    }
+    assert_eq!(control(&house).await, Control::Running);
+    ledger.miscounts.store(2, Ordering::SeqCst);
+    until_frozen_for(&house, 2).await;
+    // It grows while the sale stands: that is news to whoever lifts it.
+    ledger.miscounts.store(500, Ordering::SeqCst);
+    until("it has grown", async || last(&house).await.unwrap().findings[0].units == 500).await;
+    steer(&house, SaleChange::Resume).await;
+    until_frozen_for(&house, 500).await;
+    worker.stop().await;
+    assert_eq!(rows(&house, "sale.freeze").await.len(), 3);
+}
+
+/// Whoever froze it knew nothing of the gap.
+#[tokio::test]
+async fn a_gap_found_while_a_sale_was_frozen_for_something_else_freezes_it_anew() {
+    let (house, ledger, worker) = miscounting().await;
+    ledger.miscounts.store(0, Ordering::SeqCst);
+    until("it adds up", async || {
+        last(&house).await.is_some_and(|found| found.verdict == Verdict::Balanced)
+    })
+    .await;
+    steer(&house, SaleChange::Freeze).await;
+    ledger.miscounts.store(3, Ordering::SeqCst);
+    until("it is found", async || last(&house).await.unwrap().verdict == Verdict::Broken).await;
+    steer(&house, SaleChange::Resume).await;
+    until_frozen_for(&house, 3).await;
+    worker.stop().await;
+}
+
 #[tokio::test]
 async fn one_worker_at_a_time_reconciles_a_sale() {
     let house = House::open(10).await;
@@ -269,7 +335,7 @@ async fn one_worker_at_a_time_reconciles_a_sale() {
     another_run(&house).await;
     // The other's duty would be to find this; it is not its turn.
     let (ports, ledger) = shaky(&house, None, false);
-    ledger.miscounts.store(true, Ordering::SeqCst);
+    ledger.miscounts.store(1, Ordering::SeqCst);
     let second = Running::start(house.worker_over(ports, busy()));
     for _ in 0..10 {
         assert_eq!(another_run(&house).await.verdict, Verdict::Balanced);

@@ -52,29 +52,31 @@ impl Reading {
         while let Some(row) = rows.next()? {
             for line_entry in joined(row, 0, &mut self.baskets)? {
                 if self.joined.insert(line_entry.entry) {
-                    let state = standing.query_row([line_entry.entry.as_bytes()], state)?;
-                    self.places.push(Known { line_entry, state });
+                    let (state, standby) =
+                        standing.query_row([line_entry.entry.as_bytes()], state)?;
+                    self.places.push(Known { line_entry, state, standby });
                 }
             }
         }
         Ok(())
     }
 
-    /// Those who are called, stand by, or have a live order, and are no longer in the journal of joins. One who stands by and
-    /// was made an offer is both.
+    /// Those who stand by, are called, or have a live order, and are no longer in the journal of joins. One who stands by and was
+    /// made an offer is both of the first two.
     fn rest(&mut self, connection: &Connection, sale: &SaleId) -> rusqlite::Result<()> {
         let settlement = Settlement { outcome: Outcome::Reserved, live: true };
-        for (statement, state) in [
-            (sql!("line/called"), PlaceState::Called),
-            (sql!("line/standby"), PlaceState::Standby),
-            (sql!("line/reserved"), PlaceState::Settled(settlement)),
+        for (statement, state, standby) in [
+            (sql!("line/offered"), PlaceState::Called, true),
+            (sql!("line/standby"), PlaceState::Standby, true),
+            (sql!("line/called"), PlaceState::Called, false),
+            (sql!("line/reserved"), PlaceState::Settled(settlement), false),
         ] {
             let mut statement = connection.prepare_cached(statement)?;
             let mut rows = statement.query([sale.as_str()])?;
             while let Some(row) = rows.next()? {
                 let line_entry = line_entry(row, 0, &mut self.baskets)?;
                 if self.joined.insert(line_entry.entry) {
-                    self.places.push(Known { line_entry, state });
+                    self.places.push(Known { line_entry, state, standby });
                 }
             }
         }
@@ -82,15 +84,17 @@ impl Reading {
     }
 }
 
-fn state(row: &Row<'_>) -> rusqlite::Result<PlaceState> {
+/// How far an entry has come, and whether it stands by.
+fn state(row: &Row<'_>) -> rusqlite::Result<(PlaceState, bool)> {
     let (called, standby): (bool, bool) = (row.get(0)?, row.get(3)?);
     if is_null(row, 1)? {
-        return Ok(match (called, standby) {
+        let state = match (called, standby) {
             (true, _) => PlaceState::Called,
             (false, true) => PlaceState::Standby,
             (false, false) => PlaceState::Waiting,
-        });
+        };
+        return Ok((state, standby));
     }
     let outcome = word(row, 1, Outcome::parse)?;
-    Ok(PlaceState::Settled(Settlement { outcome, live: row.get(2)? }))
+    Ok((PlaceState::Settled(Settlement { outcome, live: row.get(2)? }), false))
 }

@@ -39,6 +39,8 @@ enum InFlight {
 pub(in crate::embedded) struct Known {
     pub(in crate::embedded) line_entry: LineEntry,
     pub(in crate::embedded) state: PlaceState,
+    /// It stands by: being called means to be made an offer.
+    pub(in crate::embedded) standby: bool,
 }
 
 /// See the module.
@@ -93,7 +95,7 @@ impl Places {
 
     /// Takes in a place from the journal. `worked` tells whether a worker has it in hand already.
     pub(in crate::embedded) fn restore(&mut self, known: Known, now: UnixMillis, worked: bool) {
-        let Known { line_entry, state } = known;
+        let Known { line_entry, state, standby } = known;
         let id = line_entry.entry;
         self.last = self.last.max(line_entry.seq);
         let place = Place { line_entry, state, durable: true, seen_at: now, in_flight: false };
@@ -103,7 +105,7 @@ impl Places {
             self.bury(id);
             return;
         }
-        let standby = place.line_entry.stands_by() || state == PlaceState::Standby;
+        let standby = standby || place.line_entry.stands_by();
         let unsettled = if standby { PlaceState::Standby } else { PlaceState::Waiting };
         self.register(Place { state: unsettled, ..place });
         if worked {
@@ -111,6 +113,7 @@ impl Places {
         }
         match state {
             PlaceState::Waiting | PlaceState::Standby => {}
+            PlaceState::Called if standby && worked => {}
             PlaceState::Called if standby => self.begin_offer(id),
             PlaceState::Called => self.begin_call(id),
             PlaceState::Settled(settlement) => self.settle_one(id, settlement),

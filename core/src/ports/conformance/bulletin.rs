@@ -11,7 +11,9 @@ use crate::{
     entry::EntryState,
     ids::{Epoch, Version},
     policy::PolicyPatch,
-    ports::{Bulletin, EntryNotice, Heard, LineReport, Notice, SkuReport, Subscription},
+    ports::{
+        Bulletin, EntryNotice, Heard, LineReport, Notice, PushReport, SkuReport, Subscription,
+    },
 };
 
 #[macro_export]
@@ -64,7 +66,8 @@ fn version_of(notice: &Notice) -> (Epoch, Version) {
         | Notice::Sale { .. }
         | Notice::SaleDeleted { .. }
         | Notice::StockReturned { .. }
-        | Notice::Bans => panic!("only reports were published: {notice:?}"),
+        | Notice::Bans
+        | Notice::Pushed(_) => panic!("only reports were published: {notice:?}"),
     }
 }
 
@@ -95,6 +98,7 @@ pub async fn every_kind_of_notice_is_heard_as_it_was_published(house: impl House
         Notice::Sale { sale },
         Notice::StockReturned { sale: drop_sale() },
         Notice::Bans,
+        Notice::Pushed(PushReport { sale: drop_sale(), node: u64::MAX, connections: 15_000 }),
         Notice::SaleDeleted { sale: drop_sale() },
     ];
     for notice in &notices {

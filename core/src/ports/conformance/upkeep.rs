@@ -162,7 +162,8 @@ fn found(sale: &SaleId, runs: u32) -> Reconciliation {
         live_holds: 2,
         repaired: 1,
         leaks: 1,
-        findings: vec![finding],
+        findings: vec![finding.clone()],
+        frozen_for: vec![finding],
         unexplained_runs: runs,
     }
 }

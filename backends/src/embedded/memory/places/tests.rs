@@ -78,7 +78,11 @@ fn without_a_journal_numbers_begin_at_the_block_behind_a_hole() {
 fn what_the_journal_knows_is_found_called_and_in_flight_again() {
     let mut places = places(9, 0, 10);
     let (waits, called, worked) = (entry(7, "ada"), entry(8, "bob"), entry(9, "eve"));
-    let known = |line_entry: &LineEntry, state| Known { line_entry: line_entry.clone(), state };
+    let known = |line_entry: &LineEntry, state| Known {
+        line_entry: line_entry.clone(),
+        state,
+        standby: false,
+    };
     places.restore(known(&waits, PlaceState::Waiting), T0, false);
     places.restore(known(&called, PlaceState::Called), T0, false);
     places.restore(known(&worked, PlaceState::Called), T0, true);
@@ -92,6 +96,21 @@ fn what_the_journal_knows_is_found_called_and_in_flight_again() {
     assert_eq!(in_flight(&places), 0, "a repeated call adds nothing");
 }
 
+/// Counted once: the gate has reserved for the one that a worker has in hand.
+#[test]
+fn an_offer_that_a_worker_has_in_hand_is_not_on_its_way_any_more() {
+    for (worked, on_the_way) in [(false, 2), (true, 0)] {
+        let mut places = places(9, 0, 10);
+        let offered = entry(7, "ada");
+        let known = Known { line_entry: offered.clone(), state: PlaceState::Called, standby: true };
+        places.restore(known, T0, worked);
+        assert_eq!(in_flight(&places), on_the_way);
+        let place = places.find(offered.entry).unwrap();
+        assert_eq!((place.state, place.in_flight), (PlaceState::Standby, !worked));
+        assert_eq!((places.snapshot().called, places.snapshot().standby), (0, 1));
+    }
+}
+
 #[test]
 fn a_buyer_is_bound_to_the_live_place_whatever_the_order_of_the_journal() {
     let (over, live) = (entry(3, "ada"), entry(5, "ada"));
@@ -100,8 +119,9 @@ fn a_buyer_is_bound_to_the_live_place_whatever_the_order_of_the_journal() {
         let over = Known {
             line_entry: over.clone(),
             state: PlaceState::Settled(settled(Outcome::Left, false)),
+            standby: false,
         };
-        let live = Known { line_entry: live.clone(), state: PlaceState::Waiting };
+        let live = Known { line_entry: live.clone(), state: PlaceState::Waiting, standby: false };
         let (first, second) = if swapped { (live, over) } else { (over, live) };
         places.restore(first, T0, false);
         places.restore(second, T0, false);
