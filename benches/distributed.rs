@@ -23,6 +23,8 @@ mod deployment;
 mod handover;
 #[path = "ratios/load.rs"]
 mod load;
+#[path = "ratios/offers.rs"]
+mod offers;
 #[path = "distributed/orders.rs"]
 mod orders;
 #[path = "ratios/pairs.rs"]
@@ -39,6 +41,8 @@ mod seats;
 mod settling;
 #[path = "distributed/shop.rs"]
 mod shop;
+#[path = "ratios/socket.rs"]
+mod socket;
 #[path = "../tests/it/stores.rs"]
 #[allow(dead_code, reason = "the tests also break the stores")]
 mod stores;
@@ -70,6 +74,9 @@ async fn main() {
     if wanted("distributed-rate") {
         rate().await;
     }
+    if wanted("distributed-offers") {
+        offers().await;
+    }
     if wanted("orders") {
         orders::measure().await;
     }
@@ -100,6 +107,15 @@ async fn join() {
     let name = "distributed-join";
     let ours = async || pairs::pace(name, &joins).await;
     pairs::compare(name, 0.8, "bare lapin", ours, async || queue.publish(pairs::RUN).await).await;
+}
+
+/// What comes back reaches who stands by.
+async fn offers() {
+    let roles = ["admission", "dispatcher", "worker", "ws-push"];
+    let deployment = Deployment::start(sale::ONE_UNIT, &roles).await;
+    let (join, push) = (deployment.door, deployment.push);
+    let operator = deployment.role("operator");
+    offers::measure("distributed-offers", offers::Doors { join, push, operator }).await;
 }
 
 /// Somebody takes the turns as they come, at next to no cost, so that none pile up and hold the line back.

@@ -14,6 +14,8 @@ mod bare;
 mod buyer;
 #[path = "ratios/load.rs"]
 mod load;
+#[path = "ratios/offers.rs"]
+mod offers;
 #[path = "ratios/pairs.rs"]
 mod pairs;
 #[path = "ratios/process.rs"]
@@ -24,6 +26,8 @@ mod push;
 mod rate;
 #[path = "ratios/sale.rs"]
 mod sale;
+#[path = "ratios/socket.rs"]
+mod socket;
 #[path = "ratios/subject.rs"]
 mod subject;
 
@@ -55,6 +59,9 @@ async fn main() {
     if wanted("rate") {
         rate().await;
     }
+    if wanted("offers") {
+        offers().await;
+    }
     if wanted("push") {
         push::measure(PUSH_CONNECTIONS).await;
     }
@@ -85,6 +92,13 @@ async fn join() {
     let subject = Subject::start(sale::STANDING).await;
     let joins = vec![buyer::join_request(); CONNECTIONS];
     pairs::with_hyper("join", 0.5, subject.public, joins).await;
+}
+
+/// What comes back reaches who stands by.
+async fn offers() {
+    let subject = Subject::start(sale::ONE_UNIT).await;
+    let (join, push) = (subject.public, subject.public);
+    offers::measure("offers", offers::Doors { join, push, operator: &subject.process }).await;
 }
 
 async fn rate() {

@@ -1,7 +1,7 @@
 //! Configuration: compiled-in defaults, laid over by a TOML file, laid over by the environment; then checked as a whole,
 //! before a port is bound. Every complaint names where the value stands, the key, and how to mend it.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -214,6 +214,8 @@ pub(crate) enum AdminRole {
 pub(crate) struct Identity {
     pub(crate) mode: IdentityMode,
     pub(crate) header: String,
+    pub(crate) class: String,
+    pub(crate) head_start_seconds: BTreeMap<String, u32>,
     pub(crate) jwt_secret: String,
     pub(crate) jwks_file: String,
     pub(crate) jwks_url: String,

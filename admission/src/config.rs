@@ -1,13 +1,15 @@
 //! What admission can be told. Plain values: the composition root reads the file and the environment, this crate checks
 //! what only it can judge.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 /// Everything admission can be told.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Who a buyer is. Default: anonymous.
     pub identity: IdentityConfig,
+    /// Which buyers have a head start among those who stand by. Default: none.
+    pub head_starts: HeadStarts,
     /// How cookies are named and whether they ask for TLS. Default: [`Cookies::Host`].
     pub cookies: Cookies,
     /// Origins other than our own (`https://shop.example`) whose pages may use our cookies. Default: none; what comes
@@ -34,6 +36,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             identity: IdentityConfig::Anonymous,
+            head_starts: HeadStarts::default(),
             cookies: Cookies::Host,
             allowed_origins: Vec::new(),
             joins_waiting_max: 10_000,
@@ -67,6 +70,16 @@ pub enum IdentityConfig {
     },
     /// A JSON Web Token in `Authorization: Bearer`; `sub` is the buyer, `exp` is required.
     Jwt(JwtConfig),
+}
+
+/// Who stands by comes in the order of joining; a buyer of a class that is listed here as if they had joined earlier. The line
+/// knows no classes.
+#[derive(Clone, Debug, Default)]
+pub struct HeadStarts {
+    /// What names a buyer's class: another header of the proxy (mode header), or a claim (mode jwt). Empty: nothing does.
+    pub class: String,
+    /// How much earlier, by class.
+    pub of: BTreeMap<String, Duration>,
 }
 
 /// Which tokens are believed.

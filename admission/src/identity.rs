@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ConfigError, Cookies, IdentityConfig};
 
 mod anonymous;
+mod class;
 mod header;
 mod jwks;
 mod jwt;
 
+use class::Classes;
 use jwt::Jwt;
 
 /// Whether a file of these bytes can be the `File` of [`JwtKeys`](crate::JwtKeys): a JSON Web Key Set with at least one
@@ -32,9 +34,16 @@ pub(crate) struct Identified {
     pub(crate) buyer: BuyerId,
     /// The cookie that makes this buyer known next time; `None` when it is known by other means, or already.
     pub(crate) cookie: Option<HeaderValue>,
+    /// How much earlier than it joined it stands by, if it comes to that.
+    pub(crate) head_start: Duration,
 }
 
 impl Identified {
+    /// Somebody without privileges.
+    pub(crate) fn plain(buyer: BuyerId, cookie: Option<HeaderValue>) -> Self {
+        Self { buyer, cookie, head_start: Duration::ZERO }
+    }
+
     /// Whether this buyer can have been here before.
     pub(crate) fn is_new(&self) -> bool {
         self.cookie.is_some()
@@ -44,7 +53,7 @@ impl Identified {
 #[derive(Debug)]
 pub(crate) enum Identity {
     Anonymous { cookies: Cookies, keyring: Arc<Keyring>, random: Arc<Random> },
-    Header { name: HeaderName },
+    Header { name: HeaderName, classes: Option<Classes> },
     Jwt(Box<Jwt>),
 }
 
@@ -55,6 +64,7 @@ impl Identity {
         clock: &Arc<dyn Clock>,
         random: &Arc<Random>,
     ) -> Result<Self, ConfigError> {
+        let classes = Classes::build(&config.head_starts);
         match &config.identity {
             IdentityConfig::Anonymous => Ok(Self::Anonymous {
                 cookies: config.cookies,
@@ -65,10 +75,12 @@ impl Identity {
                 let name = name.to_ascii_lowercase();
                 Ok(Self::Header {
                     name: HeaderName::try_from(name).map_err(|_| ConfigError::HeaderName)?,
+                    classes,
                 })
             }
             IdentityConfig::Jwt(jwt) => {
-                Ok(Self::Jwt(Box::new(Jwt::build(jwt, Arc::clone(clock), Arc::clone(random))?)))
+                let (clock, random) = (Arc::clone(clock), Arc::clone(random));
+                Ok(Self::Jwt(Box::new(Jwt::build(jwt, classes, clock, random)?)))
             }
         }
     }
@@ -91,7 +103,7 @@ impl Identity {
             Self::Anonymous { cookies, keyring, random } => {
                 anonymous::identify(exchange.cookie(cookies.buyer()), *cookies, keyring, random)
             }
-            Self::Header { name } => header::identify(exchange, name),
+            Self::Header { name, classes } => header::identify(exchange, name, classes.as_ref()),
             Self::Jwt(jwt) => jwt.identify(exchange.bearer(), patience).await,
         }
     }

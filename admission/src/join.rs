@@ -156,6 +156,7 @@ impl Admission {
             seq: Seq(0),
             holes_below: 0,
             reach: wish.reach(),
+            stands_since: ahead(now, identified.head_start),
             basket: wish.basket,
             joined_at: now,
             address: Some(address),
@@ -164,14 +165,17 @@ impl Admission {
             Proof::Nothing => {
                 self.carry(edge, Join { candidate, proven: None, limits, stand_by: false }).await
             }
-            Proof::Expired => {
+            Proof::Expired(first_joined) => {
+                let since = candidate.stands_since.unwrap_or(now).min(first_joined);
+                let candidate = LineEntry { stands_since: Some(since), ..candidate };
                 self.carry(edge, Join { candidate, proven: None, limits, stand_by: true }).await
             }
             Proof::Live(place) => self.found(edge, place).await,
             Proof::Ledger(claims) => Ok(Joined { result: JoinResult::Found, claims }),
             Proof::Forgotten(Claims { entry, seq, holes_below, joined_at, .. }) => {
-                let proven =
-                    Some(LineEntry { entry, seq, holes_below, joined_at, ..candidate.clone() });
+                let stands_since = ahead(joined_at, identified.head_start);
+                let place = LineEntry { entry, seq, holes_below, joined_at, ..candidate.clone() };
+                let proven = Some(LineEntry { stands_since, ..place });
                 self.carry(edge, Join { candidate, proven, limits, stand_by: false }).await
             }
         }
@@ -186,7 +190,7 @@ impl Admission {
     ) -> Result<Option<Joined>, Problem> {
         if let Some(Verified::Live(claims)) = proven {
             match self.judge(edge, claims, identified).await? {
-                Proof::Nothing | Proof::Expired => {}
+                Proof::Nothing | Proof::Expired(_) => {}
                 Proof::Live(place) => return self.found(edge, place).await.map(Some),
                 // It still waits in the queues.
                 Proof::Ledger(claims) | Proof::Forgotten(claims) => {
@@ -336,6 +340,11 @@ impl Admission {
         }
         Ok((result, response))
     }
+}
+
+/// Since when somebody stands by who joined then, if it comes to that and they have a head start.
+fn ahead(joined_at: UnixMillis, head_start: Duration) -> Option<UnixMillis> {
+    (head_start > Duration::ZERO).then(|| joined_at.minus(head_start))
 }
 
 /// Why the sale takes no joins now, if it does not.

@@ -46,7 +46,7 @@ mod seen;
 mod status;
 mod ticket;
 
-pub use config::{Config, ConfigError, Cookies, IdentityConfig, JwtConfig, JwtKeys};
+pub use config::{Config, ConfigError, Cookies, HeadStarts, IdentityConfig, JwtConfig, JwtKeys};
 pub use identity::is_key_set;
 
 use batch::Carrier;

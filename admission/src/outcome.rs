@@ -99,5 +99,6 @@ fn stand_in(claims: &Claims, sale: &Sale) -> Result<LineEntry, Problem> {
         joined_at: claims.joined_at,
         address: None,
         reach: None,
+        stands_since: None,
     })
 }

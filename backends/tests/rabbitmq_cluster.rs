@@ -75,6 +75,7 @@ fn entry(seq: u64, random: &Random) -> LineEntry {
         joined_at: UnixMillis(1_767_225_600_000),
         address: None,
         reach: None,
+        stands_since: None,
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Deployment {
     roles: Vec<Process>,
     /// Where buyers connect.
     pub(crate) door: SocketAddr,
+    /// Where they hear.
+    pub(crate) push: SocketAddr,
     /// Where a worker serves orders and callbacks.
     pub(crate) work: SocketAddr,
     config: PathBuf,
@@ -26,16 +28,16 @@ impl Deployment {
     pub(crate) async fn start(sale: &str, roles: &[&'static str]) -> Self {
         let stores = tokio::task::spawn_blocking(Stores::start).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let (door, work) = (process::free_address(), process::free_address());
+        let [door, work, push] = std::array::from_fn(|_| process::free_address());
         let config = folder.path().join("bench.toml");
         let text = format!(
-            "{}{SECRETS}[admission]\nlisten = \"{door}\"\n[worker]\nlisten = \"{work}\"\n{}{sale}",
+            "{}{SECRETS}[admission]\nlisten = \"{door}\"\n[worker]\nlisten = \"{work}\"\n[ws_push]\nlisten = \"{push}\"\n{}{sale}",
             stores.config(),
             process::settings()
         );
         std::fs::write(&config, text).unwrap();
         let mut deployment =
-            Self { roles: Vec::new(), door, work, config, _folder: folder, stores };
+            Self { roles: Vec::new(), door, push, work, config, _folder: folder, stores };
         deployment.begin("operator");
         for role in roles {
             deployment.begin(role);

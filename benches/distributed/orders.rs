@@ -84,6 +84,7 @@ fn turn(n: u32, names: &Names) -> Turn {
         joined_at: now,
         address: None,
         reach: None,
+        stands_since: None,
     };
     Turn { sale: SALE.parse().unwrap(), line_entry, epoch: Epoch(1), attempt: 1, called_at: now }
 }

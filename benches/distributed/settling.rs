@@ -125,6 +125,7 @@ fn request(n: usize, clock: &SystemClock, random: &Random) -> HoldRequest {
         joined_at: now,
         address: None,
         reach: None,
+        stands_since: None,
     };
     HoldRequest {
         hold: HoldId::of_entry(line_entry.entry, 0),

@@ -3,18 +3,9 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use http::{HeaderValue, header};
-use tokio::{net::TcpSocket, task::JoinSet, time::timeout};
-use tokio_tungstenite::{
-    client_async_with_config,
-    tungstenite::{client::IntoClientRequest, protocol::WebSocketConfig},
-};
+use tokio::{task::JoinSet, time::timeout};
 
-use super::{
-    buyer,
-    sale::{SALE, STANDING},
-    subject::Subject,
-};
+use super::{buyer, sale::STANDING, socket, subject::Subject};
 
 const DIALS_AT_ONCE: usize = 64;
 
@@ -36,19 +27,7 @@ pub(crate) async fn measure(wanted: usize) {
         }
         let address = subject.public;
         dials.spawn(async move {
-            let socket = TcpSocket::new_v4().unwrap();
-            // Many source addresses, so that ports suffice.
-            let source = [127, 2, 0, u8::try_from(n % 200).unwrap() + 1];
-            socket.bind((source, 0).into()).unwrap();
-            let stream = socket.connect(address).await.unwrap();
-            let mut request =
-                format!("ws://{address}/v1/sales/{SALE}/push").into_client_request().unwrap();
-            let protocols =
-                HeaderValue::from_str(&format!("sluice.v1, bearer.{}", place.token)).unwrap();
-            request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocols);
-            let config = WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0);
-            let (mut socket, _) =
-                client_async_with_config(request, stream, Some(config)).await.unwrap();
+            let mut socket = socket::connect(address, &place.token, n).await;
             timeout(Duration::from_secs(30), socket.next()).await.unwrap().unwrap().unwrap();
             socket
         });

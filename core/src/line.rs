@@ -33,6 +33,10 @@ pub struct LineEntry {
     /// How its buyer is told who is not looking. A line may forget it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<Box<Reach>>,
+    /// Since when it stands by as far as the order there goes: before `joined_at` for who has a head start, `None` for everybody
+    /// else. A line may forget it; the ledger does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_since: Option<UnixMillis>,
 }
 
 impl LineEntry {
@@ -40,6 +44,12 @@ impl LineEntry {
     #[must_use]
     pub fn stands_by(&self) -> bool {
         self.seq == Seq(0)
+    }
+
+    /// The order among those who stand by: since when, then the smaller party.
+    #[must_use]
+    pub fn standing_order(&self) -> (UnixMillis, u32, EntryId) {
+        (self.stands_since.unwrap_or(self.joined_at), self.basket.units(), self.entry)
     }
 
     /// The order in which goods are granted to entries that ask at once: by number, then those who stand by, as they joined.

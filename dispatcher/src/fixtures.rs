@@ -30,5 +30,6 @@ pub(crate) fn entry(seq: u64, basket: Basket) -> LineEntry {
         joined_at: UnixMillis(0),
         address: None,
         reach: None,
+        stands_since: None,
     }
 }

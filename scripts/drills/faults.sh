@@ -39,7 +39,7 @@ manners_of() {
 # Seconds to pay. What is abandoned goes to the next, of whom a third abandons it again: many rounds.
 window_of() {
     case $(stage_of "$1") in
-        disorderly) echo 15 ;;
+        disorderly) echo 30 ;;
         *) echo 60 ;;
     esac
 }

@@ -36,6 +36,12 @@ set_stage() {
     done
 }
 
+# The ledger keeps its tables and loses what makes them keep their word.
+drop_constraints() {
+    psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 "${STORES[POSTGRES_URL]}" --file "$here/drills/without-constraints.sql" ||
+        give_up "the constraints could not be dropped"
+}
+
 # Drains the roles, then takes the stores away. Also what happens when the drill is ended from outside.
 clear_stage() {
     local role code

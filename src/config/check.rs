@@ -11,6 +11,8 @@ use super::{
 
 /// Shortest admin token, in characters.
 const ADMIN_TOKEN_CHARS_MIN: usize = 32;
+/// Longest head start among those who stand by, in seconds: a day.
+const HEAD_START_SECONDS_MAX: u32 = 86_400;
 
 pub(super) type Finding = Result<(), (String, String)>;
 
@@ -21,6 +23,7 @@ pub(super) fn check(config: &Config, places: &Places) -> Result<(), ConfigError>
         link_hosts,
         listeners,
         identity,
+        head_starts,
         limits,
         secrets,
         shop::check_payment,
@@ -191,6 +194,36 @@ fn identity(config: &Config) -> Finding {
             }
             Ok(())
         }
+    }
+}
+
+fn head_starts(config: &Config) -> Finding {
+    let identity = &config.identity;
+    let listed = &identity.head_start_seconds;
+    if identity.class.is_empty() != listed.is_empty() {
+        return complain(
+            "identity.class",
+            "goes with head_start_seconds: say what names a buyer's class, and which classes have a head start, or neither",
+        );
+    }
+    if identity.mode == IdentityMode::Anonymous && !listed.is_empty() {
+        return complain(
+            "identity.class",
+            "needs `identity.mode` header or jwt: a buyer known by our cookie has no class",
+        );
+    }
+    if identity.mode == IdentityMode::Header
+        && !listed.is_empty()
+        && http::HeaderName::try_from(identity.class.as_str()).is_err()
+    {
+        return complain("identity.class", "must be a header name such as x-sluice-class");
+    }
+    match listed.iter().find(|(_, seconds)| !(1..=HEAD_START_SECONDS_MAX).contains(*seconds)) {
+        Some((class, seconds)) => complain(
+            "identity.head_start_seconds",
+            format!("{class} = {seconds}: must be between 1 and {HEAD_START_SECONDS_MAX}"),
+        ),
+        None => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use sluice_admission::{self as admission, IdentityConfig, JwtConfig, JwtKeys};
+use sluice_admission::{self as admission, HeadStarts, IdentityConfig, JwtConfig, JwtKeys};
 use sluice_core::{event::SettledBy, random::Random, view::object::PublicUrls};
 use sluice_http::{
     ServerConfig, TlsFiles,
@@ -52,6 +52,10 @@ pub(super) fn limits(config: &Config) -> Limits {
     Limits::new(DefaultLimits { per_buyer, per_device, per_ip }, keys_max)
 }
 
+fn in_seconds((class, seconds): (&String, &u32)) -> (String, Duration) {
+    (class.clone(), Duration::from_secs(u64::from(*seconds)))
+}
+
 pub(super) fn admission(config: &Config) -> admission::Config {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let identity = &config.identity;
@@ -68,6 +72,10 @@ pub(super) fn admission(config: &Config) -> admission::Config {
                 issuer: text(&identity.jwt_issuer),
                 audience: text(&identity.jwt_audience),
             }),
+        },
+        head_starts: HeadStarts {
+            class: identity.class.clone(),
+            of: identity.head_start_seconds.iter().map(in_seconds).collect(),
         },
         cookies: if is_plain(config) {
             admission::Cookies::Plain

@@ -128,7 +128,7 @@ async fn standing_by_outlives_the_process() {
     house.until(&third, is("reserved")).await;
 }
 
-/// Whoever fell silent and comes back stands by, behind those who waited meanwhile.
+/// Whoever fell silent and comes back stands by: behind those who are in line, before those who stand by since later.
 #[tokio::test]
 async fn a_place_that_expired_stands_by_when_its_own_buyer_joins_again() {
     let house = House::start("").await;
@@ -156,6 +156,10 @@ async fn a_place_that_expired_stands_by_when_its_own_buyer_joins_again() {
         .ask("POST", "/v1/sales/drop/entries", &[("authorization", &token)], Some(one()))
         .await;
     assert_eq!(stranger.body["state"], "waiting", "the token alone is not its buyer");
+    let full = json!({ "line_cap": 1 });
+    assert_eq!(house.operate("PATCH", "/v1/sales/drop/policy", Some(full)).await.status, 200);
+    let late = house.join("drop").await;
+    assert_eq!(late["state"], "standby");
     let headers = [("authorization", token.as_str()), ("cookie", &cookies)];
     let again = house.ask("POST", "/v1/sales/drop/entries", &headers, Some(one())).await;
     assert_eq!(again.status, 202, "{}", again.body);
@@ -167,4 +171,34 @@ async fn a_place_that_expired_stands_by_when_its_own_buyer_joins_again() {
     house.until(&stranger.body, is("reserved")).await;
     leave(&house, &stranger.body).await;
     house.until(&again.body, is("reserved")).await;
+    assert_eq!(house.poll(&late).await.body["state"], "standby");
+    leave(&house, &again.body).await;
+    house.until(&late, is("reserved")).await;
+}
+
+/// The shop's proxy names a class; among those who stand by it goes first, and in line it is nothing.
+#[tokio::test]
+async fn a_class_has_a_head_start_among_those_who_stand_by() {
+    let classes = "#trusted\n[identity]\nmode = \"header\"\nclass = \"x-shop-class\"\nhead_start_seconds = { gold = 600 }";
+    let house = House::start(classes).await;
+    house.sale("drop", 1, brisk(json!({ "line_cap": 2 }))).await;
+    let join = async |name: &str, class: &str| {
+        let headers = [("x-sluice-buyer", name), ("x-shop-class", class)];
+        let joined = house.ask("POST", "/v1/sales/drop/entries", &headers, Some(one())).await;
+        assert_eq!(joined.status, 202, "{}", joined.body);
+        joined.body
+    };
+    let holder = join("ada", "plain").await;
+    house.until(&holder, is("reserved")).await;
+    let (plain, gold) = (join("bob", "plain").await, join("cid", "gold").await);
+    assert_eq!((&plain["state"], &gold["state"]), (&json!("waiting"), &json!("waiting")));
+    let (unknown, golden) = (join("dan", "silver").await, join("eve", "gold").await);
+    assert_eq!((&unknown["state"], &golden["state"]), (&json!("standby"), &json!("standby")));
+
+    let mut before = holder;
+    for next in [plain, gold, golden, unknown] {
+        leave(&house, &before).await;
+        house.until(&next, is("reserved")).await;
+        before = next;
+    }
 }

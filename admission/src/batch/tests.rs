@@ -217,6 +217,7 @@ impl Stage {
             joined_at: UnixMillis(5),
             address: None,
             reach: None,
+            stands_since: None,
         };
         let (reply, answer) = oneshot::channel();
         self.jobs

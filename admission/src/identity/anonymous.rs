@@ -22,14 +22,14 @@ pub(super) fn identify(
     random: &Random,
 ) -> Result<Identified, Problem> {
     if let Some(buyer) = cookie.and_then(|cookie| read(cookie, keyring)) {
-        return Ok(Identified { buyer, cookie: None });
+        return Ok(Identified::plain(buyer, None));
     }
     let mut name = String::from(PREFIX);
     URL_SAFE_NO_PAD.encode_string(random.bytes(), &mut name);
     let cookie = cookies.set_long(cookies.buyer(), &keyring.sign(Purpose::Buyer, name.as_bytes()));
     // A name of ours is always a legal id.
     let buyer = BuyerId::new(&name).map_err(|_| Problem::internal())?;
-    Ok(Identified { buyer, cookie: Some(cookie) })
+    Ok(Identified::plain(buyer, Some(cookie)))
 }
 
 fn read(cookie: &str, keyring: &Keyring) -> Option<BuyerId> {

@@ -7,12 +7,14 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use sluice_core::{clock::Clock, ids::BuyerId, random::Random};
 use sluice_http::Problem;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Identified,
+    class::Classes,
     jwks::{Found, KeySet, RemoteKeys},
     required,
 };
@@ -29,6 +31,7 @@ pub(crate) struct Jwt {
     source: Source,
     issuer: Option<String>,
     audience: Option<String>,
+    classes: Option<Classes>,
     clock: Arc<dyn Clock>,
 }
 
@@ -54,11 +57,14 @@ struct Subject {
     sub: String,
     exp: f64,
     nbf: Option<f64>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 impl Jwt {
     pub(super) fn build(
         config: &JwtConfig,
+        classes: Option<Classes>,
         clock: Arc<dyn Clock>,
         random: Arc<Random>,
     ) -> Result<Self, ConfigError> {
@@ -81,7 +87,8 @@ impl Jwt {
                 Source::Url(Box::new(keys.map_err(|cause| ConfigError::KeyUrl { cause })?))
             }
         };
-        Ok(Self { source, issuer: config.issuer.clone(), audience: config.audience.clone(), clock })
+        let (issuer, audience) = (config.issuer.clone(), config.audience.clone());
+        Ok(Self { source, issuer, audience, classes, clock })
     }
 
     pub(super) async fn identify(
@@ -151,7 +158,11 @@ impl Jwt {
         self.check_times(&subject)?;
         let buyer = BuyerId::new(&subject.sub)
             .map_err(|rule| Problem::bad_request(format!("The token's `sub` {rule}.")))?;
-        Ok(Identified { buyer, cookie: None })
+        let head_start = self.classes.as_ref().map(|classes| classes.by_claim(&subject.others));
+        Ok(Identified {
+            head_start: head_start.unwrap_or_default(),
+            ..Identified::plain(buyer, None)
+        })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay far below 2^53")]

@@ -1,6 +1,7 @@
 //! What the token of a join proves: a live place of its buyer's, one that expired, or nothing.
 
 use sluice_core::{
+    clock::UnixMillis,
     entry::Outcome,
     ports::{Place, PlaceState, Settlement},
     token::Claims,
@@ -16,8 +17,8 @@ pub(super) enum Proof {
     /// Nothing, or a place that is no longer live.
     Nothing,
     Live(Place),
-    /// It was passed because nobody renewed it: who had it stands by.
-    Expired,
+    /// It was passed because nobody renewed it: who had it stands by, since they joined then.
+    Expired(UnixMillis),
     /// Its order lives, or it stands by, though the line has forgotten it.
     Ledger(Claims),
     /// It has no outcome, and the line has forgotten it.
@@ -45,9 +46,9 @@ impl Admission {
                     place.state,
                     PlaceState::Settled(Settlement { outcome: Outcome::Expired, .. })
                 );
-                return Ok(ended(expired && place.line_entry.buyer == identified.buyer));
+                return Ok(ended(expired && place.line_entry.buyer == identified.buyer, &claims));
             }
-            *identified = Identified { buyer: place.line_entry.buyer.clone(), cookie: None };
+            *identified = Identified::plain(place.line_entry.buyer.clone(), None);
             return Ok(Proof::Live(place));
         }
         Ok(match self.ask(self.lookup.record(&claims)).await? {
@@ -57,7 +58,7 @@ impl Admission {
             }
             Some(record) => {
                 let expired = record.outcome == Outcome::Expired;
-                ended(expired && record.buyer == identified.buyer)
+                ended(expired && record.buyer == identified.buyer, &claims)
             }
             None if self.ask(self.lookup.stands(&claims)).await? => {
                 identified.cookie = None;
@@ -78,13 +79,13 @@ impl Admission {
         let expired = record.is_some_and(|record| {
             record.outcome == Outcome::Expired && record.buyer == identified.buyer
         });
-        ended(expired)
+        ended(expired, &claims)
     }
 }
 
 /// What the token of a place proves that is no longer live; `expired` is whether it was this very buyer's and expired.
-fn ended(expired: bool) -> Proof {
-    if expired { Proof::Expired } else { Proof::Nothing }
+fn ended(expired: bool, claims: &Claims) -> Proof {
+    if expired { Proof::Expired(claims.joined_at) } else { Proof::Nothing }
 }
 
 pub(super) fn is_live(place: &Place) -> bool {

@@ -163,6 +163,7 @@ pub(super) fn line_entry(
         joined_at: time(row, first + 5)?,
         address: if is_null(row, first + 6)? { None } else { Some(text(row, first + 6)?) },
         reach: None,
+        stands_since: None,
     })
 }
 

@@ -115,12 +115,14 @@ CREATE TABLE standby (
     units INTEGER NOT NULL,
     joined_at INTEGER NOT NULL,
     address TEXT,
-    reach TEXT
+    reach TEXT,
+    -- `joined_at`, or before it for who has a head start.
+    since INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- One of each buyer.
 CREATE UNIQUE INDEX standby_buyer ON standby (sale, buyer);
-CREATE INDEX standby_order ON standby (sale, joined_at, units, entry);
+CREATE INDEX standby_order ON standby (sale, since, units, entry);
 
 CREATE TRIGGER outcome_ends_standby AFTER INSERT ON outcome
 BEGIN

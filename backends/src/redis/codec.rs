@@ -121,8 +121,17 @@ pub(super) fn read_place(entry: EntryId, bytes: &[u8]) -> Option<Place> {
         octets => Some(read_address(octets)?),
     };
     let basket: Basket = std::str::from_utf8(reader.0).ok()?.parse().ok()?;
-    let line_entry =
-        LineEntry { entry, buyer, seq, holes_below, basket, joined_at, address, reach: None };
+    let line_entry = LineEntry {
+        entry,
+        buyer,
+        seq,
+        holes_below,
+        basket,
+        joined_at,
+        address,
+        reach: None,
+        stands_since: None,
+    };
     Some(Place { line_entry, state, durable, seen_at, in_flight })
 }
 
@@ -209,6 +218,7 @@ mod tests {
             joined_at: UnixMillis(-5),
             address: address.map(|address| address.parse().unwrap()),
             reach: None,
+            stands_since: None,
         }
     }
 

@@ -140,6 +140,7 @@ pub(crate) fn entry(seq: u64, buyer: &str) -> LineEntry {
         joined_at: now,
         address: None,
         reach: None,
+        stands_since: None,
     }
 }
 

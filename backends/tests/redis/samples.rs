@@ -50,6 +50,7 @@ pub(crate) fn entry(seq: u64, buyer: &str) -> LineEntry {
         joined_at: NOW,
         address: None,
         reach: None,
+        stands_since: None,
     }
 }
 

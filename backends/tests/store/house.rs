@@ -59,6 +59,7 @@ impl House {
             joined_at: NOW,
             address: None,
             reach: None,
+            stands_since: None,
         }
     }
 

@@ -156,7 +156,7 @@ impl Speech<'_> {
     /// When the first joined who stands by and can be served, or is still to be written down: nobody in line who came after
     /// them goes before.
     pub(super) fn first_on_standby(&self, now: Instant) -> Option<UnixMillis> {
-        let next = self.standby.next(&self.stock, now).map(|entry| entry.joined_at);
+        let next = self.standby.first_since(&self.stock, now);
         next.into_iter().chain(self.standing.first_unwritten()).min()
     }
 

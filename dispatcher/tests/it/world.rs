@@ -214,6 +214,7 @@ impl World {
             joined_at: now,
             address: None,
             reach: None,
+            stands_since: None,
         }
     }
 

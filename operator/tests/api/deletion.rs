@@ -45,6 +45,7 @@ async fn joined(house: &House, sale: &SaleId) -> (Epoch, LineEntry) {
         joined_at: now,
         address: None,
         reach: None,
+        stands_since: None,
     };
     let replies = house
         .ports

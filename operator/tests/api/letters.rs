@@ -27,6 +27,7 @@ fn turn(house: &House, sale: &SaleId, seq: u64) -> Turn {
             joined_at: UnixMillis(0),
             address: None,
             reach: None,
+            stands_since: None,
         },
         epoch: Epoch(1),
         attempt: 1,

@@ -27,6 +27,7 @@ async fn handed(house: &House, sale: &SaleId) -> EntryId {
             joined_at: UnixMillis(0),
             address: None,
             reach: None,
+            stands_since: None,
         },
         epoch: Epoch(1),
         attempt: 1,

@@ -125,6 +125,25 @@ fn every_mistake_is_named() {
 }
 
 #[test]
+fn a_head_start_without_its_other_half_is_named() {
+    all_are_named(&[
+        ("[identity]\nclass = \"tier\"", &[], "identity.class", "head_start_seconds"),
+        (
+            "[identity]\nclass = \"tier\"\nhead_start_seconds = { gold = 9 }",
+            &[],
+            "identity.class",
+            "identity.mode",
+        ),
+        (
+            "[identity]\nmode = \"jwt\"\njwt_secret = \"0123456789abcdef0123456789abcdef\"\nclass = \"tier\"\nhead_start_seconds = { gold = 86401 }",
+            &[],
+            "identity.head_start_seconds",
+            "gold = 86401",
+        ),
+    ]);
+}
+
+#[test]
 fn every_mistake_about_money_is_named() {
     all_are_named(&[
         (

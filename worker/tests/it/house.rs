@@ -165,6 +165,7 @@ impl House {
             joined_at: now,
             address: None,
             reach: None,
+            stands_since: None,
         }
     }
 

@@ -110,6 +110,7 @@ impl House {
             joined_at: NOW,
             address: None,
             reach: None,
+            stands_since: None,
         };
         let joins = vec![Join { candidate, proven: None, limits: None, stand_by: false }];
         let replies = self.ports.line.join(&self.sale, Caps::of_line(1_000), joins).await.unwrap();

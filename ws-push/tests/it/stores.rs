@@ -185,5 +185,6 @@ fn line_entry(entry: EntryId) -> LineEntry {
         joined_at: UnixMillis(0),
         address: None,
         reach: None,
+        stands_since: None,
     }
 }

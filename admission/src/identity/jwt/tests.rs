@@ -1,6 +1,6 @@
 //! Tokens as a shop would send them, against each kind of key.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use jsonwebtoken::{
     EncodingKey, Header, encode,
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sluice_core::clock::{ManualClock, UnixMillis};
 
 use super::*;
+use crate::config::HeadStarts;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 const NOW_SECONDS: i64 = 1_800_000_000;
@@ -24,8 +25,12 @@ fn clock() -> Arc<dyn Clock> {
 }
 
 fn build(keys: JwtKeys) -> Result<Jwt, ConfigError> {
+    build_with(keys, &HeadStarts::default())
+}
+
+fn build_with(keys: JwtKeys, head_starts: &HeadStarts) -> Result<Jwt, ConfigError> {
     let config = JwtConfig { keys, issuer: Some("shop".into()), audience: Some("sluice".into()) };
-    Jwt::build(&config, clock(), Arc::new(Random::seeded(1)))
+    Jwt::build(&config, Classes::build(head_starts), clock(), Arc::new(Random::seeded(1)))
 }
 
 fn claims() -> Value {
@@ -67,6 +72,21 @@ async fn the_subject_is_the_buyer() {
     let jwt = build(JwtKeys::Secret(SECRET.into())).unwrap();
     assert_eq!(ask(&jwt, &hs256(&claims(), SECRET)).await, Ok("ada".into()));
     assert_eq!(jwt.identify(None, Duration::ZERO).await.unwrap_err().code(), "identity_required");
+}
+
+#[tokio::test]
+async fn a_claim_may_name_a_class_with_a_head_start() {
+    let of = BTreeMap::from([("gold".into(), Duration::from_secs(600))]);
+    let head_starts = HeadStarts { class: "https://shop.example/tier".into(), of };
+    let jwt = build_with(JwtKeys::Secret(SECRET.into()), &head_starts).unwrap();
+    for (class, seconds) in [("gold", 600), ("silver", 0)] {
+        let mut claims = claims();
+        claims["https://shop.example/tier"] = json!(class);
+        let who = jwt.identify(Some(&hs256(&claims, SECRET)), Duration::ZERO).await.unwrap();
+        assert_eq!(who.head_start, Duration::from_secs(seconds), "{class}");
+    }
+    let who = jwt.identify(Some(&hs256(&claims(), SECRET)), Duration::ZERO).await.unwrap();
+    assert_eq!(who.head_start, Duration::ZERO);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use sluice_core::{
 
 use super::{SqlLedger, entries};
 use crate::embedded::codec::{
-    Baskets, address_text, id, int, json_or_null, line_entry, reach_text, to_json, whole,
+    Baskets, address_text, id, int, json_or_null, line_entry, reach_text, time, to_json, whole,
 };
 
 fn stand_by(
@@ -36,6 +36,7 @@ fn stand_by(
         reach_text(line_entry)?,
         int(line_entry.seq.0),
         int(line_entry.holes_below),
+        line_entry.standing_order().0.0,
     ])?;
     if written > 0 {
         return Ok(StandReply::Stands);
@@ -76,7 +77,9 @@ fn rows(
     let mut statement = connection.prepare_cached(sql!("standby/first"))?;
     let mut baskets = Baskets::default();
     let rows = statement.query_map(params![sale.as_str(), limit, to_json(&but)?], |row| {
-        Ok(LineEntry { reach: json_or_null(row, 7)?, ..line_entry(row, 0, &mut baskets)? })
+        let line_entry = line_entry(row, 0, &mut baskets)?;
+        let stands_since = Some(time(row, 8)?).filter(|since| *since != line_entry.joined_at);
+        Ok(LineEntry { reach: json_or_null(row, 7)?, stands_since, ..line_entry })
     })?;
     rows.collect()
 }

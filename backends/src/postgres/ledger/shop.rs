@@ -98,6 +98,7 @@ fn turn(row: &PgRow, baskets: &mut Baskets) -> sqlx::Result<Turn> {
             joined_at: time(row, 6)?,
             address: None,
             reach: None,
+            stands_since: None,
         },
         epoch: Epoch(whole(row, 7)?),
         attempt: u32::try_from(attempt).map_err(|error| damaged(8, error))?,

@@ -33,6 +33,7 @@ async fn stand_by(
     let units: Vec<i32> =
         sorted.iter().map(|line_entry| small_int(line_entry.basket.units())).collect();
     let joined: Vec<i64> = sorted.iter().map(|line_entry| line_entry.joined_at.0).collect();
+    let since: Vec<i64> = sorted.iter().map(|line_entry| line_entry.standing_order().0.0).collect();
     let address = |line_entry: &&LineEntry| line_entry.address.map(|address| address.to_string());
     let addresses: Vec<Option<String>> = sorted.iter().map(address).collect();
     let reaches = sorted.iter().map(|line_entry| reach_text(line_entry));
@@ -51,6 +52,7 @@ async fn stand_by(
         .bind(joined)
         .bind(addresses)
         .bind(reaches)
+        .bind(since)
         .execute(&mut *connection)
         .await?;
     let ids: Vec<EntryId> = entries.iter().map(|line_entry| line_entry.entry).collect();
@@ -112,15 +114,17 @@ async fn rows(
 
 fn line_entry(row: &PgRow, baskets: &mut Baskets) -> sqlx::Result<LineEntry> {
     let address: Option<&str> = row.try_get(4)?;
+    let (joined_at, since) = (time(row, 3)?, time(row, 6)?);
     Ok(LineEntry {
         entry: id(row, 0, EntryId::from_bytes)?,
         buyer: text(row, 1)?,
         seq: Seq(0),
         holes_below: 0,
         basket: baskets.read(row, 2)?,
-        joined_at: time(row, 3)?,
+        joined_at,
         address: address.map(str::parse).transpose().map_err(|error| damaged(4, error))?,
         reach: some_json(row, 5)?,
+        stands_since: Some(since).filter(|since| *since != joined_at),
     })
 }
 

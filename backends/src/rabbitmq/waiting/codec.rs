@@ -81,6 +81,7 @@ mod tests {
             joined_at: UnixMillis(1_700_000_000_123),
             address: Some("2001:db8::7".parse().unwrap()),
             reach: None,
+            stands_since: None,
         }
     }
 

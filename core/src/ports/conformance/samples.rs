@@ -86,6 +86,7 @@ pub(super) fn wanting(seq: u64, name: &str, items: &[(&str, u32)]) -> LineEntry 
         joined_at: T0,
         address: None,
         reach: None,
+        stands_since: None,
     }
 }
 

@@ -21,6 +21,7 @@ macro_rules! standby_conformance {
             $open,
             standby:
             those_who_stand_by_are_told_in_their_order,
+            a_head_start_counts_and_is_kept,
             the_first_are_told_and_all_are_counted,
             a_crowd_hides_nobody,
             a_repeat_stands_by_once,
@@ -69,6 +70,18 @@ pub async fn those_who_stand_by_are_told_in_their_order(house: impl House<Port =
     assert_eq!(list.first, [single, pair.clone(), later], "who came first, then the smaller party");
     let known = ledger.stand(&[entry(0, "zoe").entry, pair.entry]).await.unwrap();
     assert_eq!(known, [false, true]);
+}
+
+pub async fn a_head_start_counts_and_is_kept(house: impl House<Port = Port>) {
+    let ledger = house.port();
+    let sale = open_sale(&*ledger, &[("a", 10)]).await;
+    let (first, second, third) = (late("ada", 1, 1), late("bob", 5, 1), late("cid", 9, 1));
+    let ahead = LineEntry { stands_since: Some(T0.plus(Duration::from_millis(3))), ..third };
+    stand(&*ledger, &sale, &[first.clone(), second.clone(), ahead.clone()]).await;
+    let list = ledger.standing(&sale, 100, &[]).await.unwrap();
+    assert_eq!(list.first, [first.clone(), ahead, second]);
+    let list = ledger.standing(&sale, 1, &[]).await.unwrap();
+    assert_eq!((list.first, list.count), (vec![first], 3));
 }
 
 pub async fn the_first_are_told_and_all_are_counted(house: impl House<Port = Port>) {

@@ -23,6 +23,7 @@ fn entry(seq: u64, buyer: &str) -> LineEntry {
         joined_at: T0,
         address: None,
         reach: None,
+        stands_since: None,
     }
 }
 

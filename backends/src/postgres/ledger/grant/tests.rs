@@ -53,6 +53,7 @@ fn turn(random: &Random, seq: u64, buyer: &str, items: &[(&str, u32)]) -> HoldRe
             joined_at: NOW,
             address: None,
             reach: None,
+            stands_since: None,
         },
         hold: HoldId::of_entry(entry, 0),
         order: OrderId::generate(NOW, random),

@@ -5,7 +5,7 @@ WITH written AS (
     SELECT entry, $1, buyer, seq, holes_below, joined_at, outcome, reason, coalesce($2::bigint, (SELECT ledger_now()))
     FROM unnest($3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::text[])
         AS new (entry, buyer, seq, holes_below, joined_at, outcome, reason)
-    ON CONFLICT (entry) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING number, entry
 ), ended AS (
     DELETE FROM standby WHERE entry = ANY($3)

@@ -1,5 +1,5 @@
-SELECT entry, buyer, basket, joined_at, address, reach
+SELECT entry, buyer, basket, joined_at, address, reach, since
 FROM standby
 WHERE sale = $1 AND basket <> ALL($3)
-ORDER BY joined_at, units, entry
+ORDER BY since, units, entry
 LIMIT $2
