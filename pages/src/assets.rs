@@ -58,6 +58,8 @@ impl Assets {
         add("page.js", "text/javascript; charset=utf-8", bundle::script().into());
         let preview = bundle::lean(include_str!("../waiting/preview.js"));
         add("preview.js", "text/javascript; charset=utf-8", preview.into());
+        let moves = bundle::lean(include_str!("../waiting/move.js"));
+        add("move.js", "text/javascript; charset=utf-8", moves.into());
         let style = bundle::lean(include_str!("../waiting/page.css"));
         add("page.css", "text/css; charset=utf-8", style.into());
         let icon = include_bytes!("../waiting/icon.svg").as_slice();

@@ -84,6 +84,7 @@ impl Push {
             keyring: Arc::clone(&ports.keyring),
             clock: Arc::clone(&ports.clock),
             random: Arc::clone(&ports.random),
+            directory: Arc::clone(&ports.directory),
             looks: look,
             presence: present,
         });
@@ -199,6 +200,7 @@ async fn hear(
                 Notice::Entries { entries, .. } => {
                     entries.iter().for_each(|entry| hub.notice(entry));
                 }
+                Notice::Moved(told) => hub.moved(*told),
                 Notice::Sale { sale, .. } => metrics::known(&sale.id),
                 // The directory follows these, and rooms watch it.
                 Notice::Line(_)

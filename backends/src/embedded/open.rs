@@ -14,7 +14,7 @@ use super::store::remedy;
 /// Marks the file as ours: `PRAGMA application_id`.
 const APPLICATION: i32 = 0x536c_7563;
 /// The schema this program reads and writes: `PRAGMA user_version`.
-const SCHEMA_VERSION: i32 = 7;
+const SCHEMA_VERSION: i32 = 8;
 const SCHEMA: &str = include_str!("schema.sql");
 const PRAGMAS: &str = include_str!("pragmas.sql");
 /// How long to wait for another program, such as a backup, that has locked the file.

@@ -163,6 +163,12 @@ book!(ShopBook {
     fn tell_remaining(sale: &SaleId, sku: &SkuId, units: u64) -> bool;
 });
 
+book!(MoveBook {
+    fn move_place(sale: &SaleId, entry: EntryId, held_since: UnixMillis, name: MoveName) -> Option<UnixMillis>;
+    fn moved_at(entry: EntryId) -> Option<UnixMillis>;
+    fn moves(after: UnixMillis, limit: u32) -> Vec<PlaceMove>;
+});
+
 #[async_trait]
 impl StandbyBook for Shaky {
     async fn stand_by(
