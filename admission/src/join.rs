@@ -91,7 +91,8 @@ impl Admission {
         let limits = self.ports.line.shares_limits().then(|| rules.1.shared(device));
         let now = self.ports.clock.now();
         let proven = self.proven(exchange, edge, now);
-        let held = proven.as_ref().map(|proven| (proven.claims().entry, proven.claims().held_since));
+        let held =
+            proven.as_ref().map(|proven| (proven.claims().entry, proven.claims().held_since));
         let placed = self.place(edge, exchange, asked, &mut identified, (limits, proven)).await;
         let answered = match placed {
             Ok(joined) => {

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use sluice_core::{
     clock::UnixMillis,
     entry::EntryState,
-    ids::EntryId,
     ports::{MoveName, Notice, PlaceMove},
     token::{Claims, MOVE_LIFE, Verified},
     view::object::EntryObject,

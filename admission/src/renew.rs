@@ -77,7 +77,9 @@ pub(crate) async fn fresh(
             "The queue token has expired for good: this entry ended more than 30 days ago.",
         )),
         Some(_ended) => Ok(admission.fresh(claims)),
-        None if admission.has_banned_header(exchange) => Err(admission.turn_away(edge, claims).await?),
+        None if admission.has_banned_header(exchange) => {
+            Err(admission.turn_away(edge, claims).await?)
+        }
         None => admission.renewed(claims).ok_or_else(|| {
             Problem::unavailable(spread(&admission.ports.random, Duration::from_secs(1)))
         }),

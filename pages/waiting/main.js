@@ -83,11 +83,14 @@ class Page {
     this.show();
     setInterval(() => this.tick(), 250);
     // It is redeemed by nobody but who says so: whoever looks at links before people do would use it up.
-    const [, ticket] = /^#move=([\w-]+)$/.exec(location.hash) ?? [];
-    if (ticket) {
+    const arrive = () => {
+      const [, ticket] = /^#move=([\w-]+)$/.exec(location.hash) ?? [];
+      if (!ticket) return;
       history.replaceState(null, '', location.pathname + location.search);
       void this.move('take', ticket);
-    }
+    };
+    arrive();
+    addEventListener('hashchange', arrive);
     // Another tab may have joined.
     this.sluice.keeper.watch((kept) => kept && !this.place && void this.find());
     addEventListener('pageshow', (event) => event.persisted && void this.look());

@@ -200,7 +200,11 @@ async fn hear(
                 Notice::Entries { entries, .. } => {
                     entries.iter().for_each(|entry| hub.notice(entry));
                 }
-                Notice::Moved(told) => hub.moved(*told),
+                Notice::Moved(told) => {
+                    // Whoever is ended comes back at once, and must not be let in.
+                    service.directory.learn_move(*told);
+                    hub.moved(*told);
+                }
                 Notice::Sale { sale, .. } => metrics::known(&sale.id),
                 // The directory follows these, and rooms watch it.
                 Notice::Line(_)

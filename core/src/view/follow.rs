@@ -59,11 +59,7 @@ pub async fn follow(directory: Arc<Directory>, sources: Sources, shutdown: Cance
     );
 }
 
-async fn follow_bulletin(
-    directory: &Directory,
-    sources: &Sources,
-    shutdown: &CancellationToken,
-) {
+async fn follow_bulletin(directory: &Directory, sources: &Sources, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         let ended = tokio::select! {
             biased;

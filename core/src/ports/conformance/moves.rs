@@ -110,7 +110,7 @@ pub async fn a_move_is_later_than_what_it_ends(house: impl House<Port = Port>) {
 pub async fn the_newest_moves_are_told(house: impl House<Port = Port>) {
     let ledger = house.port();
     let sale = open_sale(&*ledger, &[("a", 10)]).await;
-    assert_eq!(ledger.moves(UnixMillis(0), 9).await.unwrap(), []);
+    assert!(ledger.moves(UnixMillis(0), 9).await.unwrap().is_empty());
     let base = UnixMillis(9_000_000_000_000);
     let mut moved = Vec::new();
     for n in 0..5 {

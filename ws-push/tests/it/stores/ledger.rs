@@ -17,10 +17,11 @@ use sluice_core::{
         AfterSales, Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Books, ChangeEnd,
         ChangeReply, Changed, Created, CursorSaved, Deleted, Duty, EntryBook, EntryRecord,
         GateImage, HoldReply, HoldRequest, HoldUpdate, HoldWord, IdempotencyKey, KeysSwept,
-        LeaseReply, MoveBook, MoveName, NewOutcome, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
-        PaymentUpdate, PlaceMove, PortError, PortResult, RefundReply, Replay, SaleBook, SaleMinute, ShopBook,
-        ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund, SimulatedState,
-        Speaker, StandReply, StandbyBook, StandbyList, StepReply, StockBalance, UpkeepBook,
+        LeaseReply, MoveBook, MoveName, NewOutcome, NewPayment, OrderBook, OrderCount, OrderStep,
+        Payment, PaymentStep, PaymentUpdate, PlaceMove, PortError, PortResult, RefundReply, Replay,
+        SaleBook, SaleMinute, ShopBook, ShopReply, ShopReport, ShopWord, SimulatedPayment,
+        SimulatedRefund, SimulatedState, Speaker, StandReply, StandbyBook, StandbyList, StepReply,
+        StockBalance, UpkeepBook,
     },
     reconcile::Reconciliation,
     refund::{Refund, RefundAsked},
@@ -355,7 +356,7 @@ impl MoveBook for Stores {
     }
 
     async fn moves(&self, _: UnixMillis, _: u32) -> PortResult<Vec<PlaceMove>> {
-        Err(PortError::Full)
+        self.answer(|state| state.moves.clone())
     }
 }
 
