@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { SIZES, axe, complaints, shoot, startBrowser, startSluice, until } from './house.mjs';
+import { SIZES, axe, complaints, shoot, startBrowser, startSluice } from './house.mjs';
 
 let house, browser;
 before(async () => {
@@ -85,7 +85,7 @@ test('a place goes to another device by a link, once', async () => {
   const late = await device();
   await late.page.goto(href);
   await press(late.page, 'Bring it here');
-  await until('it is said', async () => /used already/.test(await late.page.innerText('.trouble')));
+  await late.page.getByText('This link was used already.').waitFor();
   await late.page.getByRole('button', { name: 'Join the line' }).waitFor();
   assert.deepEqual(await axe(late.page), []);
 

@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use sluice_core::{
     basket::Basket,
+    clock::UnixMillis,
     entry::Outcome,
     event::Turn,
     ids::{
