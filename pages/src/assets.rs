@@ -64,8 +64,8 @@ impl Assets {
         add("page.css", "text/css; charset=utf-8", style.into());
         let icon = include_bytes!("../waiting/icon.svg").as_slice();
         add("icon.svg", "image/svg+xml", Bytes::from_static(icon));
-        for (tag, json) in languages.files() {
-            add(&format!("{tag}.json"), "application/json", json.into());
+        for (name, json) in languages.files() {
+            add(&name, "application/json", json.into());
         }
         for file in brand.files() {
             add(file.name, file.kind, file.bytes.clone());

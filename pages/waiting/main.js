@@ -82,13 +82,8 @@ class Page {
     this.started = true;
     this.show();
     setInterval(() => this.tick(), 250);
-    // It is redeemed by nobody but who says so: whoever looks at links before people do would use it up.
-    const arrive = () => {
-      const [, ticket] = /^#move=([\w-]+)$/.exec(location.hash) ?? [];
-      if (!ticket) return;
-      history.replaceState(null, '', location.pathname + location.search);
-      void this.move('take', ticket);
-    };
+    // Redeemed by nobody but who says so: whoever looks at links before people do would use it up.
+    const arrive = () => location.hash.startsWith('#move=') && void this.move('take');
     arrive();
     addEventListener('hashchange', arrive);
     // Another tab may have joined.
@@ -265,10 +260,15 @@ class Page {
     this.show();
   }
 
-  /** To another device, or from one: what that needs comes when it is needed. @param {'give' | 'take'} what @param {string} [ticket] */
-  async move(what, ticket) {
-    const moves = await import(`${assets}/move.js`);
-    await moves[what](this, el, ticket);
+  /** To another device, or from one: what that needs comes when it is needed. @param {'give' | 'take'} what */
+  async move(what) {
+    try {
+      Object.assign(this.words.texts, await textsOf(`${language}.move`));
+      await (await import(`${assets}/move.js`))[what](this, el);
+    } catch {
+      this.trouble = this.words.say('join.later');
+      this.show();
+    }
   }
 
   /** Something before everything else. @param {string} heading @param {...HTMLElement} parts */
@@ -404,8 +404,8 @@ class Page {
   }
 }
 
-const texts = await (await fetch(`${assets}/${language}.json`)).json();
-const page = new Page(new Words(texts, language));
+const textsOf = async (/** @type {string} */ name) => (await fetch(`${assets}/${name}.json`)).json();
+const page = new Page(new Words(await textsOf(language), language));
 if (preview) {
   const { rehearse } = await import(`${assets}/preview.js`);
   await rehearse(page, preview);

@@ -29,14 +29,21 @@ export async function give(page, el) {
     }
   }, 'main');
   const close = view.button('move.close', () => dialog.close());
-  const picture = qr ? [el('img', { class: 'qr', src: `data:image/svg+xml,${encodeURIComponent(qr)}`, alt: words.say('move.qr') })] : [];
+  const picture = qr ? [el('img', { width: 256, height: 256, src: `data:image/svg+xml,${encodeURIComponent(qr)}`, alt: words.say('move.qr') })] : [];
   const row = el('div', { class: 'row' }, copy, close);
   const dialog = page.dialog('move.heading', el('p', { text: words.say('move.lead') }), ...picture, field, row);
   copy.focus();
 }
 
-/** Asks, and takes the place over. @param {any} page @param {any} el @param {string} ticket */
-export function take(page, el, ticket) {
+/** Asks, and takes over the place of the ticket in the address. @param {any} page @param {any} el */
+export function take(page, el) {
+  const ticket = location.hash.slice('#move='.length);
+  history.replaceState(null, '', location.pathname + location.search);
+  ask(page, el, ticket);
+}
+
+/** @param {any} page @param {any} el @param {string} ticket */
+function ask(page, el, ticket) {
   const { words, view } = page;
   const no = view.button('take.no', () => dialog.close());
   const yes = view.button('take.yes', () => (dialog.close(), redeem(page, el, ticket)), 'main');
@@ -58,7 +65,7 @@ async function redeem(page, el, ticket) {
   } catch (error) {
     const { code, isPassing } = /** @type {any} */ (error);
     page.trouble = page.words.say(isPassing ? 'join.later' : code === 'already_moved' ? 'take.used' : 'take.old');
-    if (isPassing) take(page, el, ticket);
+    if (isPassing) ask(page, el, ticket);
   }
   page.busy = '';
   page.show();

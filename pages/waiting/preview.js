@@ -142,5 +142,5 @@ export async function rehearse(page, name) {
   page.started = true;
   page.show();
   setInterval(() => page.update(), 250);
-  if (state.asks) await page.move(state.asks, 'preview');
+  if (state.asks) await page.move(state.asks);
 }

@@ -332,7 +332,7 @@ export class View {
 
   /** The way to another device. */
   move() {
-    return this.button('move.button', this.acts.move);
+    return this.button('keep.button', this.acts.move);
   }
 
   notify() {

@@ -86,7 +86,7 @@ export class Sluice {
    * @param {{ signal?: AbortSignal }} [more]
    */
   async takeOver(ticket, { signal } = {}) {
-    const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
+    const key = crypto.getRandomValues(new Uint32Array(4)).join('-');
     const question = { body: { ticket }, headers: { 'idempotency-key': key }, signal };
     return this.#place(await this.#insist('move', () => question), null);
   }
