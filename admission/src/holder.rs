@@ -1,7 +1,10 @@
 //! Who holds a place: the queue token of a request, from `Authorization: Bearer` or from the page's cookie, checked
 //! against the entry the request names. Limits come before it, the handlers of entries after it.
 
-use http::header::COOKIE;
+use http::{
+    HeaderValue,
+    header::{COOKIE, SET_COOKIE},
+};
 use sluice_core::{
     clock::UnixMillis,
     ids::EntryId,
@@ -85,6 +88,9 @@ impl Admission {
                 "The queue token belongs to another entry.",
             ));
         }
+        if self.ports.directory.has_moved(claims) {
+            return Err(self.moved(exchange, edge));
+        }
         let allowed = rules.buyer.check(self.ports.limits.key(&entry))?;
         match verified {
             Verified::Expired(_) if age == Age::Live => Err(Problem::unauthorized(
@@ -122,13 +128,47 @@ impl Admission {
     ) -> Option<Verified> {
         let read = |token: &str| {
             let verified = self.ports.keyring.verify_claims(token, now).ok();
-            verified.filter(|verified| verified.claims().sale == edge.sale)
+            verified.filter(|verified| {
+                let claims = verified.claims();
+                claims.sale == edge.sale && !self.ports.directory.has_moved(claims)
+            })
         };
         if let Some(verified) = exchange.bearer().and_then(read) {
             return Some(verified);
         }
         let cookie = self.place_cookie(exchange, edge)?;
         if exchange.is_cross_site(&self.config.allowed_origins) { None } else { read(cookie) }
+    }
+
+    /// 401 `moved`: the place is on another device. The cookie goes if it proves nothing any more either.
+    pub(crate) fn moved(&self, exchange: &Exchange, edge: &Edge) -> Problem {
+        let problem = Problem::unauthorized(
+            "moved",
+            "The place was moved to another device: this token proves nothing any more, and cannot be renewed.",
+        );
+        let now = self.ports.clock.now();
+        let cookie = self.place_cookie(exchange, edge);
+        let verified = cookie.and_then(|token| self.ports.keyring.verify_claims(token, now).ok());
+        if verified.is_some_and(|verified| self.ports.directory.has_moved(verified.claims())) {
+            return problem.header(SET_COOKIE, self.config.cookies.clear_place(&edge.sale));
+        }
+        problem
+    }
+
+    /// What a browser keeps of a place: its token, and which device it is if it does not know yet.
+    pub(crate) fn place_cookies(
+        &self,
+        exchange: &Exchange,
+        edge: &Edge,
+        token: &str,
+    ) -> Vec<HeaderValue> {
+        let cookies = self.config.cookies;
+        let mut set = vec![cookies.set_place(&edge.sale, token)];
+        if self.device_cookie(exchange).is_none() {
+            let device = self.ports.keyring.sign(Purpose::Device, &self.ports.random.bytes());
+            set.push(cookies.set_long(cookies.device(), &device));
+        }
+        set
     }
 
     /// The bearer token, else the page's cookie.

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{
     StatusCode,
-    header::{CACHE_CONTROL, COOKIE, SET_COOKIE},
+    header::{CACHE_CONTROL, SET_COOKIE},
 };
 use sluice_core::{
     clock::UnixMillis,
@@ -17,7 +17,7 @@ use sluice_core::{
     policy::OnSoldOut,
     ports::{IdempotencyKey, Join, JoinLimits, Place, PlaceState, PortError, Replay},
     sale::SaleState,
-    token::{Claims, Purpose, Verified},
+    token::{Claims, Verified},
     view::{Reading, object::EntryObject},
 };
 use sluice_http::{Exchange, Problem, Response};
@@ -39,8 +39,8 @@ mod proof;
 mod wish;
 
 use proof::{Proof, is_live};
-pub(crate) use wish::Asked;
 use wish::Wish;
+pub(crate) use wish::{Asked, idempotency_key};
 
 /// When a paused sale, or a full line, is worth another try.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -89,9 +89,16 @@ impl Admission {
         let mut identified = identified.map_err(|problem| rules.1.refuse(problem, allowed))?;
         let allowed = rules.1.buyer.check(self.ports.limits.key(identified.buyer.as_str()))?;
         let limits = self.ports.line.shares_limits().then(|| rules.1.shared(device));
-        let placed = self.place(edge, exchange, asked, &mut identified, limits).await;
+        let now = self.ports.clock.now();
+        let proven = self.proven(exchange, edge, now);
+        let held =
+            proven.as_ref().map(|proven| (proven.claims().entry, proven.claims().held_since));
+        let placed = self.place(edge, exchange, asked, &mut identified, (limits, proven)).await;
         let answered = match placed {
-            Ok(joined) => self.answer(edge, exchange, asked, joined).await,
+            Ok(joined) => {
+                let joined = self.held(joined, held, now).await;
+                self.answer(edge, exchange, asked, joined).await
+            }
             Err(problem) => Err(problem),
         };
         match answered {
@@ -126,7 +133,7 @@ impl Admission {
         exchange: &mut Exchange,
         asked: &Asked,
         identified: &mut Identified,
-        limits: Option<JoinLimits>,
+        (limits, proven): (Option<JoinLimits>, Option<Verified>),
     ) -> Result<Joined, Problem> {
         let address = exchange.peer.address;
         let bans = self.ports.directory.bans();
@@ -136,7 +143,6 @@ impl Admission {
             return Err(banned());
         }
         let now = self.ports.clock.now();
-        let proven = self.proven(exchange, edge, now);
         let reading = edge.view.read();
         if let Some(refusal) = refusal(&reading, now) {
             return self.live_place(edge, proven, identified).await?.ok_or(refusal);
@@ -179,6 +185,23 @@ impl Admission {
                 self.carry(edge, Join { candidate, proven, limits, stand_by: false }).await
             }
         }
+    }
+
+    /// Says since when whoever joins now has held the place: a new one since it joined, one that a token proves since that says,
+    /// one that was found by its buyer since now, wherever it was taken before.
+    async fn held(
+        &self,
+        joined: Joined,
+        proven: Option<(EntryId, UnixMillis)>,
+        now: UnixMillis,
+    ) -> Joined {
+        let Joined { result, claims } = joined;
+        let held_since = match (result, proven) {
+            (_, Some((entry, since))) if entry == claims.entry => since,
+            (JoinResult::New, _) => claims.joined_at,
+            (JoinResult::Found | JoinResult::Refused(_), _) => self.found_since(&claims, now).await,
+        };
+        Joined { result, claims: Claims { held_since, ..claims } }
     }
 
     /// The live place of a buyer whom the sale would refuse now.
@@ -264,7 +287,7 @@ impl Admission {
         identified: &Identified,
         wish: &Wish,
     ) -> Result<(), Problem> {
-        let Some(key) = wish::idempotency_key(exchange)? else { return Ok(()) };
+        let Some(key) = idempotency_key(exchange)? else { return Ok(()) };
         let key = IdempotencyKey {
             scope: format!("join {} {}", edge.sale, identified.buyer),
             key: key.to_owned(),
@@ -320,23 +343,15 @@ impl Admission {
                 (StatusCode::OK, object, self.renewed(&claims).ok_or_else(full)?)
             }
         };
-        let from_browser = matches!(asked, Asked::InForm(_))
-            || exchange.header("sec-fetch-site").is_some()
-            || exchange.request.headers().contains_key(COOKIE);
-        let place_cookie =
-            from_browser.then(|| self.config.cookies.set_place(&edge.sale, &fresh.token));
+        let from_browser = matches!(asked, Asked::InForm(_)) || exchange.is_from_browser();
+        let cookies = from_browser.then(|| self.place_cookies(exchange, edge, &fresh.token));
         object.token_expires_at = fresh.expires_at;
         object.token = Some(fresh.token);
         let mut response = answer::whole(status, &object);
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, NO_STORE);
-        if let Some(cookie) = place_cookie {
+        for cookie in cookies.into_iter().flatten() {
             headers.append(SET_COOKIE, cookie);
-        }
-        if from_browser && self.device_cookie(exchange).is_none() {
-            let cookies = self.config.cookies;
-            let device = self.ports.keyring.sign(Purpose::Device, &self.ports.random.bytes());
-            headers.append(SET_COOKIE, cookies.set_long(cookies.device(), &device));
         }
         Ok((result, response))
     }
@@ -378,6 +393,7 @@ fn claims_of(edge: &Edge, line_entry: &LineEntry) -> Claims {
         holes_below: line_entry.holes_below,
         wants: edge.view.sale().wants(&line_entry.basket),
         joined_at: line_entry.joined_at,
+        held_since: line_entry.joined_at,
         expires_at: UnixMillis(0),
     }
 }

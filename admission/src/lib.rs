@@ -38,6 +38,7 @@ mod identity;
 mod join;
 mod leave;
 mod metrics;
+mod moving;
 mod outcome;
 mod page;
 mod renew;
@@ -136,6 +137,8 @@ impl Admission {
             .delete(ENTRY, self.handler(leave::leave))
             .post("/v1/sales/{sale}/entries/{entry}/token", self.handler(renew::renew))
             .post("/v1/sales/{sale}/entries/{entry}/ticket", self.handler(ticket::mint))
+            .post("/v1/sales/{sale}/entries/{entry}/move", self.handler(moving::offer))
+            .post("/v1/sales/{sale}/move", self.handler(moving::redeem))
             .get("/w/{sale}", self.handler(page::show))
             .post("/w/{sale}", self.handler(page::submit))
     }

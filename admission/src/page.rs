@@ -57,6 +57,9 @@ pub(crate) async fn show(
     }
     let claims = admission.of_cookie(&exchange, &edge);
     let looked = match &claims {
+        Some(verified) if admission.ports.directory.has_moved(verified.claims()) => {
+            Looked { problem: Some(admission.moved(&exchange, &edge)), ..Looked::default() }
+        }
         Some(verified) => look(&admission, &exchange, &edge, verified).await,
         None => Looked::default(),
     };
@@ -134,7 +137,7 @@ async fn read(
     if !(old && own) {
         return Ok((entry, None));
     }
-    let fresh = renew::fresh(admission, edge, claims, banned, now).await?;
+    let fresh = renew::fresh(admission, exchange, edge, claims, now).await?;
     Ok((entry, Some(fresh.token)))
 }
 
@@ -149,6 +152,9 @@ async fn give_up(
         let detail = "This browser holds no live proof of a place.";
         return Err(rules.1.refuse(Problem::unauthorized("bad_token", detail), allowed));
     };
+    if admission.ports.directory.has_moved(&claims) {
+        return Err(rules.1.refuse(admission.moved(exchange, edge), allowed));
+    }
     let limit = rules.1.buyer.check(admission.ports.limits.key(&claims.entry))?;
     let left = leave::left(admission, edge, &claims).await;
     left.map_err(|problem| rules.1.refuse(problem, limit))?;

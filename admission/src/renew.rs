@@ -41,8 +41,7 @@ pub(crate) async fn renew(
     let rules = edge.rules(&admission.ports.limits);
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::LiveOrExpired, now)?;
-    let banned = admission.has_banned_header(&exchange);
-    let fresh = fresh(&admission, &edge, &holder.claims, banned, now).await;
+    let fresh = fresh(&admission, &exchange, &edge, &holder.claims, now).await;
     let fresh = fresh.map_err(|problem| rules.1.refuse(problem, holder.allowed))?;
     let body = Renewed {
         entry: holder.claims.entry,
@@ -62,18 +61,25 @@ pub(crate) async fn renew(
 
 pub(crate) async fn fresh(
     admission: &Admission,
+    exchange: &Exchange,
     edge: &Edge,
     claims: &Claims,
-    banned: bool,
     now: UnixMillis,
 ) -> Result<Fresh, Problem> {
-    match admission.ask(admission.lookup.record(claims)).await? {
+    let record = admission.ask(admission.lookup.record(claims));
+    let (moved, record) = tokio::join!(admission.is_moved(claims), record);
+    if moved {
+        return Err(admission.moved(exchange, edge));
+    }
+    match record? {
         Some(record) if now.since(record.changed_at) > RENEWABLE_FOR => Err(Problem::unauthorized(
             "token_expired",
             "The queue token has expired for good: this entry ended more than 30 days ago.",
         )),
         Some(_ended) => Ok(admission.fresh(claims)),
-        None if banned => Err(admission.turn_away(edge, claims).await?),
+        None if admission.has_banned_header(exchange) => {
+            Err(admission.turn_away(edge, claims).await?)
+        }
         None => admission.renewed(claims).ok_or_else(|| {
             Problem::unavailable(spread(&admission.ports.random, Duration::from_secs(1)))
         }),

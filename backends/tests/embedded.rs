@@ -177,6 +177,7 @@ macro_rules! every_suite {
                 ledger_changes: changes_conformance over ledger,
                 ledger_shop: shop_conformance over ledger,
                 ledger_simulated: simulated_conformance over ledger,
+                ledger_moves: moves_conformance over ledger,
                 ledger_standby: standby_conformance over ledger,
                 ledger_upkeep: upkeep_conformance over ledger,
                 ledger_walk: ledger_walk_conformance over ledger,

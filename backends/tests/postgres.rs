@@ -55,6 +55,7 @@ suites! {
     shop: shop_conformance,
     simulated: simulated_conformance,
     upkeep: upkeep_conformance,
+    moves: moves_conformance,
     standby: standby_conformance,
     walk: ledger_walk_conformance,
 }

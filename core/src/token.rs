@@ -18,6 +18,8 @@ use crate::{
 pub const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long a push ticket is valid.
 pub const TICKET_LIFE: Duration = Duration::from_secs(60);
+/// How long a ticket that moves a place is valid.
+pub const MOVE_LIFE: Duration = Duration::from_secs(5 * 60);
 /// Shortest secret, in bytes.
 pub const SECRET_BYTES_MIN: usize = 32;
 /// Longest key id, in bytes.
@@ -30,6 +32,9 @@ const TOKEN_BYTES_MAX: usize = TOKEN_CHARS_MAX.div_ceil(4) * 3;
 /// Says how the rest is laid out; a change of it gets the next number.
 const FORMAT: u8 = 2;
 const MAC_BYTES: usize = 32;
+const PURPOSES: usize = 5;
+/// Ends the sale's id in claims that go on: no id has it.
+const MORE: u8 = 0;
 
 /// What a signature is for. Each has a key of its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,10 +47,13 @@ pub enum Purpose {
     Buyer,
     /// A device cookie.
     Device,
+    /// A ticket that moves a place to another device, nothing else.
+    Move,
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [Self::Place, Self::Ticket, Self::Buyer, Self::Device];
+    const ALL: [Self; PURPOSES] =
+        [Self::Place, Self::Ticket, Self::Buyer, Self::Device, Self::Move];
 
     fn context(self) -> &'static str {
         match self {
@@ -53,6 +61,7 @@ impl Purpose {
             Self::Ticket => "sluice 2026 push ticket",
             Self::Buyer => "sluice 2026 buyer cookie",
             Self::Device => "sluice 2026 device cookie",
+            Self::Move => "sluice 2026 move ticket",
         }
     }
 
@@ -62,6 +71,7 @@ impl Purpose {
             Self::Ticket => 1,
             Self::Buyer => 2,
             Self::Device => 3,
+            Self::Move => 4,
         }
     }
 }
@@ -77,6 +87,9 @@ pub struct Claims {
     /// What it asked for, for its odds.
     pub wants: Wants,
     pub joined_at: UnixMillis,
+    /// Since when whoever holds the place has held it: `joined_at`, until it is moved or found again. Renewals keep it, so that a
+    /// move ends every token that came of the one before (`ports::MoveBook`).
+    pub held_since: UnixMillis,
     pub expires_at: UnixMillis,
 }
 
@@ -136,7 +149,7 @@ pub enum BadKeys {
 /// The keys that sign and verify.
 #[derive(Clone)]
 pub struct Keyring {
-    keys: Vec<(String, [[u8; 32]; 4])>,
+    keys: Vec<(String, [[u8; 32]; PURPOSES])>,
 }
 
 impl std::fmt::Debug for Keyring {
@@ -148,7 +161,7 @@ impl std::fmt::Debug for Keyring {
 impl Keyring {
     /// The first key signs, all verify.
     pub fn new(keys: &[Key]) -> Result<Self, BadKeys> {
-        let mut ring: Vec<(String, [[u8; 32]; 4])> = Vec::new();
+        let mut ring: Vec<(String, [[u8; 32]; PURPOSES])> = Vec::new();
         for key in keys {
             let clean = key.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
             let known = ring.iter().any(|(id, _)| *id == key.id);
@@ -181,13 +194,37 @@ impl Keyring {
     /// Signs claims as a push ticket that is good until `expires_at`; the claims keep the end of their queue token.
     #[must_use]
     pub fn sign_ticket(&self, claims: &Claims, expires_at: UnixMillis) -> String {
-        let payload = [&expires_at.0.to_be_bytes()[..], &write_claims(claims)].concat();
-        self.sign(Purpose::Ticket, &payload)
+        self.sign_until(Purpose::Ticket, claims, expires_at)
     }
 
     /// Verifies a push ticket at `now`: whether the ticket is still good, whatever became of the token it was made with.
     pub fn verify_ticket(&self, ticket: &str, now: UnixMillis) -> Result<Verified, BadToken> {
-        let payload = self.verify(Purpose::Ticket, ticket)?;
+        self.verify_until(Purpose::Ticket, ticket, now)
+    }
+
+    /// Signs claims as a ticket that moves their place, until `expires_at`.
+    #[must_use]
+    pub fn sign_move(&self, claims: &Claims, expires_at: UnixMillis) -> String {
+        self.sign_until(Purpose::Move, claims, expires_at)
+    }
+
+    /// Verifies a ticket that moves a place at `now`, likewise. Whether it was used is the ledger's to say.
+    pub fn verify_move(&self, ticket: &str, now: UnixMillis) -> Result<Verified, BadToken> {
+        self.verify_until(Purpose::Move, ticket, now)
+    }
+
+    fn sign_until(&self, purpose: Purpose, claims: &Claims, expires_at: UnixMillis) -> String {
+        let payload = [&expires_at.0.to_be_bytes()[..], &write_claims(claims)].concat();
+        self.sign(purpose, &payload)
+    }
+
+    fn verify_until(
+        &self,
+        purpose: Purpose,
+        ticket: &str,
+        now: UnixMillis,
+    ) -> Result<Verified, BadToken> {
+        let payload = self.verify(purpose, ticket)?;
         let (expires_at, claims) = payload.split_first_chunk::<8>().ok_or(BadToken)?;
         let end = UnixMillis(i64::from_be_bytes(*expires_at));
         Ok(Verified::at(read_claims(claims).ok_or(BadToken)?, end, now))
@@ -250,6 +287,11 @@ fn write_claims(claims: &Claims) -> Vec<u8> {
     payload.extend_from_slice(&claims.joined_at.0.to_be_bytes());
     payload.extend_from_slice(&claims.expires_at.0.to_be_bytes());
     payload.extend_from_slice(claims.sale.as_str().as_bytes());
+    // Most places are never moved: theirs say nothing of it.
+    if claims.held_since != claims.joined_at {
+        payload.push(MORE);
+        payload.extend_from_slice(&claims.held_since.0.to_be_bytes());
+    }
     payload
 }
 
@@ -259,14 +301,20 @@ fn read_claims(payload: &[u8]) -> Option<Claims> {
     let (holes_below, rest) = rest.split_first_chunk::<8>()?;
     let (wants, rest) = Wants::read(rest)?;
     let (joined_at, rest) = rest.split_first_chunk::<8>()?;
-    let (expires_at, sale) = rest.split_first_chunk::<8>()?;
+    let (expires_at, rest) = rest.split_first_chunk::<8>()?;
+    let joined_at = UnixMillis(i64::from_be_bytes(*joined_at));
+    let (sale, held_since) = match rest.split_last_chunk::<9>() {
+        Some((sale, [MORE, at @ ..])) => (sale, UnixMillis(i64::from_be_bytes(*at))),
+        Some(_) | None => (rest, joined_at),
+    };
     Some(Claims {
         sale: SaleId::new(std::str::from_utf8(sale).ok()?).ok()?,
         entry: EntryId::from_bytes(*entry),
         seq: Seq(u64::from_be_bytes(*seq)),
         holes_below: u64::from_be_bytes(*holes_below),
         wants,
-        joined_at: UnixMillis(i64::from_be_bytes(*joined_at)),
+        joined_at,
+        held_since,
         expires_at: UnixMillis(i64::from_be_bytes(*expires_at)),
     })
 }
@@ -305,6 +353,7 @@ mod tests {
             holes_below: 12,
             wants: wants(LINES_MAX),
             joined_at: UnixMillis(1_000),
+            held_since: UnixMillis(1_500),
             expires_at: UnixMillis(2_000),
         }
     }
@@ -317,6 +366,16 @@ mod tests {
         let verify = |now| ring.verify_claims(&token, UnixMillis(now));
         assert_eq!(verify(1_999), Ok(Verified::Live(claims())));
         assert_eq!(verify(2_000), Ok(Verified::Expired(claims())));
+    }
+
+    #[test]
+    fn claims_say_since_when_they_hold_only_where_that_is_not_since_they_joined() {
+        let ring = ring(&["k1"]);
+        let (moved, never) = (claims(), Claims { held_since: UnixMillis(1_000), ..claims() });
+        let tokens = [&moved, &never].map(|claims| ring.sign_claims(claims));
+        assert!(tokens[1].len() < tokens[0].len());
+        let read = tokens.map(|token| ring.verify_claims(&token, UnixMillis(0)).unwrap());
+        assert_eq!(read, [moved, never].map(Verified::Live));
     }
 
     #[test]
@@ -342,6 +401,11 @@ mod tests {
         let ticket = ring.sign_ticket(&claims(), UnixMillis(9_000));
         assert_eq!(ring.verify_claims(&ticket, UnixMillis(0)), Err(BadToken));
         assert_eq!(ring.verify_ticket(&ring.sign_claims(&claims()), UnixMillis(0)), Err(BadToken));
+        let moves = ring.sign_move(&claims(), UnixMillis(9_000));
+        assert_eq!(ring.verify_move(&moves, UnixMillis(8_999)), Ok(Verified::Live(claims())));
+        assert_eq!(ring.verify_claims(&moves, UnixMillis(0)), Err(BadToken));
+        assert_eq!(ring.verify_ticket(&moves, UnixMillis(0)), Err(BadToken));
+        assert_eq!(ring.verify_move(&ticket, UnixMillis(0)), Err(BadToken));
     }
 
     #[test]

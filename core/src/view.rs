@@ -1,4 +1,4 @@
-//! What an edge node knows by heart: every sale, how its line stands, who is banned. Polls and pushes are answered from
+//! What an edge node knows by heart: every sale, how its line stands, who is banned, which places were moved. Polls and pushes are answered from
 //! it, so a million watchers cost the stores nothing.
 //!
 //! [`Directory`] is the memory; [`follow`](follow::follow) keeps it fresh from the bulletin, and from the stores when the
@@ -20,16 +20,20 @@ use crate::{
     basket::Wants,
     clock::UnixMillis,
     forecast::{Outlook, Wanted},
-    ids::SaleId,
+    ids::{EntryId, SaleId},
     line::Cursor,
     policy::Limits,
-    ports::{BanList, LineReport, PUSH_REPORT_EVERY, PushReport},
+    ports::{BanList, LineReport, PUSH_REPORT_EVERY, PlaceMove, PushReport},
     sale::{Sale, SaleState},
+    token::Claims,
 };
 
 pub mod follow;
 pub mod lookup;
+mod moves;
 pub mod object;
+
+use moves::Moves;
 
 /// A line that was not heard of for this long is pulled from the stores.
 pub const SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -41,6 +45,7 @@ const PUSH_SILENCE_MAX: Duration = PUSH_REPORT_EVERY.saturating_mul(3);
 pub struct Directory {
     sales: ArcSwap<HashMap<SaleId, Arc<SaleView>>>,
     bans: ArcSwap<BanList>,
+    moves: Moves,
 }
 
 impl Directory {
@@ -97,6 +102,30 @@ impl Directory {
         if bans.version >= self.bans.load().version {
             self.bans.store(Arc::new(bans));
         }
+    }
+
+    /// Takes in that a place was moved to another device.
+    pub fn learn_move(&self, told: PlaceMove) {
+        self.moves.learn(told);
+    }
+
+    /// When a place was last moved, as far as this node has heard.
+    #[must_use]
+    pub fn moved_at(&self, entry: EntryId) -> Option<UnixMillis> {
+        self.moves.at(entry)
+    }
+
+    /// Whether a place was taken to another device since these claims' holder has held it, as far as this node has heard: then they
+    /// prove nothing any more.
+    #[must_use]
+    pub fn has_moved(&self, claims: &Claims) -> bool {
+        self.has_moved_since(claims.entry, claims.held_since)
+    }
+
+    /// The same of an entry and since when it is held.
+    #[must_use]
+    pub fn has_moved_since(&self, entry: EntryId, held_since: UnixMillis) -> bool {
+        self.moves.is_past(entry, held_since)
     }
 
     /// Forgets a deleted sale.

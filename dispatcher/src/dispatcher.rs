@@ -122,7 +122,8 @@ impl Desk {
                 Notice::SaleDeleted { sale } => self.sales.delete(sale),
                 Notice::StockReturned { sale } => self.sales.stock_returned(sale),
                 Notice::Bans => self.read(),
-                Notice::Line(_) | Notice::Entries { .. } | Notice::Pushed(_) => {}
+                Notice::Line(_) | Notice::Entries { .. } | Notice::Moved(_) | Notice::Pushed(_) => {
+                }
             },
             Err(error) => {
                 self.subscription = None;

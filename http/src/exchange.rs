@@ -113,6 +113,20 @@ impl Exchange {
         Some(value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value))
     }
 
+    /// Our own origin as the browser that made this request sees it: `https://wait.example`. `None` of a request from elsewhere,
+    /// or from no browser.
+    #[must_use]
+    pub fn own_origin(&self) -> Option<&str> {
+        origin::own(&self.request)
+    }
+
+    /// Whether a browser made this request, as far as it shows: it says where from, or brings cookies.
+    #[must_use]
+    pub fn is_from_browser(&self) -> bool {
+        let headers = self.request.headers();
+        headers.contains_key("sec-fetch-site") || headers.contains_key(COOKIE)
+    }
+
     /// Whether a browser says that another site made this request, and that site is not in `allowed_origins`: what a
     /// cookie authorises must then be refused. Requests that no browser made say nothing and are not cross-site.
     #[must_use]

@@ -58,12 +58,14 @@ impl Assets {
         add("page.js", "text/javascript; charset=utf-8", bundle::script().into());
         let preview = bundle::lean(include_str!("../waiting/preview.js"));
         add("preview.js", "text/javascript; charset=utf-8", preview.into());
+        let moves = bundle::lean(include_str!("../waiting/move.js"));
+        add("move.js", "text/javascript; charset=utf-8", moves.into());
         let style = bundle::lean(include_str!("../waiting/page.css"));
         add("page.css", "text/css; charset=utf-8", style.into());
         let icon = include_bytes!("../waiting/icon.svg").as_slice();
         add("icon.svg", "image/svg+xml", Bytes::from_static(icon));
-        for (tag, json) in languages.files() {
-            add(&format!("{tag}.json"), "application/json", json.into());
+        for (name, json) in languages.files() {
+            add(&name, "application/json", json.into());
         }
         for file in brand.files() {
             add(file.name, file.kind, file.bytes.clone());

@@ -5,7 +5,7 @@
 //! page itself is plain files (`waiting/`, `texts/`, and the client of `clients/js`), embedded as they are.
 //!
 //! Reading order: [`Pages`] (built once, shared), `shown` (what is known), `page` (the frame), `scene` (what is in it), `goods`
-//! (its form), `assets` and `bundle` (files as they go over the wire), `texts` (languages), `brand` (an operator's folder).
+//! (its form), `qr` (a link as a picture), `assets` and `bundle` (files as they go over the wire), `texts` (languages), `brand` (an operator's folder).
 
 mod assets;
 mod brand;
@@ -13,6 +13,7 @@ mod bundle;
 mod goods;
 mod page;
 mod preview;
+mod qr;
 mod scene;
 mod shown;
 mod texts;
@@ -21,6 +22,7 @@ mod words;
 pub use brand::{Brand, BrandError};
 pub use page::{PageSettings, Pages, Visit, is_origin};
 pub use preview::preview_routes;
+pub use qr::qr_code;
 pub use shown::{Filled, Shown, ShownSale, Trouble};
 
 /// `text` where HTML may stand, in text and in quoted attributes alike.

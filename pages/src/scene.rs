@@ -160,7 +160,8 @@ fn reserved(language: &Language, entry: &EntryObject, scene: Scene) -> String {
     html
 }
 
-/// A heading and a sentence; where a place was given up or passed, and the sale is on, the way back into the line.
+/// A heading and a sentence; where a place was given up, passed or taken elsewhere, and the sale is on, the way back into the
+/// line.
 fn told(language: &Language, shown: &Shown<'_>, scene: Scene) -> String {
     let name = scene.as_str();
     let reason = shown.entry.and_then(|entry| entry.reason);
@@ -180,7 +181,7 @@ fn told(language: &Language, shown: &Shown<'_>, scene: Scene) -> String {
     let ended = matches!(
         shown.entry.map(|entry| entry.state),
         Some(EntryState::Left | EntryState::Expired)
-    );
+    ) || scene == Scene::Moved;
     if let Some(sale) = shown.sale.as_ref().filter(|sale| ended && sale.state == SaleState::Open) {
         html.push_str(&goods::forms(language, sale, None, "again.button"));
     }

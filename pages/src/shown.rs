@@ -94,6 +94,7 @@ pub(crate) enum Scene {
     LineFull,
     Identity,
     NoSuchSale,
+    Moved,
     Unavailable,
 }
 
@@ -166,6 +167,7 @@ impl Shown<'_> {
             Some("identity_required") => Scene::Identity,
             Some("no_such_sale") => Scene::NoSuchSale,
             Some("not_open_yet") => Scene::Before,
+            Some("moved") => Scene::Moved,
             // What was asked for can be asked for once more, with what went wrong beside it.
             Some("bad_request") if self.sale.is_some() => Scene::Join,
             Some(_) | None => Scene::Unavailable,
@@ -229,6 +231,7 @@ impl Scene {
             Self::LineFull => "line_full",
             Self::Identity => "identity",
             Self::NoSuchSale => "no_such_sale",
+            Self::Moved => "moved",
             Self::Unavailable => "unavailable",
         }
     }
@@ -254,7 +257,8 @@ impl Scene {
             | Self::Refused
             | Self::Banned
             | Self::Identity
-            | Self::NoSuchSale => None,
+            | Self::NoSuchSale
+            | Self::Moved => None,
         }
     }
 }

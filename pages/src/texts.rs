@@ -19,6 +19,8 @@ const SERVER_ONLY: [&str; 8] = [
     "reserved.script",
     "join.free_legs",
 ];
+/// What the script reads when it is wanted: with `move.js`.
+const OF_MOVES: [&str; 2] = ["move.", "take."];
 /// Longest sentence, in characters.
 const TEXT_CHARS_MAX: usize = 1_000;
 
@@ -41,6 +43,13 @@ impl Language {
     /// The sentence of `key`; the key itself if there is none, which the tests forbid.
     pub(crate) fn say<'a>(&'a self, key: &'a str) -> &'a str {
         self.texts.get(key).map_or(key, String::as_str)
+    }
+
+    /// The sentences of these keys, as JSON.
+    fn file(&self, of: impl Fn(&str) -> bool) -> String {
+        let texts: BTreeMap<_, _> = self.texts.iter().filter(|(key, _)| of(key)).collect();
+        // A map of texts always serialises.
+        serde_json::to_string(&texts).unwrap_or_default()
     }
 
     /// The same, with `{name}` replaced.
@@ -98,14 +107,14 @@ impl Languages {
         found.unwrap_or(&self.0[0])
     }
 
-    /// The files the page's script reads.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, String)> {
-        self.0.iter().map(|language| {
-            let for_script = |key: &str| !SERVER_ONLY.iter().any(|own| key.starts_with(own));
-            let texts: BTreeMap<_, _> =
-                language.texts.iter().filter(|(key, _)| for_script(key)).collect();
-            // A map of texts always serialises.
-            (language.tag.as_str(), serde_json::to_string(&texts).unwrap_or_default())
+    /// The files the page's script reads, by name: of each language what it needs at once, and what comes with `move.js`.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (String, String)> {
+        let begins = |key: &str, with: &[&str]| with.iter().any(|own| key.starts_with(own));
+        self.0.iter().flat_map(move |language| {
+            let now = |key: &str| !begins(key, &SERVER_ONLY) && !begins(key, &OF_MOVES);
+            let moves = |key: &str| begins(key, &OF_MOVES);
+            let (now, moves) = (language.file(now), language.file(moves));
+            [(format!("{}.json", language.tag), now), (format!("{}.move.json", language.tag), moves)]
         })
     }
 }
@@ -184,10 +193,16 @@ mod tests {
     #[test]
     fn the_script_has_every_sentence_it_asks_for() {
         let languages = Languages::ours();
-        let (_, file) = languages.files().next().unwrap();
-        let sent: Texts = serde_json::from_str(&file).unwrap();
+        let files: Vec<_> = languages.files().take(2).collect();
+        assert_eq!([&files[0].0, &files[1].0], ["en.json", "en.move.json"]);
+        let [sent, later]: [Texts; 2] =
+            [0, 1].map(|n| serde_json::from_str(&files[n].1).unwrap());
         let script = crate::bundle::script();
         let known = |word: &&str| languages.all()[0].texts.contains_key(*word);
+        let moves = include_str!("../waiting/move.js").split(['\'', '`']).filter(known);
+        let moves: Vec<&str> = moves.collect();
+        assert!(moves.len() > 10);
+        assert!(moves.iter().all(|key| sent.contains_key(*key) || later.contains_key(*key)));
         let asked: Vec<&str> = script.split(['\'', '`']).filter(known).collect();
         assert!(asked.len() > 50 && asked.iter().all(|key| sent.contains_key(*key)), "{asked:?}");
         assert!(sent.len() < languages.all()[0].texts.len());

@@ -6,7 +6,7 @@
 import { Sluice } from '../../clients/js/src/index.js';
 import { Problem } from '../../clients/js/src/requests.js';
 import { sceneOf } from './scenes.js';
-import { View, chosen, httpOnly, put } from './view.js';
+import { View, chosen, el, httpOnly, put } from './view.js';
 import { Words } from './words.js';
 
 /** How often a position may be announced to who listens, in milliseconds; a new scene is announced at once. */
@@ -66,6 +66,7 @@ class Page {
       again: () => this.again(),
       look: () => void this.look(),
       notify: () => void this.askToNotify(),
+      move: () => void this.move('give'),
     });
   }
 
@@ -81,6 +82,10 @@ class Page {
     this.started = true;
     this.show();
     setInterval(() => this.tick(), 250);
+    // Redeemed by nobody but who says so: whoever looks at links before people do would use it up.
+    const arrive = () => location.hash.startsWith('#move=') && void this.move('take');
+    arrive();
+    addEventListener('hashchange', arrive);
     // Another tab may have joined.
     this.sluice.keeper.watch((kept) => kept && !this.place && void this.find());
     addEventListener('pageshow', (event) => event.persisted && void this.look());
@@ -116,6 +121,7 @@ class Page {
       },
       lost: (problem) => {
         this.place = null;
+        document.querySelector('dialog')?.close();
         this.refuse(problem);
         void this.look();
       },
@@ -254,15 +260,29 @@ class Page {
     this.show();
   }
 
+  /** To another device, or from one: what that needs comes when it is needed. @param {'give' | 'take'} what */
+  async move(what) {
+    try {
+      Object.assign(this.words.texts, await textsOf(`${language}.move`));
+      await (await import(`${assets}/move.js`))[what](this, el);
+    } catch {
+      this.trouble = this.words.say('join.later');
+      this.show();
+    }
+  }
+
+  /** Something before everything else. @param {string} heading @param {...HTMLElement} parts */
+  dialog(heading, ...parts) {
+    const title = el('h2', { id: 'question', text: this.words.say(heading) });
+    const dialog = el('dialog', { 'aria-labelledby': 'question', onclose: () => dialog.remove() }, title, ...parts);
+    document.body.append(dialog);
+    dialog.showModal();
+    return dialog;
+  }
+
   /** Asks before something is given up for good. @param {'leave' | 'standby' | 'cancel'} what @param {() => unknown} act */
   confirm(what, act) {
     const { words } = this;
-    const dialog = document.createElement('dialog');
-    dialog.setAttribute('aria-labelledby', 'question');
-    const heading = Object.assign(document.createElement('h2'), { id: 'question' });
-    put(heading, words.say(`${what}.question`));
-    const warning = document.createElement('p');
-    put(warning, words.say(`${what}.warning`));
     const stay = this.view.button('leave.no', () => dialog.close(), 'main');
     const go = this.view.button(`${what}.yes`, async () => {
       dialog.close();
@@ -275,12 +295,8 @@ class Page {
         this.show();
       }
     });
-    const row = Object.assign(document.createElement('div'), { className: 'row' });
-    row.append(stay, go);
-    dialog.append(heading, warning, row);
-    dialog.addEventListener('close', () => dialog.remove());
-    document.body.append(dialog);
-    dialog.showModal();
+    const warning = el('p', { text: words.say(`${what}.warning`) });
+    const dialog = this.dialog(`${what}.question`, warning, el('div', { class: 'row' }, stay, go));
     stay.focus();
   }
 
@@ -388,11 +404,11 @@ class Page {
   }
 }
 
-const texts = await (await fetch(`${assets}/${language}.json`)).json();
-const page = new Page(new Words(texts, language));
+const textsOf = async (/** @type {string} */ name) => (await fetch(`${assets}/${name}.json`)).json();
+const page = new Page(new Words(await textsOf(language), language));
 if (preview) {
   const { rehearse } = await import(`${assets}/preview.js`);
-  rehearse(page, preview);
+  await rehearse(page, preview);
 } else {
   await page.start();
 }

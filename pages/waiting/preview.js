@@ -106,6 +106,9 @@ export const STATES = {
   'line-full': () => ({ refusal: 'line_full' }),
   identity: () => ({ refusal: 'identity_required' }),
   lost: () => ({ refusal: 'bad_token' }),
+  moved: () => ({ refusal: 'moved' }),
+  move: () => ({ entry: waiting({}), first: 4800, asks: 'give' }),
+  take: () => ({ asks: 'take' }),
   'no-such-sale': () => ({ refusal: 'no_such_sale', sale: null }),
   unavailable: () => ({ sale: null, connection: 'unavailable' }),
   offline: () => ({ entry: waiting({}), first: 4800, connection: 'offline' }),
@@ -114,8 +117,14 @@ export const STATES = {
   stale: () => ({ entry: waiting({ stale: true }), first: 4800, connection: 'unavailable' }),
 };
 
+/** Nothing that a camera could read. */
+const OFFER = {
+  link: `https://wait.example/w/preview#move=${'preview-'.repeat(18)}`,
+  qr: '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path fill="#fff" d="M0 0h9v9H0z"/><path stroke="#000" d="M1 1.5h7M1 3.5h2M5 3.5h3M2 5.5h4M1 7.5h1M4 7.5h4"/></svg>',
+};
+
 /** Puts `page` into a state, and keeps it there. @param {any} page @param {string} name */
-export function rehearse(page, name) {
+export async function rehearse(page, name) {
   const state = (STATES[name] ?? STATES.waiting)();
   const title = document.body.dataset.title;
   page.sale = state.sale === undefined ? sale({ title }) : state.sale && { ...state.sale, title };
@@ -125,10 +134,13 @@ export function rehearse(page, name) {
     const standing = { first: state.first ?? null, wasStandby: state.wasStandby ?? false };
     const { entry, order = null } = state;
     page.place = { entry, order, orderLink: entry.links.order ?? '', hasOwnOrder: !state.shop && Boolean(order), standing };
+    page.place.offerMove = async () => OFFER;
   }
   // Nothing may be done here: the buttons are for looking at.
-  for (const act of Object.keys(page.view.acts)) if (act !== 'leave' && act !== 'cancel') page.view.acts[act] = () => {};
+  for (const act of Object.keys(page.view.acts)) if (!['leave', 'cancel', 'move'].includes(act)) page.view.acts[act] = () => {};
+  page.sluice.takeOver = () => new Promise(() => {});
   page.started = true;
   page.show();
   setInterval(() => page.update(), 250);
+  if (state.asks) await page.move(state.asks);
 }

@@ -24,6 +24,7 @@ const REFUSED = {
   wrong_entry: 'lost',
   no_such_entry: 'lost',
   not_open_yet: 'before',
+  moved: 'moved',
 };
 
 /** Scenes of who has no place, by the sale's state. @type {Record<string, string>} */

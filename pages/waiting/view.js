@@ -34,6 +34,7 @@
  * @property {() => void} again
  * @property {() => void} look
  * @property {() => void} notify
+ * @property {() => void} move
  */
 
 /** @typedef {(shown: Shown) => void} Update */
@@ -117,7 +118,7 @@ export class View {
     /** @type {HTMLElement[]} */
     const parts = [this.heading(`${scene}.heading`), lead];
     if (shown.order) parts.push(this.order(shown));
-    if (['left', 'expired', 'lost'].includes(scene)) parts.push(this.button('again.button', this.acts.again, 'main'));
+    if (['left', 'expired', 'lost', 'moved'].includes(scene)) parts.push(this.button('again.button', this.acts.again, 'main'));
     if (['unavailable', 'paused', 'frozen', 'line_full', 'identity'].includes(scene)) {
       parts.push(this.button('look.button', this.acts.look));
     }
@@ -254,18 +255,18 @@ export class View {
       ahead,
       el('dl', { class: 'facts' }, fact(words.say('waiting.wait'), wait), fact(words.say('waiting.odds'), odds)),
       lead,
-      el('div', { class: 'row' }, notify, this.button('leave.button', this.acts.leave)),
+      el('div', { class: 'row' }, notify, this.move(), this.button('leave.button', this.acts.leave)),
     ];
   }
 
   /** @param {string} _ */
   called(_) {
-    return [this.heading('called.heading'), this.lead('called.lead'), el('div', { class: 'busy', role: 'presentation' })];
+    return [this.heading('called.heading'), this.lead('called.lead'), el('div', { class: 'busy', role: 'presentation' }), this.move()];
   }
 
   /** @param {string} _ */
   standby(_) {
-    const row = el('div', { class: 'row' }, this.notify(), this.button('standby.button', this.acts.leave));
+    const row = el('div', { class: 'row' }, this.notify(), this.move(), this.button('standby.button', this.acts.leave));
     return [this.heading('standby.heading'), this.lead('standby.lead'), row];
   }
 
@@ -296,9 +297,9 @@ export class View {
     const parts = [this.heading(key), el('p', { class: 'label', text: words.say('reserved.left') }), left, by, lead];
     if (scene === 'shop') {
       const link = { class: 'main button', href: httpOnly(shown.orderLink), rel: 'noopener', text: words.say('reserved.shop') };
-      return [...parts, el('a', link)];
+      return [...parts, el('a', link), this.move()];
     }
-    return [...parts, order, pay, begun, this.button('reserved.cancel', acts.cancel)];
+    return [...parts, order, pay, begun, el('div', { class: 'row' }, this.button('reserved.cancel', acts.cancel), this.move())];
   }
 
   /** @param {Shown} shown */
@@ -327,6 +328,11 @@ export class View {
     if (order.ticket) list.append(fact(words.say('order.ticket'), el('dd', { text: order.ticket })));
     list.append(fact(words.say('order.number'), el('dd', {}, el('code', { text: order.order }))));
     return el('section', { class: 'card', 'aria-label': words.say('order.label') }, list);
+  }
+
+  /** The way to another device. */
+  move() {
+    return this.button('keep.button', this.acts.move);
   }
 
   notify() {

@@ -162,7 +162,25 @@ async fn what_buyers_are_answered_is_in_the_document() {
     documents.fits("/v1/sales/{sale}/entries/{entry}/token", "post", &renewed);
     let ticket = house.ask("POST", &format!("{own}/ticket"), &holder, None).await;
     documents.fits("/v1/sales/{sale}/entries/{entry}/ticket", "post", &ticket);
+    let offer = house.ask("POST", &format!("{own}/move"), &holder, None).await;
+    documents.fits("/v1/sales/{sale}/entries/{entry}/move", "post", &offer);
+    let page = format!("http://{}", house.public);
+    let offer =
+        house.ask("POST", &format!("{own}/move"), &[holder[0], ("origin", &page)], None).await;
+    assert!(offer.body["qr"].is_string(), "{}", offer.body);
+    documents.fits("/v1/sales/{sale}/entries/{entry}/move", "post", &offer);
     pushed_entry_is_the_same(&house, &documents, text(&ticket.body["ticket"])).await;
+    let body = json!({ "ticket": offer.body["ticket"] });
+    let moved = house.ask("POST", "/v1/sales/drop/move", &[], Some(body.clone())).await;
+    assert_eq!(moved.status, 200, "{}", moved.body);
+    documents.fits("/v1/sales/{sale}/move", "post", &moved);
+    let used = house.ask("POST", "/v1/sales/drop/move", &[], Some(body)).await;
+    assert_eq!(used.status, 409);
+    documents.fits("/v1/sales/{sale}/move", "post", &used);
+    let gone = house.ask("GET", &own, &holder, None).await;
+    assert_eq!((gone.status.as_u16(), &gone.body["code"]), (401, &json!("moved")));
+    documents.fits(ENTRY, "get", &gone);
+    let joined = moved;
     let left = house.join("drop").await;
     let answer = house
         .ask("DELETE", text(&left["links"]["self"]), &[("authorization", &bearer(&left))], None)

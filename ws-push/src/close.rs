@@ -29,6 +29,9 @@ pub(crate) enum Close {
 }
 
 impl Close {
+    /// The place is on another device: renewing says so.
+    pub(crate) const MOVED: Self = Self::BadToken("the place was moved to another device");
+
     /// The code on the wire; `None` when nobody is there to read it.
     pub(crate) fn code(self) -> Option<u16> {
         match self {

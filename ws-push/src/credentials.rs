@@ -44,6 +44,7 @@ pub(crate) enum Refused {
     BadTicket,
     TicketExpired,
     OtherSale,
+    Moved,
     Banned,
 }
 
@@ -64,6 +65,7 @@ impl Refused {
             Self::BadTicket => Close::BadToken("the ticket is not authentic"),
             Self::TicketExpired => Close::BadToken("the ticket has expired; get another one"),
             Self::OtherSale => Close::BadToken("the token is for another sale"),
+            Self::Moved => Close::MOVED,
             // Renewing it ends the place for good, and says so.
             Self::Banned => Close::BadToken("headers like these are kept out of this sale"),
         }
@@ -99,6 +101,7 @@ impl From<Refused> for Problem {
                 "The ticket is not authentic. POST /v1/sales/{sale}/entries/{entry}/ticket makes one.",
             ),
             Refused::OtherSale => ("bad_token", "The token is for another sale."),
+            Refused::Moved => ("moved", "The place was moved to another device."),
             Refused::Expired => (
                 "token_expired",
                 "The token has expired. POST /v1/sales/{sale}/entries/{entry}/token renews it.",

@@ -16,7 +16,7 @@ use sluice_core::{
     ids::{EntryId, SaleId, Seq, Version},
     random::Random,
     token::{Claims, Keyring},
-    view::{lookup::Lookup, object::EntryObject},
+    view::{Directory, lookup::Lookup, object::EntryObject},
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -38,6 +38,8 @@ pub(crate) struct Parts {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<Random>,
+    /// Knows which places were moved.
+    pub(crate) directory: Arc<Directory>,
     /// Entries to look up; bounded.
     pub(crate) looks: mpsc::Sender<EntryId>,
     /// Entries whose buyer is known to be there; bounded.
@@ -247,7 +249,9 @@ impl Hub {
 
     fn offer_to(&self, watched: &Watched, watcher: &Watcher, object: &Arc<EntryObject>) {
         let sign = |expires_at: UnixMillis| {
-            let claims = Claims { expires_at, ..watched.claims.clone() };
+            // The connections of one place may have come by different hands: each renews what it came with.
+            let held_since = watcher.held_since();
+            let claims = Claims { expires_at, held_since, ..watched.claims.clone() };
             self.parts.keyring.sign_claims(&claims)
         };
         watcher.offer(object, self.parts.clock.now(), sign);

@@ -84,6 +84,7 @@ impl Push {
             keyring: Arc::clone(&ports.keyring),
             clock: Arc::clone(&ports.clock),
             random: Arc::clone(&ports.random),
+            directory: Arc::clone(&ports.directory),
             looks: look,
             presence: present,
         });
@@ -198,6 +199,11 @@ async fn hear(
             Heard::Notice(notice) => match &*notice {
                 Notice::Entries { entries, .. } => {
                     entries.iter().for_each(|entry| hub.notice(entry));
+                }
+                Notice::Moved(told) => {
+                    // Whoever is ended comes back at once, and must not be let in.
+                    service.directory.learn_move(*told);
+                    hub.moved(*told);
                 }
                 Notice::Sale { sale, .. } => metrics::known(&sale.id),
                 // The directory follows these, and rooms watch it.

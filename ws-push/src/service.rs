@@ -94,7 +94,9 @@ impl Service {
     /// What a request proves.
     pub(crate) fn check(&self, exchange: &Exchange) -> Result<Pass, Refused> {
         let bans = self.directory.bans();
-        credentials::check(exchange, &self.keyring, &bans, &self.config, self.clock.now())
+        let now = self.clock.now();
+        let pass = credentials::check(exchange, &self.keyring, &bans, &self.config, now)?;
+        if self.directory.has_moved(&pass.claims) { Err(Refused::Moved) } else { Ok(pass) }
     }
 
     /// Turns away who waits and carries a banned header; whoever has an outcome may hear it.
@@ -155,7 +157,12 @@ impl Service {
     pub(crate) fn seat(self: &Arc<Self>, pass: Pass, room: Arc<Room>) -> Result<Seat, TooMany> {
         let entry = pass.claims.entry;
         let now = self.clock.now();
-        let watcher = Arc::new(Watcher::new(pass.proof, self.config.entry_frames_max, now));
+        let watcher = Arc::new(Watcher::new(
+            pass.proof,
+            pass.claims.held_since,
+            self.config.entry_frames_max,
+            now,
+        ));
         let line = room.listen(entry);
         let asked = Asked { claims: pass.claims, seen: pass.seen, room: Arc::clone(&room) };
         self.hub.enter(asked, &watcher)?;

@@ -67,6 +67,8 @@ pub(crate) struct Taken {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Watcher {
+    /// Since when whoever opened it has held the place.
+    held_since: UnixMillis,
     inbox: Mutex<Inbox>,
     wake: Notify,
     /// When the client was last heard, in milliseconds since `opened`.
@@ -98,7 +100,12 @@ pub(crate) struct Chores {
 
 impl Watcher {
     /// A connection that was opened with these claims at `now`.
-    pub(crate) fn new(proof: Proof, frames_max: usize, now: UnixMillis) -> Self {
+    pub(crate) fn new(
+        proof: Proof,
+        held_since: UnixMillis,
+        frames_max: usize,
+        now: UnixMillis,
+    ) -> Self {
         let (seen_at, token_wanted) = match proof {
             // Whoever was given this token was seen then.
             Proof::Token { expires_at } => (expires_at.minus(TOKEN_LIFE), is_due(expires_at, now)),
@@ -113,11 +120,16 @@ impl Watcher {
             token_wanted,
         };
         Self {
+            held_since,
             inbox: Mutex::new(inbox),
             wake: Notify::new(),
             heard_ms: AtomicU64::new(0),
             opened: Instant::now(),
         }
+    }
+
+    pub(crate) fn held_since(&self) -> UnixMillis {
+        self.held_since
     }
 
     /// Puts an `entry` frame into the inbox, if it says something new or a token is wanted. `sign` makes the token.

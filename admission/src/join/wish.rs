@@ -216,7 +216,7 @@ fn stretch(n: usize, from: &Whole, to: &Whole) -> Result<Stretch, Problem> {
 const MISSING_END: &str = "is missing: a stretch has both ends, as indexes into the SKU's `stops`";
 
 /// The key of a request that must be done once, if it has one.
-pub(super) fn idempotency_key(exchange: &Exchange) -> Result<Option<&str>, Problem> {
+pub(crate) fn idempotency_key(exchange: &Exchange) -> Result<Option<&str>, Problem> {
     let mut lines = exchange.request.headers().get_all(IDEMPOTENCY_KEY).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     let fits = |key: &&str| {

@@ -22,6 +22,7 @@ fn all(stage: &Stage, entry: &str) -> Vec<Ask> {
         stage.ask(Method::DELETE, path.clone()),
         stage.ask(Method::POST, format!("{path}/token")),
         stage.ask(Method::POST, format!("{path}/ticket")),
+        stage.ask(Method::POST, format!("{path}/move")),
     ]
 }
 
@@ -34,21 +35,22 @@ async fn nothing_moves_reads_or_uses_an_entry_without_its_token() {
     let foreign = Keyring::new(&[Key { id: "k1".into(), secret }]).unwrap();
     let forged = foreign.sign_claims(&stage.claims(&mine));
     let ticket = stage.keyring.sign_ticket(&stage.claims(&mine), stage.claims(&mine).expires_at);
+    let moves = stage.keyring.sign_move(&stage.claims(&mine), stage.claims(&mine).expires_at);
     let mut elsewhere = stage.claims(&mine);
     elsewhere.sale = "elsewhere".parse().unwrap();
     let elsewhere = stage.keyring.sign_claims(&elsewhere);
     let expired = stage.token_ending_in(&mine, 0);
     for ask in all(&stage, id) {
         ask.clone().send().await.expect(401, "bad_token");
-        for bad in [forged.as_str(), &ticket, "x", &"x".repeat(10_000)] {
+        for bad in [forged.as_str(), &ticket, &moves, "x", &"x".repeat(10_000)] {
             ask.clone().bearer(bad).send().await.expect(401, "bad_token");
         }
         for foreign in [text(&other["token"]), &elsewhere] {
             ask.clone().bearer(foreign).send().await.expect(403, "wrong_entry");
         }
     }
-    let [show, leave, renew, mint] = all(&stage, id).try_into().unwrap();
-    for ask in [show, leave, mint] {
+    let [show, leave, renew, mint, offer] = all(&stage, id).try_into().unwrap();
+    for ask in [show, leave, mint, offer] {
         ask.bearer(&expired).send().await.expect(401, "token_expired");
     }
     renew.bearer(&expired).send().await.expect(200, "");

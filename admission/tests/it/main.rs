@@ -11,6 +11,7 @@ mod identity;
 mod joining;
 mod leaving;
 mod limits;
+mod moving;
 mod page;
 mod polling;
 mod selling;

@@ -91,7 +91,7 @@ pub(crate) struct Stage {
     epoch: Epoch,
     random: Random,
     report: Version,
-    _embedded: Embedded,
+    embedded: Option<Embedded>,
     _data: tempfile::TempDir,
 }
 
@@ -129,7 +129,7 @@ impl Stage {
             epoch: Epoch(0),
             random: Random::seeded(9),
             report: Version(0),
-            _embedded: embedded,
+            embedded: Some(embedded),
             _data: data,
         };
         stage.address = stage.open_door(7).await;
@@ -139,6 +139,18 @@ impl Stage {
 
     /// An admission behind a server of its own, over the stores of the stage: the first, or one more, as on another machine.
     pub(crate) async fn open_door(&mut self, seed: u64) -> SocketAddr {
+        self.open_door_of(seed, Arc::clone(&self.directory)).await
+    }
+
+    /// One more, of a node that has heard of the sale, and of nothing since.
+    pub(crate) async fn open_deaf_door(&mut self, seed: u64) -> SocketAddr {
+        let directory = Arc::new(Directory::default());
+        let view = self.directory.sale(&self.sale).expect("the stage has a sale");
+        directory.learn_sale(view.sale());
+        self.open_door_of(seed, directory).await
+    }
+
+    async fn open_door_of(&mut self, seed: u64, directory: Arc<Directory>) -> SocketAddr {
         let pages = Pages::build(&PageSettings::default()).unwrap();
         let ports = AdmissionPorts {
             line: Arc::clone(&self.ports.line),
@@ -147,7 +159,7 @@ impl Stage {
             bulletin: Arc::clone(&self.ports.bulletin),
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(Random::seeded(seed)),
-            directory: Arc::clone(&self.directory),
+            directory,
             keyring: Arc::clone(&self.keyring),
             urls: Arc::new(PublicUrls::default()),
             limits: Arc::new(Limits::new(self.limits, 1_000_000)),
@@ -170,6 +182,11 @@ impl Stage {
         let stop = self.shutdown.clone();
         self.tasks.spawn(async move { admission.run(stop).await });
         address
+    }
+
+    /// Every store goes away, for good.
+    pub(crate) fn lose_stores(&mut self) {
+        self.embedded = None;
     }
 
     /// Creates the sale and warms its line, as an operator and a dispatcher would.

@@ -1,4 +1,4 @@
-//! The ledger in SQLite: eight books in one file. Each method is one job of the writer or one reading; every time is taken
+//! The ledger in SQLite: nine books in one file. Each method is one job of the writer or one reading; every time is taken
 //! from the store's clock, when the job comes to its turn.
 
 use std::sync::Arc;
@@ -18,6 +18,7 @@ mod changes;
 mod entries;
 mod goods;
 mod hold;
+mod moves;
 mod orders;
 mod payments;
 mod refunds;

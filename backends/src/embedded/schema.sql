@@ -410,3 +410,15 @@ CREATE TABLE reconciliation (
     sale TEXT PRIMARY KEY,
     body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- When a place was last taken to another device: what was held before that proves nothing any more. `name` tells a repeat of a
+-- move from another one.
+CREATE TABLE place_move (
+    entry BLOB PRIMARY KEY CHECK (length(entry) = 16),
+    sale TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    name BLOB NOT NULL CHECK (length(name) = 16)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX place_move_sale ON place_move (sale);
+CREATE INDEX place_move_at ON place_move (at);

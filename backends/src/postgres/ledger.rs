@@ -1,4 +1,4 @@
-//! The ledger in PostgreSQL: eight books in one database. Each method is one operation; what it does on its connection is a
+//! The ledger in PostgreSQL: nine books in one database. Each method is one operation; what it does on its connection is a
 //! plain function beside it.
 
 use sluice_core::ports::PortResult;
@@ -14,6 +14,7 @@ mod entries;
 mod goods;
 mod grant;
 mod hold;
+mod moves;
 mod orders;
 mod payments;
 mod refunds;

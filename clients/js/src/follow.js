@@ -21,7 +21,7 @@ const BYE_MAX_MS = 60_000;
 const KEEP_EVERY_MS = 2_000;
 
 /** What makes a place unprovable for good. */
-const LOST = new Set(['bad_token', 'token_expired', 'wrong_entry', 'no_such_entry', 'no_such_sale', 'banned']);
+const LOST = new Set(['bad_token', 'token_expired', 'wrong_entry', 'no_such_entry', 'no_such_sale', 'banned', 'moved']);
 
 /** When an order is asked for again; never for those that do not change by themselves. @type {Record<string, number>} */
 const ORDER_AFTER_MS = {
@@ -265,8 +265,13 @@ export class Follow {
 
   /** @param {Problem} problem */
   #lost(problem) {
+    const { place } = this;
+    const kept = place.sluice.keeper.read();
+    // Another tab of this browser has taken it over.
+    const newer = kept?.entry === place.id && Date.parse(kept.tokenExpiresAt) > place.tokenExpiresAt;
+    if (problem.code === 'moved' && newer) return place.takeKept(kept);
     this.stop();
-    if (problem.code !== 'banned') this.place.forget();
+    if (problem.code !== 'banned') place.forget();
     this.listener.lost?.(problem);
   }
 

@@ -16,7 +16,7 @@ import { Problem, Requests } from './requests.js';
 export { inBrowser, inMemory } from './keep.js';
 export { Place, Problem };
 
-/** How often a join is tried again when nobody can say what became of it: it finds the place, or makes it. */
+/** How often a join, or taking a place over, is tried again when nobody can say what became of it: it finds the place, or makes it. */
 const JOIN_TRIES = 6;
 
 /** @typedef {import('../types/contract.js').Sale} Sale */
@@ -74,15 +74,35 @@ export class Sluice {
    */
   async join(wish, { signal } = {}) {
     const kept = this.keeper.read();
+    const entry = await this.#insist('entries', () => ({ token: this.identity?.() ?? kept?.token, body: wish, signal }));
+    return this.#place(entry, kept?.entry === entry.entry ? kept : null);
+  }
+
+  /**
+   * Takes a place over from another device, by the ticket of `place.offerMove()`: once. Tried again likewise; a repeat of this
+   * call's own finds it done.
+   *
+   * @param {string} ticket
+   * @param {{ signal?: AbortSignal }} [more]
+   */
+  async takeOver(ticket, { signal } = {}) {
+    const key = crypto.getRandomValues(new Uint32Array(4)).join('-');
+    const question = { body: { ticket }, headers: { 'idempotency-key': key }, signal };
+    return this.#place(await this.#insist('move', () => question), null);
+  }
+
+  /**
+   * Posts for as long as nobody can say what became of it.
+   *
+   * @param {string} what @param {() => import('./requests.js').Question} question
+   */
+  async #insist(what, question) {
     const nap = new Nap();
     for (let tries = 0; ; tries += 1) {
+      const asked = question();
+      const { signal } = asked;
       try {
-        const entry = await this.requests.ask('POST', `/v1/sales/${this.sale}/entries`, {
-          token: this.identity?.() ?? kept?.token,
-          body: wish,
-          signal,
-        });
-        return this.#place(entry, kept?.entry === entry.entry ? kept : null);
+        return await this.requests.ask('POST', `/v1/sales/${this.sale}/${what}`, asked);
       } catch (error) {
         const again = error instanceof Problem && error.isPassing && error.code !== 'line_full';
         if (!again || tries + 1 >= JOIN_TRIES || signal?.aborted) throw error;
@@ -94,7 +114,7 @@ export class Sluice {
 
   /**
    * The place that was remembered here, or the one of `entry` that the page's cookie proves; `null` if there is none,
-   * or none any more.
+   * or none any more. Throws `moved` where it was taken to another device.
    *
    * @param {{ entry?: string }} [more]
    */
@@ -110,6 +130,10 @@ export class Sluice {
       return place;
     } catch (error) {
       const code = error instanceof Problem ? error.code : '';
+      if (code === 'moved') {
+        place.forget();
+        throw error;
+      }
       if (['bad_token', 'token_expired', 'wrong_entry', 'no_such_entry', 'no_such_sale'].includes(code)) {
         place.forget();
         return null;

@@ -118,6 +118,16 @@ export class Place {
     this.wake();
   }
 
+  /**
+   * A link that takes the place to another device (`sluice.takeOver(ticket)` there), once, within five minutes.
+   *
+   * @returns {Promise<import('../types/contract.js').MoveOffer>} `link` is absolute
+   */
+  async offerMove() {
+    const offer = await this.ask('POST', `${this.#own}/move`);
+    return { ...offer, link: this.sluice.requests.url(offer.link) };
+  }
+
   /** A ticket for Server-Sent Events. @param {AbortSignal} signal @returns {Promise<string>} where they are */
   async eventsLink(signal) {
     const ticket = await this.ask('POST', `${this.#own}/ticket`, { signal });

@@ -133,6 +133,16 @@ export interface Payment {
   currency: string;
 }
 
+/** What takes a place to another device. */
+export interface MoveOffer {
+  /** Of the waiting page: `#move=` and the ticket. */
+  link: string;
+  ticket: string;
+  expires_at: string;
+  /** The link as a QR code, as SVG. */
+  qr?: string;
+}
+
 export interface Join {
   items: Item[];
   contact?: { email?: string; phone?: string };
@@ -158,7 +168,10 @@ export interface Listener {
   line?(line: Line): void;
   order?(order: Order): void;
   connection?(connection: Connection): void;
-  /** The place cannot be proven any more: its token is of no use and cannot be renewed. */
+  /**
+   * The place cannot be proven here any more: its token is of no use and cannot be renewed. The problem's `code` is `moved` where
+   * it was taken to another device.
+   */
   lost?(problem: Error): void;
 }
 

@@ -41,8 +41,18 @@ export class Sluice {
         signal?: AbortSignal;
     }): Promise<Place>;
     /**
+     * Takes a place over from another device, by the ticket of `place.offerMove()`: once. Tried again likewise; a repeat of this
+     * call's own finds it done.
+     *
+     * @param {string} ticket
+     * @param {{ signal?: AbortSignal }} [more]
+     */
+    takeOver(ticket: string, { signal }?: {
+        signal?: AbortSignal;
+    }): Promise<Place>;
+    /**
      * The place that was remembered here, or the one of `entry` that the page's cookie proves; `null` if there is none,
-     * or none any more.
+     * or none any more. Throws `moved` where it was taken to another device.
      *
      * @param {{ entry?: string }} [more]
      */

@@ -46,6 +46,12 @@ export class Place {
     pay(): Promise<import("../types/contract.js").Payment>;
     /** Gives the order back before it is paid. */
     cancel(): Promise<void>;
+    /**
+     * A link that takes the place to another device (`sluice.takeOver(ticket)` there), once, within five minutes.
+     *
+     * @returns {Promise<import('../types/contract.js').MoveOffer>} `link` is absolute
+     */
+    offerMove(): Promise<import("../types/contract.js").MoveOffer>;
     /** A ticket for Server-Sent Events. @param {AbortSignal} signal @returns {Promise<string>} where they are */
     eventsLink(signal: AbortSignal): Promise<string>;
     /** Where the WebSocket is. */

@@ -8,7 +8,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{EntryRecord, PortResult};
+use super::{EntryRecord, PlaceMove, PortResult};
 use crate::{
     clock::UnixMillis,
     entry::EntryState,
@@ -42,6 +42,8 @@ pub enum Notice {
     },
     /// The list of bans changed: read it again.
     Bans,
+    /// A place was taken to another device.
+    Moved(PlaceMove),
     /// How many push connections one node has of a sale: on change at most once a second, and while there are any at least
     /// every [`PUSH_REPORT_EVERY`].
     Pushed(PushReport),

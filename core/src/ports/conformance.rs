@@ -12,7 +12,7 @@
 //! | dead letters | `letters_conformance!` | [`Buried`](letters::Buried) |
 //! | callback inbox | `callbacks_conformance!` | `Arc<dyn CallbackInbox>` |
 //! | bulletin | `bulletin_conformance!` | `Arc<dyn Bulletin>` |
-//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `orders_…`, `payments_…`, `batches_…`, `aftersales_…`, `changes_…`, `shop_…`, `simulated_…`, `standby_…`, `upkeep_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
+//! | ledger | `sales_…`, `audit_…`, `speaker_…`, `entries_…`, `holds_…`, `images_…`, `moves_…`, `orders_…`, `payments_…`, `batches_…`, `aftersales_…`, `changes_…`, `shop_…`, `simulated_…`, `standby_…`, `upkeep_…`, `ledger_walk_conformance!` | `Arc<dyn Ledger>` |
 //! | payment provider | `provider_conformance!` | none: a [`Cashier`](provider::Cashier) |
 //! | all together | `journey_conformance!` | `Ports` |
 //!
@@ -55,6 +55,7 @@ pub mod ledger_walk;
 pub mod letters;
 pub mod limits;
 pub mod line;
+pub mod moves;
 pub mod numbers;
 pub mod orders;
 pub mod payments;
@@ -242,6 +243,7 @@ mod tests {
             "letters",
             "limits",
             "line",
+            "moves",
             "numbers",
             "orders",
             "payments",

@@ -1,13 +1,14 @@
 //! Port: the ledger. The SQL database; it decides. Every promise is a constraint or a compare-and-swap here, so that it
 //! holds when all else lies.
 //!
-//! Eight books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
+//! Nine books, one database. Each method is one transaction: all of it or nothing, durable when it returns. The ledger's
 //! own clock stamps and compares every time. Reads see all that was committed before they began.
 
 use std::fmt::Debug;
 
 mod aftersales;
 mod entries;
+mod moves;
 mod orders;
 mod sales;
 mod shop;
@@ -20,6 +21,7 @@ pub use entries::{
     EntryBook, EntryRecord, GateSaid, HoldReply, HoldRequest, IdempotencyKey, NewOutcome, OrderRef,
     OutcomeReason, Replay,
 };
+pub use moves::{MoveBook, MoveName, PlaceMove};
 pub use orders::{
     NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentState, PaymentStep,
     PaymentUpdate, SimulatedPayment, SimulatedRefund, SimulatedState, StepReply, StockBalance,
@@ -32,7 +34,7 @@ pub use speaker::{CursorSaved, Lease, LeaseReply, Speaker};
 pub use standby::{StandReply, StandbyBook, StandbyList};
 pub use upkeep::{Books, Duty, HoldWord, KeysSwept, SaleMinute, UpkeepBook};
 
-/// All eight books.
+/// All nine books.
 pub trait Ledger:
     SaleBook
     + Speaker
@@ -41,6 +43,7 @@ pub trait Ledger:
     + ShopBook
     + AfterSales
     + StandbyBook
+    + MoveBook
     + UpkeepBook
     + Debug
     + Send
@@ -56,6 +59,7 @@ impl<T> Ledger for T where
         + ShopBook
         + AfterSales
         + StandbyBook
+        + MoveBook
         + UpkeepBook
         + Debug
         + Send

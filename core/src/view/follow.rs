@@ -5,13 +5,22 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Directory, SILENCE_MAX};
-use crate::ports::{Bulletin, Heard, Ledger, Line, Notice, PortError, PortResult};
+use super::{Directory, SILENCE_MAX, moves};
+use crate::{
+    clock::UnixMillis,
+    ports::{Bulletin, Heard, Ledger, Line, Notice, PortError, PortResult},
+};
 
 /// How often silence is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a broken subscription is tried again.
 const RESUBSCRIBE_AFTER: Duration = Duration::from_millis(200);
+/// How often the ledger is asked for moves that the bulletin may have lost.
+const MOVES_EVERY: Duration = Duration::from_secs(5);
+/// Moves may be committed in another order than their times say: so much of what is known is read again.
+const MOVES_OVERLAP_MS: i64 = 60_000;
+/// Most that are read at once; of more, the newest: as many as are remembered.
+const MOVES_MAX: u32 = moves::PLACES_MAX;
 
 /// What is followed.
 #[derive(Clone, Debug)]
@@ -44,11 +53,18 @@ pub async fn pull(directory: &Directory, sources: &Sources) -> PortResult<()> {
 
 /// Follows until `shutdown`. A store that is away is waited for; the directory stays as it was.
 pub async fn follow(directory: Arc<Directory>, sources: Sources, shutdown: CancellationToken) {
+    tokio::join!(
+        follow_bulletin(&directory, &sources, &shutdown),
+        follow_moves(&directory, &*sources.ledger, &shutdown),
+    );
+}
+
+async fn follow_bulletin(directory: &Directory, sources: &Sources, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
         let ended = tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            ended = listen(&directory, &sources) => ended,
+            ended = listen(directory, sources) => ended,
         };
         if let Err(error) = ended {
             tracing::warn!(
@@ -61,6 +77,31 @@ pub async fn follow(directory: Arc<Directory>, sources: Sources, shutdown: Cance
             () = shutdown.cancelled() => return,
             () = sleep(RESUBSCRIBE_AFTER) => {}
         }
+    }
+}
+
+/// Apart from the bulletin: a ledger that is away must not keep a node from hearing how lines stand.
+async fn follow_moves(directory: &Directory, ledger: &dyn Ledger, shutdown: &CancellationToken) {
+    loop {
+        let heal = async {
+            heal_moves(directory, ledger).await;
+            sleep(MOVES_EVERY).await;
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = heal => {}
+        }
+    }
+}
+
+/// Reads what was moved lately. What cannot be read now is read the next time.
+async fn heal_moves(directory: &Directory, ledger: &dyn Ledger) {
+    let newest = directory.moves.newest();
+    let after = UnixMillis(newest.0.saturating_sub(MOVES_OVERLAP_MS));
+    if let Ok(moved) = ledger.moves(after, MOVES_MAX).await {
+        // The oldest first: they are the first to be forgotten.
+        moved.into_iter().rev().for_each(|told| directory.learn_move(told));
     }
 }
 
@@ -93,6 +134,7 @@ async fn take(directory: &Directory, sources: &Sources, heard: Heard) -> PortRes
         }
         Notice::SaleDeleted { sale } => directory.forget(sale),
         Notice::Bans => directory.learn_bans(sources.ledger.bans().await?),
+        Notice::Moved(told) => directory.learn_move(*told),
         Notice::Pushed(report) => directory.learn_pushed(report),
         Notice::Entries { .. } | Notice::StockReturned { .. } => {}
     }

@@ -405,6 +405,7 @@ impl Ears {
             | Notice::Sale { .. }
             | Notice::SaleDeleted { .. }
             | Notice::StockReturned { .. }
+            | Notice::Moved(_)
             | Notice::Pushed(_)
             | Notice::Bans => None,
         };

@@ -23,6 +23,13 @@ pub(super) fn is_cross_site<B>(request: &Request<B>, allowed_origins: &[String])
     }
 }
 
+/// The only `Origin` of a request, if it is the host that the request was sent to.
+pub(super) fn own<B>(request: &Request<B>) -> Option<&str> {
+    let mut origins = request.headers().get_all(ORIGIN).iter();
+    let origin = origins.next().filter(|_| origins.next().is_none())?;
+    if is_own(origin, request) { origin.to_str().ok() } else { None }
+}
+
 /// Whether `origin` is the host the request was sent to. The scheme is not compared: a proxy may have taken TLS off.
 fn is_own<B>(origin: &HeaderValue, request: &Request<B>) -> bool {
     let own = request_authority(request).and_then(Authority::parse);
@@ -79,6 +86,23 @@ impl<'a> Authority<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn our_own_origin_is_what_the_browser_names_and_the_host_confirms() {
+        let own = |origins: &[&str]| {
+            let mut request = Request::builder().header(HOST, "wait.example:8443");
+            for origin in origins {
+                request = request.header(ORIGIN, *origin);
+            }
+            let request = request.body(()).unwrap();
+            own(&request).map(str::to_owned)
+        };
+        let ours = "https://wait.example:8443";
+        assert_eq!(own(&[ours]).as_deref(), Some(ours));
+        for others in [&[][..], &["https://shop.example"], &["null"], &[ours, ours]] {
+            assert_eq!(own(others), None, "{others:?}");
+        }
+    }
 
     #[test]
     fn authorities_are_taken_apart() {

@@ -142,6 +142,7 @@ fn nothing_is_left_to_fill_in_whatever_is_shown() {
             "identity_required",
             "no_such_sale",
             "not_open_yet",
+            "moved",
             "unavailable",
         ] {
             let shown = Shown { refusal: Some(refusal), ..shown(&sale, None) };

@@ -42,6 +42,10 @@ fn claims(shared: &Shared, exchange: &Exchange) -> Result<Claims, Problem> {
     let token = exchange.bearer().ok_or_else(bad)?;
     let now = shared.ports.clock.now();
     match shared.ports.keyring.verify_claims(token, now) {
+        Ok(Verified::Live(claims)) if shared.ports.directory.has_moved(&claims) => {
+            let detail = "The place was moved to another device: its order is reached from there.";
+            Err(Problem::unauthorized("moved", detail))
+        }
         Ok(Verified::Live(claims)) => Ok(claims),
         Ok(Verified::Expired(claims)) => Err(Problem::unauthorized(
             "token_expired",

@@ -277,6 +277,7 @@ impl House {
             holes_below: 0,
             wants: Wants::default(),
             joined_at: entry.joined_at,
+            held_since: entry.joined_at,
             expires_at,
         };
         self.keyring.sign_claims(&claims)

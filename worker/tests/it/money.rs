@@ -5,11 +5,14 @@ use std::{sync::Arc, time::Duration};
 use http::Method;
 use serde_json::{Value, json};
 use sluice_core::{
+    clock::UnixMillis,
     ids::OrderId,
     line::LineEntry,
     order::OrderState,
     policy::{LimitsPatch, PolicyPatch, RateLimit},
+    ports::PlaceMove,
     sale::SaleChange,
+    token::Claims,
     webhook::Secrets,
 };
 
@@ -220,6 +223,21 @@ async fn a_deadline_closes_the_page_too() {
     scene.house.clock.advance(Duration::from_secs(900));
     scene.house.order_in(scene.order, OrderState::Closed).await;
     scene.shop.press(&pay_url, "succeed").await.assert_problem(409, "payment_over");
+    scene.close().await;
+}
+
+/// The order goes along with the place: the device it was taken from pays and cancels nothing any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_not_reached_by_a_token_of_before_its_place_was_moved() {
+    let scene = Scene::open().await;
+    let (house, shop) = (&scene.house, &scene.shop);
+    let at = scene.entry.joined_at.plus(Duration::from_secs(1));
+    house.directory.learn_move(PlaceMove { entry: scene.entry.entry, at });
+    shop.get(&scene.path(""), &scene.token).await.assert_problem(401, "moved");
+    shop.post(&scene.path("/cancel"), &scene.token).await.assert_problem(401, "moved");
+    let claims = house.keyring.verify_claims(&scene.token, UnixMillis(0)).unwrap().claims().clone();
+    let after = house.keyring.sign_claims(&Claims { held_since: at, ..claims });
+    assert_eq!(shop.get(&scene.path(""), &after).await.status, 200);
     scene.close().await;
 }
 

@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use sluice_core::{
     basket::Basket,
+    clock::UnixMillis,
     entry::Outcome,
     event::Turn,
     ids::{
@@ -161,6 +162,12 @@ book!(ShopBook {
     fn report(report: &ShopReport) -> ShopReply;
     fn hear(entry: EntryId, order: &ShopOrderId, word: ShopWord) -> StepReply;
     fn tell_remaining(sale: &SaleId, sku: &SkuId, units: u64) -> bool;
+});
+
+book!(MoveBook {
+    fn move_place(sale: &SaleId, entry: EntryId, held_since: UnixMillis, name: MoveName) -> Option<UnixMillis>;
+    fn moved_at(entry: EntryId) -> Option<UnixMillis>;
+    fn moves(after: UnixMillis, limit: u32) -> Vec<PlaceMove>;
 });
 
 #[async_trait]

@@ -1,14 +1,26 @@
-//! What the bulletin says of entries.
+//! What the bulletin says of entries, and of places that were moved.
 
 use std::sync::Arc;
 
-use sluice_core::{entry::EntryState, ports::EntryNotice, view::object::EntryObject};
+use sluice_core::{
+    entry::EntryState,
+    ports::{EntryNotice, PlaceMove},
+    view::object::EntryObject,
+};
 use tokio::time::Instant;
 
 use super::Hub;
-use crate::look::Finding;
+use crate::{close::Close, look::Finding};
 
 impl Hub {
+    /// Ends the connections of whoever held a place before it was moved.
+    pub(crate) fn moved(&self, told: PlaceMove) {
+        let shard = self.shard(told.entry);
+        let Some(watched) = shard.entries.get(&told.entry) else { return };
+        let before = watched.watchers.iter().filter(|watcher| watcher.held_since() < told.at);
+        before.for_each(|watcher| watcher.end(Close::MOVED));
+    }
+
     /// Takes in a notice. `called` is told at once: the notice says all there is to say. An outcome is looked up, so that
     /// its object is whole.
     pub(crate) fn notice(&self, notice: &EntryNotice) {

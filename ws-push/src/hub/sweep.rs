@@ -11,7 +11,7 @@ use sluice_core::{
 use tokio::time::Instant;
 
 use super::{Hub, Watched, lock};
-use crate::{config::millis, room::Room};
+use crate::{close::Close, config::millis, room::Room};
 
 /// An answer to a look that has not come after this many lookup timeouts never will.
 const LOST_AFTER: u32 = 4;
@@ -65,6 +65,11 @@ impl Hub {
         let every = presence_every(watched.room.view.sale().policy.silence_allowed());
         let mut token = false;
         for watcher in &watched.watchers {
+            // Of a move that the bulletin lost, the directory hears later.
+            let claims = &watched.claims;
+            if self.parts.directory.has_moved_since(claims.entry, watcher.held_since()) {
+                watcher.end(Close::MOVED);
+            }
             watcher.sweep_silence(millis(config.ping_after_ms), millis(config.ping_timeout_ms));
             let chores = watcher.chores(now, every);
             token |= chores.token;

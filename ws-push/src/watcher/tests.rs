@@ -28,6 +28,7 @@ fn object(version: u64) -> Arc<EntryObject> {
         holes_below: 0,
         wants: Wants::default(),
         joined_at: NOW,
+        held_since: NOW,
         expires_at: NOW.plus(TOKEN_LIFE),
     };
     let called = EntryObject::called(&view.read(), &claims, &PublicUrls::default());
@@ -58,7 +59,7 @@ fn versions(frames: &[Value]) -> Vec<u64> {
 
 #[test]
 fn only_news_is_told_and_in_order() {
-    let watcher = Watcher::new(young(), 8, NOW);
+    let watcher = Watcher::new(young(), NOW, 8, NOW);
     for version in [1, 1, 3, 2, 3, 4] {
         watcher.offer(&object(version), NOW, sign);
     }
@@ -67,7 +68,7 @@ fn only_news_is_told_and_in_order() {
 
 #[test]
 fn in_a_full_inbox_the_newest_win_and_no_token_is_lost() {
-    let watcher = Watcher::new(old(), 2, NOW);
+    let watcher = Watcher::new(old(), NOW, 2, NOW);
     for version in 1..=6 {
         watcher.offer(&object(version), NOW, sign);
     }
@@ -79,7 +80,7 @@ fn in_a_full_inbox_the_newest_win_and_no_token_is_lost() {
 
 #[test]
 fn a_token_is_renewed_once_and_not_before_its_time() {
-    let watcher = Watcher::new(young(), 4, NOW);
+    let watcher = Watcher::new(young(), NOW, 4, NOW);
     watcher.offer(&object(1), NOW, sign);
     assert!(read(&watcher)[0].get("token").is_none());
     let every = Duration::from_secs(600);
@@ -99,7 +100,7 @@ fn a_token_is_renewed_once_and_not_before_its_time() {
 
 #[test]
 fn an_older_snapshot_does_not_carry_the_token() {
-    let watcher = Watcher::new(young(), 4, NOW);
+    let watcher = Watcher::new(young(), NOW, 4, NOW);
     watcher.offer(&object(3), NOW, sign);
     let due = NOW.plus(TOKEN_LIFE);
     watcher.chores(due, TOKEN_LIFE);
@@ -112,7 +113,7 @@ fn an_older_snapshot_does_not_carry_the_token() {
 
 #[test]
 fn the_first_reason_to_end_stays() {
-    let watcher = Watcher::new(young(), 4, NOW);
+    let watcher = Watcher::new(young(), NOW, 4, NOW);
     watcher.end(Close::NothingLeft);
     watcher.end(Close::Drain { reconnect_after: Duration::ZERO });
     assert_eq!(watcher.take().end, Some(Close::NothingLeft));
@@ -122,7 +123,7 @@ fn the_first_reason_to_end_stays() {
 #[tokio::test(start_paused = true)]
 async fn the_silent_are_pinged_then_ended_and_the_mute_are_not() {
     let (after, timeout) = (Duration::from_secs(30), Duration::from_secs(20));
-    let (speaks, mute) = (Watcher::new(young(), 4, NOW), Watcher::new(young(), 4, NOW));
+    let (speaks, mute) = (Watcher::new(young(), NOW, 4, NOW), Watcher::new(young(), NOW, 4, NOW));
     mute.is_mute();
     tokio::time::advance(after).await;
     speaks.sweep_silence(after, timeout);

@@ -126,6 +126,7 @@ impl House {
             holes_below: entry.holes_below,
             wants: one_of_the_first(),
             joined_at: NOW,
+            held_since: NOW,
             // Old enough that it is renewed at once.
             expires_at: NOW.plus(TOKEN_LIFE / 4),
         };

@@ -8,6 +8,7 @@ mod ending;
 mod entries;
 mod events;
 mod line;
+mod moving;
 mod opening;
 mod stores;
 mod world;

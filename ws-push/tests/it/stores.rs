@@ -16,7 +16,7 @@ use sluice_core::{
     order::OrderState,
     ports::{
         EntryRecord, Join, JoinReply, Line, LineSnapshot, OrderRef, OutcomeReason, Place,
-        PlaceState, PortError, PortResult, Restore, Settlement, Standing,
+        PlaceMove, PlaceState, PortError, PortResult, Restore, Settlement, Standing,
     },
     sale::Sale,
     token::Claims,
@@ -33,6 +33,7 @@ struct State {
     places: HashMap<EntryId, PlaceState>,
     records: HashMap<EntryId, EntryRecord>,
     standing: HashSet<EntryId>,
+    moves: Vec<PlaceMove>,
     away: bool,
     looks: Vec<usize>,
     seen: Vec<EntryId>,
@@ -61,6 +62,11 @@ impl Stores {
 
     pub(crate) fn place(&self, entry: EntryId, place: PlaceState) {
         self.state().places.insert(entry, place);
+    }
+
+    /// The ledger has it that a place was moved.
+    pub(crate) fn moved(&self, told: PlaceMove) {
+        self.state().moves.push(told);
     }
 
     /// The ledger has it that this entry stands by.

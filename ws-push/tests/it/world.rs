@@ -160,6 +160,7 @@ impl World {
             holes_below: 0,
             wants: one_of_the_first(),
             joined_at: now,
+            held_since: now,
             expires_at: now.plus(TOKEN_LIFE),
         }
     }

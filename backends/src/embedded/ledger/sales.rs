@@ -109,6 +109,7 @@ fn delete(
         sql!("sales/delete_orders"),
         sql!("sales/delete_movements"),
         sql!("sales/delete_outcomes"),
+        sql!("sales/delete_moves"),
         sql!("sales/delete_stock"),
         sql!("upkeep/forget"),
         sql!("upkeep/forget_duties"),

@@ -132,6 +132,7 @@ async fn delete(
         sql!("sales/delete_orders"),
         sql!("sales/delete_outcomes"),
         sql!("sales/delete_standby"),
+        sql!("sales/delete_moves"),
         sql!("sales/delete_stock"),
         sql!("upkeep/forget"),
         sql!("upkeep/forget_duties"),

@@ -12,7 +12,8 @@ use crate::{
     ids::{Epoch, Version},
     policy::PolicyPatch,
     ports::{
-        Bulletin, EntryNotice, Heard, LineReport, Notice, PushReport, SkuReport, Subscription,
+        Bulletin, EntryNotice, Heard, LineReport, Notice, PlaceMove, PushReport, SkuReport,
+        Subscription,
     },
 };
 
@@ -67,6 +68,7 @@ fn version_of(notice: &Notice) -> (Epoch, Version) {
         | Notice::SaleDeleted { .. }
         | Notice::StockReturned { .. }
         | Notice::Bans
+        | Notice::Moved(_)
         | Notice::Pushed(_) => panic!("only reports were published: {notice:?}"),
     }
 }
@@ -98,6 +100,7 @@ pub async fn every_kind_of_notice_is_heard_as_it_was_published(house: impl House
         Notice::Sale { sale },
         Notice::StockReturned { sale: drop_sale() },
         Notice::Bans,
+        Notice::Moved(PlaceMove { entry: entry(7, "ada").entry, at: T0 }),
         Notice::Pushed(PushReport { sale: drop_sale(), node: u64::MAX, connections: 15_000 }),
         Notice::SaleDeleted { sale: drop_sale() },
     ];

@@ -1,10 +1,11 @@
-//! The ledger's eight books: only what a look needs is answered.
+//! The ledger's nine books: only what a look needs is answered.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sluice_core::{
     basket::Basket,
+    clock::UnixMillis,
     event::Turn,
     ids::{
         EntryId, Epoch, HoldId, OrderId, PaymentId, RefundId, SaleId, Seq, ShopOrderId, SkuId,
@@ -16,10 +17,11 @@ use sluice_core::{
         AfterSales, Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Books, ChangeEnd,
         ChangeReply, Changed, Created, CursorSaved, Deleted, Duty, EntryBook, EntryRecord,
         GateImage, HoldReply, HoldRequest, HoldUpdate, HoldWord, IdempotencyKey, KeysSwept,
-        LeaseReply, NewOutcome, NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentStep,
-        PaymentUpdate, PortError, PortResult, RefundReply, Replay, SaleBook, SaleMinute, ShopBook,
-        ShopReply, ShopReport, ShopWord, SimulatedPayment, SimulatedRefund, SimulatedState,
-        Speaker, StandReply, StandbyBook, StandbyList, StepReply, StockBalance, UpkeepBook,
+        LeaseReply, MoveBook, MoveName, NewOutcome, NewPayment, OrderBook, OrderCount, OrderStep,
+        Payment, PaymentStep, PaymentUpdate, PlaceMove, PortError, PortResult, RefundReply, Replay,
+        SaleBook, SaleMinute, ShopBook, ShopReply, ShopReport, ShopWord, SimulatedPayment,
+        SimulatedRefund, SimulatedState, Speaker, StandReply, StandbyBook, StandbyList, StepReply,
+        StockBalance, UpkeepBook,
     },
     reconcile::Reconciliation,
     refund::{Refund, RefundAsked},
@@ -334,6 +336,27 @@ impl UpkeepBook for Stores {
 
     async fn minutes(&self, _: &SaleId, _: u32) -> PortResult<Vec<SaleMinute>> {
         Err(PortError::Full)
+    }
+}
+
+#[async_trait]
+impl MoveBook for Stores {
+    async fn move_place(
+        &self,
+        _: &SaleId,
+        _: EntryId,
+        _: UnixMillis,
+        _: MoveName,
+    ) -> PortResult<Option<UnixMillis>> {
+        Err(PortError::Full)
+    }
+
+    async fn moved_at(&self, _: EntryId) -> PortResult<Option<UnixMillis>> {
+        Err(PortError::Full)
+    }
+
+    async fn moves(&self, _: UnixMillis, _: u32) -> PortResult<Vec<PlaceMove>> {
+        self.answer(|state| state.moves.clone())
     }
 }
 

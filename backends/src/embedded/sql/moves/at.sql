@@ -1,0 +1,1 @@
+SELECT at FROM place_move WHERE entry = ?1

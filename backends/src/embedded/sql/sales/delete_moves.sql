@@ -1,0 +1,1 @@
+DELETE FROM place_move WHERE sale = ?1
