@@ -115,6 +115,9 @@ pub(crate) enum SaleCommand {
         /// Only if the sale still has this version
         #[arg(long)]
         if_version: Option<u64>,
+        /// For the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Hold the line; everybody keeps their place
     Pause(SaleAndReason),
@@ -124,12 +127,17 @@ pub(crate) enum SaleCommand {
     Close(SaleAndReason),
     /// Stop everything but payments and refunds, until `resume`; for admins
     Freeze(SaleAndReason),
+    /// Remove a sale for good, once every entry has its outcome and every order is final; for admins
+    Delete(SaleAndReason),
     /// Tell the crowd something; without a text, take the notice down
     Notice {
         sale: String,
         /// LANGUAGE=TEXT, such as en="Back in ten minutes"
         #[arg(value_name = "LANGUAGE=TEXT")]
         texts: Vec<String>,
+        /// For the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Add stock
     Stock {
@@ -138,6 +146,9 @@ pub(crate) enum SaleCommand {
         /// How many units
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         add: u64,
+        /// For the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
 }
 

@@ -165,6 +165,7 @@ export default {
   undo: "Undo",
   "undo.says": "Changed last:",
   "undo.done": "The policy is as it was before.",
+  "undo.reason": "Undone: the change before this one",
   "undo.late": "Somebody changed the sale since, so it was not taken back. Look at what is set now.",
 
   "effect.title": "What it would do",

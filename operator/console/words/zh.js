@@ -166,6 +166,7 @@ export default {
   undo: "撤销",
   "undo.says": "上次更改：",
   "undo.done": "策略已恢复原样。",
+  "undo.reason": "撤销：上一次更改",
   "undo.late": "此后有人改动了售卖，因此没有撤销。请查看现在的设置。",
 
   "effect.title": "效果预览",

@@ -54,7 +54,7 @@ impl SaleBook for Stores {
         Err(PortError::Full)
     }
 
-    async fn delete_sale(&self, _: &SaleId, _: &Author) -> PortResult<Deleted> {
+    async fn delete_sale(&self, _: &SaleId, _: &Author, _: Option<String>) -> PortResult<Deleted> {
         Err(PortError::Full)
     }
 
@@ -70,7 +70,7 @@ impl SaleBook for Stores {
         Err(PortError::Full)
     }
 
-    async fn remove_ban(&self, _: u64, _: &Author) -> PortResult<bool> {
+    async fn remove_ban(&self, _: u64, _: &Author, _: Option<String>) -> PortResult<bool> {
         Err(PortError::Full)
     }
 
