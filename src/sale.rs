@@ -237,6 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn a_sale_without_goods_is_told_of_both_kinds() {
+        let error = Cli::try_parse_from("sluice sale create drop".split(' ')).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("--sku <") && said.contains("--seats <"), "{said}");
+        let both = "sluice sale create drop --sku a:1:1 --seats b.toml";
+        assert!(Cli::try_parse_from(both.split(' ')).is_ok());
+    }
+
+    #[test]
     fn mistakes_say_how_to_write_it() {
         for line in [
             "sluice sale tune drop fast",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 /// Where the operator API is, and how its answers are shown.
 #[derive(Debug, Args)]
@@ -161,11 +161,12 @@ pub(crate) struct SaleAndReason {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("goods").args(["skus", "seats"]).required(true).multiple(true)))]
 pub(crate) struct CreateSale {
     /// The id: a-z, 0-9 and -
     pub(crate) sale: String,
     /// SKU:STOCK:PRICE in the currency's smallest unit, such as standard:10000:9900; may be repeated
-    #[arg(long = "sku", required_unless_present = "seats", value_name = "SKU:STOCK:PRICE")]
+    #[arg(long = "sku", value_name = "SKU:STOCK:PRICE")]
     pub(crate) skus: Vec<String>,
     /// A file with a seated SKU, in TOML: sku, amount_fen, stops and seats (lists of names), perhaps currency; may be repeated
     #[arg(long = "seats", value_name = "FILE")]
