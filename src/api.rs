@@ -30,15 +30,18 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) body: Option<Value>,
     pub(crate) if_version: Option<u64>,
+    /// For the audit log, where the body has no place for it.
+    pub(crate) reason: Option<String>,
 }
 
 impl Call {
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None, if_version: None }
+        let path = path.into();
+        Self { method: Method::GET, path, body: None, if_version: None, reason: None }
     }
 
     pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { method: Method::POST, path: path.into(), body: Some(body), if_version: None }
+        Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 }
 
@@ -93,6 +96,9 @@ impl Api {
         if let Some(version) = call.if_version {
             request = request.header(header::IF_MATCH, format!("\"{version}\""));
         }
+        if let Some(reason) = &call.reason {
+            request = request.header("x-sluice-reason", escaped(reason));
+        }
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -116,6 +122,17 @@ impl Api {
 /// The optional reason that goes to the audit log, as a body.
 pub(crate) fn reason_body(reason: Option<&String>) -> Value {
     reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }))
+}
+
+/// Text of any language as a header carries it: percent-encoded UTF-8.
+fn escaped(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut escaped, byte| {
+        match byte {
+            b' ' | b'!'..=b'$' | b'&'..=b'~' => escaped.push(char::from(byte)),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+        escaped
+    })
 }
 
 pub(crate) fn print_json(out: &mut impl Write, answer: &Value) -> anyhow::Result<()> {
@@ -146,5 +163,17 @@ pub(crate) fn text(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_of_any_language_fits_into_a_header() {
+        assert_eq!(escaped("Tea, at 100% (now)"), "Tea, at 100%25 (now)");
+        assert_eq!(escaped("候补\n"), "%E5%80%99%E8%A1%A5%0A");
+        assert!(http::HeaderValue::try_from(escaped("\u{0}\u{7f}ü€")).is_ok());
     }
 }

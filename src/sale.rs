@@ -36,26 +36,38 @@ fn call_of(command: &SaleCommand) -> anyhow::Result<Call> {
     let verb = |sale: &str, verb: &str, reason: &Option<String>| {
         Call::post(format!("/v1/sales/{sale}/{verb}"), api::reason_body(reason.as_ref()))
     };
+    let told = |path: String, mut body: Value, reason: &Option<String>| {
+        if let Some(reason) = reason {
+            body["reason"] = json!(reason);
+        }
+        Call::post(path, body)
+    };
     Ok(match command {
         SaleCommand::Create(create) => Call::post("/v1/sales", new_sale(create)?),
         SaleCommand::List => Call::get("/v1/sales"),
         SaleCommand::Show { sale } => Call::get(format!("/v1/sales/{sale}/stats")),
-        SaleCommand::Tune { sale, changes, if_version } => Call {
+        SaleCommand::Tune { sale, changes, if_version, reason } => Call {
             method: Method::PATCH,
             path: format!("/v1/sales/{sale}/policy"),
             body: Some(Value::Object(pairs(changes)?)),
             if_version: *if_version,
+            reason: reason.clone(),
         },
         SaleCommand::Pause(it) => verb(&it.sale, "pause", &it.reason),
         SaleCommand::Resume(it) => verb(&it.sale, "resume", &it.reason),
         SaleCommand::Close(it) => verb(&it.sale, "close", &it.reason),
         SaleCommand::Freeze(it) => verb(&it.sale, "freeze", &it.reason),
-        SaleCommand::Notice { sale, texts } => {
+        SaleCommand::Delete(it) => Call {
+            method: Method::DELETE,
+            reason: it.reason.clone(),
+            ..Call::get(format!("/v1/sales/{}", it.sale))
+        },
+        SaleCommand::Notice { sale, texts, reason } => {
             let text = if texts.is_empty() { Value::Null } else { Value::Object(notice(texts)?) };
-            Call::post(format!("/v1/sales/{sale}/notice"), json!({ "text": text }))
+            told(format!("/v1/sales/{sale}/notice"), json!({ "text": text }), reason)
         }
-        SaleCommand::Stock { sale, sku, add } => {
-            Call::post(format!("/v1/sales/{sale}/skus/{sku}/stock"), json!({ "add": add }))
+        SaleCommand::Stock { sale, sku, add, reason } => {
+            told(format!("/v1/sales/{sale}/skus/{sku}/stock"), json!({ "add": add }), reason)
         }
     })
 }
@@ -173,7 +185,7 @@ mod tests {
             tune.body,
             Some(json!({ "fraction": 0.05, "limits": { "per_ip": { "burst": 50 } } }))
         );
-        assert_eq!(tune.if_version, Some(7));
+        assert_eq!((tune.if_version, tune.reason), (Some(7), None));
         let remove = call("sluice sale tune drop limits.per_ip=null").unwrap();
         assert_eq!(remove.body, Some(json!({ "limits": { "per_ip": null } })));
         let create =
@@ -188,6 +200,22 @@ mod tests {
             call("sluice sale notice drop en=Soon").unwrap().body,
             Some(json!({ "text": { "en": "Soon" } }))
         );
+    }
+
+    #[test]
+    fn a_reason_goes_into_the_body_or_where_there_is_none_beside_it() {
+        let tune = call("sluice sale tune drop fraction=0.05 --reason slow").unwrap();
+        assert_eq!(tune.reason.as_deref(), Some("slow"));
+        assert_eq!(tune.body, Some(json!({ "fraction": 0.05 })), "the body is the policy");
+        let delete = call("sluice sale delete drop --reason over").unwrap();
+        assert_eq!((&delete.method, &*delete.path), (&Method::DELETE, "/v1/sales/drop"));
+        assert_eq!((delete.body, delete.reason.as_deref()), (None, Some("over")));
+        let stock = call("sluice sale stock drop a --add 5 --reason found").unwrap();
+        assert_eq!(stock.body, Some(json!({ "add": 5, "reason": "found" })));
+        let notice = call("sluice sale notice drop --reason over").unwrap();
+        assert_eq!(notice.body, Some(json!({ "text": null, "reason": "over" })));
+        let pause = call("sluice sale pause drop --reason tea").unwrap();
+        assert_eq!(pause.body, Some(json!({ "reason": "tea" })));
     }
 
     #[test]
@@ -206,6 +234,15 @@ mod tests {
         fs::remove_file(&file).unwrap();
         let error = call(&line).unwrap_err();
         assert!(error.to_string().contains("cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn a_sale_without_goods_is_told_of_both_kinds() {
+        let error = Cli::try_parse_from("sluice sale create drop".split(' ')).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("--sku <") && said.contains("--seats <"), "{said}");
+        let both = "sluice sale create drop --sku a:1:1 --seats b.toml";
+        assert!(Cli::try_parse_from(both.split(' ')).is_ok());
     }
 
     #[test]

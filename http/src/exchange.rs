@@ -91,6 +91,20 @@ impl Exchange {
         }
     }
 
+    /// A header's only value, percent-decoded: how text of any language travels in a header. 400 `bad_request`, naming the
+    /// header, when there are several, or its escapes are broken or no UTF-8.
+    pub fn decoded_header(&self, name: &'static str) -> Result<Option<Cow<'_, str>>, Problem> {
+        let Some(value) = self.only_header(name).map_err(|problem| problem.field(name))? else {
+            return Ok(None);
+        };
+        percent::decode_segment(value).map(Some).ok_or_else(|| {
+            Problem::bad_request(format!(
+                "Header `{name}` has a broken percent-escape, or one that is not UTF-8: write it as `encodeURIComponent` does."
+            ))
+            .field(name)
+        })
+    }
+
     /// The token of `Authorization: Bearer …`. Absent when there are two such headers: which one counts is a guess.
     #[must_use]
     pub fn bearer(&self) -> Option<&str> {

@@ -1,7 +1,7 @@
 //! Every attempt to change something leaves exactly one row in the audit log: the ledger writes it together with a
 //! change it makes or refuses; what is refused before the ledger is asked is written here.
 
-use std::{panic::resume_unwind, sync::Arc, time::Duration};
+use std::{borrow::Cow, panic::resume_unwind, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use serde::de::DeserializeOwned;
@@ -9,6 +9,7 @@ use sluice_core::{
     ids::{LetterId, SaleId, SkuId},
     policy::OutOfRange,
     ports::PortError,
+    sale::TEXT_CHARS_MAX,
 };
 use sluice_http::{Exchange, Problem, Response};
 use tokio_util::task::TaskTracker;
@@ -19,7 +20,11 @@ use crate::{
     desk::Desk,
     metrics,
     reply::{no_such_sale, no_such_sku},
+    wire::check_reason,
 };
+
+/// Where the reason of a change is sent when its body is something else, or there is none.
+const REASON_HEADER: &str = "x-sluice-reason";
 
 /// A request to change something, by somebody who may.
 #[derive(Debug)]
@@ -75,6 +80,19 @@ impl Attempt {
         &mut self,
     ) -> Result<T, Problem> {
         Ok(self.exchange.json_or_empty(self.desk.limits.body_bytes_max).await?.unwrap_or_default())
+    }
+
+    /// Why, for the audit log: what the body says, otherwise what the header does. A header that is wrong is refused
+    /// either way.
+    pub(crate) fn reason(&self, in_body: Option<String>) -> Result<Option<String>, Refusal> {
+        let sent = self.exchange.decoded_header(REASON_HEADER)?;
+        if sent.as_ref().is_some_and(|text| text.chars().count() > TEXT_CHARS_MAX) {
+            let detail =
+                format!("Header `{REASON_HEADER}` must have at most {TEXT_CHARS_MAX} characters.");
+            return Err(Problem::bad_request(detail).field(REASON_HEADER).into());
+        }
+        let said = check_reason(in_body)?;
+        Ok(said.or_else(|| sent.filter(|text| !text.trim().is_empty()).map(Cow::into_owned)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 /// Where the operator API is, and how its answers are shown.
 #[derive(Debug, Args)]
@@ -115,6 +115,9 @@ pub(crate) enum SaleCommand {
         /// Only if the sale still has this version
         #[arg(long)]
         if_version: Option<u64>,
+        /// For the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Hold the line; everybody keeps their place
     Pause(SaleAndReason),
@@ -124,12 +127,17 @@ pub(crate) enum SaleCommand {
     Close(SaleAndReason),
     /// Stop everything but payments and refunds, until `resume`; for admins
     Freeze(SaleAndReason),
+    /// Remove a sale for good, once every entry has its outcome and every order is final; for admins
+    Delete(SaleAndReason),
     /// Tell the crowd something; without a text, take the notice down
     Notice {
         sale: String,
         /// LANGUAGE=TEXT, such as en="Back in ten minutes"
         #[arg(value_name = "LANGUAGE=TEXT")]
         texts: Vec<String>,
+        /// For the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Add stock
     Stock {
@@ -138,6 +146,9 @@ pub(crate) enum SaleCommand {
         /// How many units
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         add: u64,
+        /// For the audit log
+        #[arg(long)]
+        reason: Option<String>,
     },
 }
 
@@ -150,11 +161,12 @@ pub(crate) struct SaleAndReason {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("goods").args(["skus", "seats"]).required(true).multiple(true)))]
 pub(crate) struct CreateSale {
     /// The id: a-z, 0-9 and -
     pub(crate) sale: String,
     /// SKU:STOCK:PRICE in the currency's smallest unit, such as standard:10000:9900; may be repeated
-    #[arg(long = "sku", required_unless_present = "seats", value_name = "SKU:STOCK:PRICE")]
+    #[arg(long = "sku", value_name = "SKU:STOCK:PRICE")]
     pub(crate) skus: Vec<String>,
     /// A file with a seated SKU, in TOML: sku, amount_fen, stops and seats (lists of names), perhaps currency; may be repeated
     #[arg(long = "seats", value_name = "FILE")]

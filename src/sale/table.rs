@@ -13,6 +13,7 @@ pub(super) fn print(out: &mut impl Write, command: &SaleCommand, answer: &Value)
     match command {
         SaleCommand::List => list(out, answer),
         SaleCommand::Show { sale } => show(out, sale, answer),
+        SaleCommand::Delete(it) => writeln!(out, "{} is deleted", it.sale),
         SaleCommand::Create(_)
         | SaleCommand::Tune { .. }
         | SaleCommand::Pause(_)

@@ -100,7 +100,8 @@ test('a policy is tuned after a look at what it would do, and taken back in one 
   assert.equal((await sale('tune')).policy.multiplier, 0, 'a look changes nothing');
   await page.click('text=Apply');
   assert.match(await page.innerText('dialog'), /Multiplier\s+0\s+1/);
-  assert.match(await answerAndHear(page), /You can take it back/);
+  assert.match(await answerAndHear(page, { reason: 'the shop is ready: 准备好了' }), /You can take it back/);
+  assert.equal((await audited(house, 'sale.policy')).reason, 'the shop is ready: 准备好了');
   const tuned = await sale('tune');
   assert.deepEqual([tuned.policy.multiplier, tuned.policy.tail_per_second], [1, 5]);
   await press(page, 'undo');
@@ -108,6 +109,31 @@ test('a policy is tuned after a look at what it would do, and taken back in one 
   const back = await sale('tune');
   assert.deepEqual([back.policy.multiplier, back.policy.tail_per_second], [0, 0]);
   assert.equal(await page.inputValue('#policy-multiplier'), '0');
+  assert.match((await audited(house, 'sale.policy')).reason, /^Undone/);
+  await context.close();
+});
+
+test('a policy that stops the line, or rushes it, is set with a reason; fine tuning needs none', async () => {
+  await house.sale('drastic');
+  const { page, context } = await signIn(browser, house, { at: '#/sale/drastic/tune' });
+  const set = async (name, value) => {
+    await page.fill(`#policy-${name}`, value);
+    await page.click('text=Apply');
+  };
+  await set('fraction', '0.03');
+  await answerAndHear(page);
+  assert.equal((await audited(house, 'sale.policy')).reason, null);
+  for (const [name, value] of [['fraction', '0.9'], ['multiplier', '0']]) {
+    await set(name, value);
+    await answer(page);
+    await page.waitForSelector('dialog .trouble:has-text("Say why")');
+    assert.notEqual((await sale('drastic')).policy[name], Number(value), `${name} without a reason`);
+    await answerAndHear(page, { reason: `a ${name}` });
+    assert.equal((await sale('drastic')).policy[name], Number(value));
+  }
+  await go(page, '#/audit');
+  await page.waitForSelector('tbody tr:has-text("a multiplier")');
+  await page.waitForSelector('tbody tr:has-text("a fraction")');
   await context.close();
 });
 
@@ -123,14 +149,14 @@ test('a policy that somebody else changed meanwhile is not run over', async () =
   await page.fill('#policy-fraction', '0.5');
   await house.operator('PATCH', '/v1/sales/both/policy', { tail_per_second: 9 });
   await page.click('text=Apply');
-  await answer(page);
+  await answer(page, { reason: 'a rush' });
   await page.waitForSelector('.trouble:has-text("Somebody changed the sale meanwhile")');
   assert.equal((await sale('both')).policy.fraction, 0.02, 'nothing of ours was set');
   await page.click('text=Keep what I typed');
   assert.equal(await page.inputValue('#policy-tail_per_second'), '9', 'what the other set is taken over');
   assert.equal(await page.inputValue('#policy-fraction'), '0.5');
   await page.click('text=Apply');
-  await answerAndHear(page);
+  await answerAndHear(page, { reason: 'a rush' });
   const { policy } = await sale('both');
   assert.deepEqual([policy.fraction, policy.tail_per_second], [0.5, 9]);
   // Nor is it taken back over somebody else's change.
@@ -219,7 +245,8 @@ test('somebody is banned, and the ban is lifted', async () => {
   const { bans } = await house.operator('GET', '/v1/bans');
   assert.deepEqual(bans.map(({ cidr, reason }) => [cidr, reason]), [['198.51.100.0/24', 'bots']]);
   await press(page, 'lift');
-  await answerAndHear(page);
+  await answerAndHear(page, { reason: 'it was the wrong range' });
+  assert.equal((await audited(house, 'ban.remove')).reason, 'it was the wrong range');
   assert.deepEqual((await house.operator('GET', '/v1/bans')).bans, []);
   await context.close();
 });
@@ -285,8 +312,11 @@ test('a sale is closed for good and deleted, each after its name was typed', asy
   assert.equal((await sale('over')).control, 'closed');
   assert.equal((await audited(house, 'sale.close')).reason, 'the night is over');
   await press(page, 'delete');
-  await answerAndHear(page, { typed: 'over' });
+  await answer(page, { typed: 'over' });
+  await page.waitForSelector('dialog .trouble:has-text("Say why")');
+  await answerAndHear(page, { reason: 'the books are kept' });
   await assert.rejects(sale('over'), /404/);
+  assert.equal((await audited(house, 'sale.delete')).reason, 'the books are kept');
   await page.waitForSelector('h1:has-text("Sales")');
   await context.close();
 });

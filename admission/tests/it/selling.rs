@@ -61,7 +61,7 @@ async fn everybody_shares_one_snapshot() {
 async fn a_deleted_sale_is_gone() {
     let stage = Stage::open().await;
     info(&stage).await;
-    stage.ports.ledger.delete_sale(&stage.sale, &crate::stage::author()).await.unwrap();
+    stage.ports.ledger.delete_sale(&stage.sale, &crate::stage::author(), None).await.unwrap();
     stage.directory.forget(&stage.sale);
     stage.ask(Method::GET, "/v1/sales/demo").send().await.expect(404, "no_such_sale");
     stage.joining("ada").send().await.expect(404, "no_such_sale");

@@ -235,7 +235,7 @@ async fn a_deleted_sale_leaves_no_row() {
         let closed = ledger.close_unpaid(order).await.unwrap();
         assert!(matches!(closed, StepReply::Done { .. }));
     }
-    ledger.delete_sale(&sale, &crate::house::author()).await.unwrap();
+    ledger.delete_sale(&sale, &crate::house::author(), None).await.unwrap();
     let mut shell = connect(&house.url).await;
     for table in [
         "sale",

@@ -238,7 +238,7 @@ async fn numbers_of_a_deleted_sale_are_not_given_again() {
     let ports = embedded.ports();
     make_sale(&ports, 10).await;
     let first = ports.ledger.next_block(&sale(), 100).await.unwrap();
-    let deleted = ports.ledger.delete_sale(&sale(), &crate::house::author()).await.unwrap();
+    let deleted = ports.ledger.delete_sale(&sale(), &crate::house::author(), None).await.unwrap();
     assert_eq!(deleted, sluice_core::ports::Deleted::Done);
     make_sale(&ports, 10).await;
     let second: Block = ports.ledger.next_block(&sale(), 100).await.unwrap();

@@ -140,13 +140,13 @@ async fn buried_turns_go_with_their_sale() {
     let mut workers = ports.turns.consume(1).await.unwrap();
     let held = workers.deliveries.next(1).await.unwrap();
     workers.outlet.bury(held[0].tag, "it makes no sense").await.unwrap();
-    let busy = ports.ledger.delete_sale(&sale(), &author()).await.unwrap();
+    let busy = ports.ledger.delete_sale(&sale(), &author(), None).await.unwrap();
     assert_eq!(busy, Deleted::Busy { open_orders: 0 }, "its entry has no outcome");
     let (outcome, reason) = (Outcome::Refused, OutcomeReason::Plain);
     let refused = NewOutcome { line_entry: one, outcome, reason };
     ports.ledger.settle(&sale(), vec![refused]).await.unwrap();
     assert_eq!(ports.turns.depths().await.unwrap(), QueueDepths { turns: 0, dead: 1 });
-    let deleted = ports.ledger.delete_sale(&sale(), &author()).await.unwrap();
+    let deleted = ports.ledger.delete_sale(&sale(), &author(), None).await.unwrap();
     assert_eq!(deleted, Deleted::Done);
     assert_eq!(ports.turns.depths().await.unwrap(), QueueDepths::default());
 }

@@ -119,7 +119,7 @@ async fn a_sale_made_later_is_found_and_a_deleted_one_is_let_go() {
         })
         .await;
     let author = Author { name: "test".into(), address: None };
-    world.ports.ledger.delete_sale(&late, &author).await.unwrap();
+    world.ports.ledger.delete_sale(&late, &author, None).await.unwrap();
     world.ports.bulletin.publish(Notice::SaleDeleted { sale: late.clone() }).await.unwrap();
     // Its queue is free again.
     let drain = tokio::time::timeout(Duration::from_secs(10), world.ports.waiting.drain(&late));

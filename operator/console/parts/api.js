@@ -23,7 +23,8 @@ export class Problem extends Error {
 }
 
 /**
- * @typedef {{ body?: unknown, ifMatch?: number | null, signal?: AbortSignal, bearer?: string }} Asked
+ * @typedef {{ body?: unknown, ifMatch?: number | null, reason?: string, signal?: AbortSignal, bearer?: string }} Asked
+ *   `reason` is for the audit log, where the body has no place for it
  */
 
 /**
@@ -94,6 +95,7 @@ function send(method, path, asked, signal) {
   const all = headers(asked.bearer);
   if (asked.body !== undefined) all["content-type"] = "application/json";
   if (typeof asked.ifMatch === "number") all["if-match"] = `"${asked.ifMatch}"`;
+  if (asked.reason) all["x-sluice-reason"] = encodeURIComponent(asked.reason);
   return fetch(path, {
     method,
     headers: all,

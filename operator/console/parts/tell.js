@@ -51,7 +51,8 @@ export function alert(error) {
  */
 export function mark(form, error, go = true) {
   for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
-  const field = error instanceof Problem ? error.field : null;
+  // One of a list is in the input of the list: `skus[0].seats[3]`.
+  const field = error instanceof Problem ? error.field?.replace(/\[\d+\]$/, "") : null;
   if (!field) return;
   // `skus[0].stock`, `skus.stock`, `policy.fraction` and `fraction` name inputs of the same ending.
   const input =

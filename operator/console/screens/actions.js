@@ -96,16 +96,17 @@ function close(frame) {
   });
 }
 
-/** The API keeps no reason for it: only the name is asked for. @param {import("./sale.js").Frame} frame */
+/** @param {import("./sale.js").Frame} frame */
 function remove(frame) {
   return confirm({
     title: t("delete.title", { sale: frame.sale.title }),
     says: [t("delete.says"), t("delete.when")],
     act: t("act.delete"),
+    reason: "needed",
     typed: frame.sale.id,
     danger: true,
-    work: async () => {
-      await ask("DELETE", frame.path(), { ifMatch: frame.sale.version });
+    work: async (reason) => {
+      await ask("DELETE", frame.path(), { ifMatch: frame.sale.version, reason });
       frame.stop();
       forget(frame.id);
       location.hash = "#/";

@@ -54,8 +54,9 @@ function row(ban, onDone) {
       title: t("bans.lift-title", { value }),
       says: [t("bans.lift-says")],
       act: t("bans.lift"),
-      work: async () => {
-        await ask("DELETE", `/v1/bans/${ban.id}`);
+      reason: "asked",
+      work: async (reason) => {
+        await ask("DELETE", `/v1/bans/${ban.id}`, { reason });
         onDone();
         return t("bans.lifted");
       },

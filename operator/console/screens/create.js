@@ -2,12 +2,11 @@
 
 import { ask } from "../parts/api.js";
 import { h, put } from "../parts/dom.js";
-import { digitsOf, smallestUnits } from "../parts/format.js";
 import { alert, mark, tell } from "../parts/tell.js";
 import { t } from "../words/words.js";
+import { Goods } from "./create-goods.js";
 import { FIELDS, field, read } from "./policy-fields.js";
 
-const SKUS_MAX = 200;
 const CURRENCIES = ["CNY", "USD", "EUR", "HKD", "JPY", "GBP", "SGD"];
 /** What a sale has that says nothing of its policy: the form begins from it and sends only what differs. */
 const DEFAULTS = {
@@ -18,17 +17,10 @@ const DEFAULTS = {
 
 /** @returns {import("../main.js").Screen} */
 export function showCreate() {
-  const skus = h("div", { class: "skus" });
   const trouble = h("div", { role: "alert" });
   const currency = /** @type {HTMLInputElement} */ (
     h("input", { id: "currency", list: "currencies", value: "CNY", maxlength: 3, size: 4, "data-field": "skus.currency", autocapitalize: "characters" }));
-  const more = h("button", { class: "button", type: "button", onclick: () => add() }, t("create.add-sku"));
-  const add = () => {
-    if (skus.children.length >= SKUS_MAX) return;
-    skus.append(skuRow(() => number(skus)));
-    number(skus);
-  };
-  add();
+  const goods = new Goods(currency);
   const simple = (/** @type {string} */ name, /** @type {Record<string, any>} */ more, /** @type {string} */ help) =>
     h("p", { class: "field" }, h("label", { for: `sale-${name}` }, t(/** @type {any} */ (`create.${name}`))),
       h("input", { id: `sale-${name}`, "data-field": name, "aria-describedby": `sale-${name}-help`, ...more }),
@@ -49,7 +41,7 @@ export function showCreate() {
     h("fieldset", null, h("legend", null, t("create.skus")),
       h("p", { class: "field short" }, h("label", { for: "currency" }, t("create.currency")), currency,
         h("datalist", { id: "currencies" }, CURRENCIES.map((one) => h("option", { value: one })))),
-      skus, more),
+      goods.rows, goods.more),
     h("fieldset", { "data-policy": true }, h("legend", null, t("create.policy")),
       h("div", { class: "fields" }, policy(true)),
       h("details", null, h("summary", null, t("tune.more")), h("div", { class: "fields" }, policy(false)))),
@@ -83,58 +75,12 @@ export function showCreate() {
       return null;
     };
     if (!/^[a-z0-9-]{1,63}$/.test(value("id"))) return wrong(form.querySelector("#sale-id"), t("create.id-help"));
-    const money = currency.value.trim().toUpperCase();
-    if (!/^[A-Z]{3}$/.test(money)) return wrong(currency, t("create.currency-help"));
-    const goods = [];
-    for (const row of skus.children) {
-      const [sku, stock, price] = /** @type {HTMLInputElement[]} */ ([...row.querySelectorAll("input")]);
-      if (!/^[a-z0-9-]{1,63}$/.test(sku.value.trim())) return wrong(sku, t("create.sku-help"));
-      if (!/^\d{1,15}$/.test(stock.value.trim())) return wrong(stock, t("create.stock-help"));
-      const amount = smallestUnits(price.value, money);
-      if (amount === null) return wrong(price, t("create.price-help", { digits: digitsOf(money) }));
-      goods.push({ sku: sku.value.trim(), stock: Number(stock.value), amount_fen: amount, currency: money });
-    }
+    const skus = goods.read();
+    if (!Array.isArray(skus)) return wrong(skus.input, skus.what);
     const at = (/** @type {string} */ name) => (value(name) ? new Date(value(name)).toISOString() : null);
-    return { id: value("id"), title: value("title"), opens_at: at("opens_at"), closes_at: at("closes_at"), skus: goods, policy: read(form, DEFAULTS) };
+    return { id: value("id"), title: value("title"), opens_at: at("opens_at"), closes_at: at("closes_at"), skus, policy: read(form, DEFAULTS) };
   }
 
   const element = h("section", null, h("h1", null, t("create.heading")), form);
   return { title: t("create.heading"), element };
-}
-
-/**
- * @param {() => void} onGone
- */
-function skuRow(onGone) {
-  const row = h("div", { class: "sku-row" },
-    input("sku", t("sku"), { autocomplete: "off", spellcheck: "false", autocapitalize: "off", maxlength: 63 }),
-    input("stock", t("create.stock"), { inputmode: "numeric" }),
-    input("amount_fen", t("create.price"), { inputmode: "decimal" }),
-    h("button", { class: "button quiet", type: "button", "data-action": "remove-sku", onclick: () => {
-      row.remove();
-      onGone();
-    } }, t("create.remove-sku")));
-  return row;
-}
-
-/**
- * @param {string} name
- * @param {string} label
- * @param {Record<string, any>} more
- */
-function input(name, label, more) {
-  return h("p", { class: "field" }, h("label", null, h("span", null, label), h("input", { "data-part": name, ...more })));
-}
-
-/**
- * Gives each row the path the API calls it by, and hides the last way to have none.
- *
- * @param {HTMLElement} skus
- */
-function number(skus) {
-  [...skus.children].forEach((row, place) => {
-    for (const one of row.querySelectorAll("input")) one.setAttribute("data-field", `skus[${place}].${one.dataset.part}`);
-    const remove = /** @type {HTMLButtonElement} */ (row.querySelector("button"));
-    remove.hidden = skus.children.length === 1;
-  });
 }

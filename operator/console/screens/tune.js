@@ -7,7 +7,7 @@ import { Problem, ask } from "../parts/api.js";
 import { confirm } from "../parts/dialog.js";
 import { h, put, say } from "../parts/dom.js";
 import { count, percent, perSecond } from "../parts/format.js";
-import { rate } from "../parts/law.js";
+import { isDrastic, rate } from "../parts/law.js";
 import { may } from "../parts/session.js";
 import { alert, mark, tell } from "../parts/tell.js";
 import { named, t } from "../words/words.js";
@@ -182,13 +182,16 @@ class Tuning {
     }
     const before = pick(this.policy, patch);
     const version = this.version;
+    const remaining = this.frame.stats?.remaining ?? this.frame.sale.remaining;
+    const drastic = isDrastic(this.policy, { ...this.policy, ...patch }, remaining);
     const done = await confirm({
       title: t("tune.confirm", { sale: this.frame.sale.title }),
       says: [t("tune.bites"), changes(before, patch), this.foreseen(patch)],
       act: t("tune.apply"),
-      danger: patch.multiplier === 0,
-      work: async () => {
-        const sale = await this.set(patch, version);
+      danger: drastic,
+      reason: drastic ? "needed" : "asked",
+      work: async (reason) => {
+        const sale = await this.set(patch, version, reason);
         if (!sale) return;
         steps.set(this.frame.id, { before, after: patch, version: sale.version });
         this.settled(sale);
@@ -213,10 +216,11 @@ class Tuning {
    *
    * @param {Record<string, unknown>} patch
    * @param {number} version
+   * @param {string | undefined} reason
    */
-  async set(patch, version) {
+  async set(patch, version, reason) {
     try {
-      return await ask("PATCH", this.frame.path("/policy"), { body: patch, ifMatch: version });
+      return await ask("PATCH", this.frame.path("/policy"), { body: patch, ifMatch: version, reason });
     } catch (error) {
       if (error instanceof Problem && error.status === 412) {
         await this.frame.reload();
@@ -256,7 +260,7 @@ class Tuning {
     const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
     button.disabled = true;
     try {
-      const sale = await ask("PATCH", this.frame.path("/policy"), { body: step.before, ifMatch: step.version });
+      const sale = await ask("PATCH", this.frame.path("/policy"), { body: step.before, ifMatch: step.version, reason: t("undo.reason") });
       steps.delete(this.frame.id);
       this.settled(sale);
       this.showUndo();

@@ -16,7 +16,7 @@ use crate::{
     auth::Caller,
     desk::Desk,
     reply::fresh,
-    wire::{BanBody, check_reason},
+    wire::BanBody,
 };
 
 /// A ban in the form it was sent in, with what we know of it.
@@ -52,7 +52,7 @@ pub(crate) async fn add(mut attempt: Attempt) -> Result<Response, Refusal> {
     let body: BanBody = attempt.json().await?;
     let desk = &attempt.desk;
     let rule = body.rule()?;
-    let reason = check_reason(body.reason)?;
+    let reason = attempt.reason(body.reason)?;
     let list = desk.ports.ledger.bans().await?;
     if let Some(known) = list.bans.iter().find(|ban| ban.rule == rule) {
         desk.ports.ledger.record(unchanged(&attempt.caller, known, reason)).await?;
@@ -87,14 +87,14 @@ fn unchanged(caller: &Caller, ban: &Ban, reason: Option<String>) -> Audit {
 /// By the id in the path.
 pub(crate) async fn remove(attempt: Attempt) -> Result<Response, Refusal> {
     let id = attempt.exchange.param("id").parse().map_err(|_| no_such_ban())?;
-    lift(&attempt, id).await
+    lift(&attempt, id, None).await
 }
 
 /// By `?id=`, or by the body that made it.
 pub(crate) async fn remove_named(mut attempt: Attempt) -> Result<Response, Refusal> {
     if let Some(id) = attempt.exchange.query("id") {
         let id = id.parse().map_err(|_| no_such_ban())?;
-        return lift(&attempt, id).await;
+        return lift(&attempt, id, None).await;
     }
     let body: Option<BanBody> = attempt.json_if_any().await?;
     let Some(body) = body else {
@@ -105,12 +105,12 @@ pub(crate) async fn remove_named(mut attempt: Attempt) -> Result<Response, Refus
     let rule = body.rule()?;
     let list = attempt.desk.ports.ledger.bans().await?;
     let known = list.bans.iter().find(|ban| ban.rule == rule).ok_or_else(no_such_ban)?;
-    lift(&attempt, known.id).await
+    lift(&attempt, known.id, body.reason).await
 }
 
-async fn lift(attempt: &Attempt, id: u64) -> Result<Response, Refusal> {
-    let desk = &attempt.desk;
-    if !desk.ports.ledger.remove_ban(id, &attempt.caller.author()).await? {
+async fn lift(attempt: &Attempt, id: u64, reason: Option<String>) -> Result<Response, Refusal> {
+    let (desk, reason) = (&attempt.desk, attempt.reason(reason)?);
+    if !desk.ports.ledger.remove_ban(id, &attempt.caller.author(), reason).await? {
         return Err(no_such_ban().into());
     }
     bite(desk).await?;

@@ -27,7 +27,7 @@ use crate::{
     audited::{Attempt, Refusal},
     desk::Desk,
     reply::{fresh, query_number},
-    wire::{ReasonBody, check_reason},
+    wire::ReasonBody,
 };
 
 const LETTERS_DEFAULT: u32 = 100;
@@ -232,7 +232,7 @@ enum Fit {
 /// Finds the letter, sees that it fits, and writes down what is about to be done with it.
 async fn begin(attempt: &mut Attempt, verb: &str, fit: Fit) -> Result<DeadLetter, Refusal> {
     let body: ReasonBody = attempt.json_if_any().await?;
-    let reason = check_reason(body.reason)?;
+    let reason = attempt.reason(body.reason)?;
     let letter = find(&attempt.desk, &attempt.exchange).await?;
     let is_turn = matches!(letter.content, LetterContent::Turn(_));
     match fit {

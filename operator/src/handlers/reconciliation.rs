@@ -19,7 +19,6 @@ use crate::{
     audited::{Attempt, Refusal},
     desk::Desk,
     reply::{fresh, no_such_sale},
-    wire::check_reason,
 };
 
 /// Sales that are reconciled at a time.
@@ -63,7 +62,7 @@ pub(crate) async fn list(desk: Arc<Desk>, exchange: Exchange) -> Result<Response
 /// `POST /v1/reconciliation/run`
 pub(crate) async fn run(mut attempt: Attempt) -> Result<Response, Refusal> {
     let body: RunBody = attempt.json_if_any().await?;
-    let reason = check_reason(body.reason)?;
+    let reason = attempt.reason(body.reason)?;
     let desk = &attempt.desk;
     if desk.shop.is_some() {
         return Err(Problem::conflict(

@@ -87,7 +87,7 @@ pub(crate) async fn delete(attempt: Attempt) -> Result<Response, Refusal> {
     let desk = &attempt.desk;
     let (ledger, author) = (&desk.ports.ledger, attempt.caller.author());
     let id = attempt.sale()?;
-    let expected = if_match(&attempt.exchange)?;
+    let (expected, why) = (if_match(&attempt.exchange)?, attempt.reason(None)?);
     let _one_at_a_time = desk.set_of_sales.lock().await;
     let Some(sale) = ledger.sale(&id).await? else {
         // An earlier deletion may have been cut off before the other stores heard of it.
@@ -114,7 +114,7 @@ pub(crate) async fn delete(attempt: Attempt) -> Result<Response, Refusal> {
         tokio::time::sleep(CLOSE_BITES_WITHIN).await;
         must_be_empty(desk, &sale).await?;
     }
-    match ledger.delete_sale(&id, &author).await? {
+    match ledger.delete_sale(&id, &author, why).await? {
         Deleted::Done => {
             desk.sweep_deleted(&id).await?;
             Ok(empty(StatusCode::NO_CONTENT))

@@ -13,7 +13,7 @@ use crate::{
     audited::{Attempt, Refusal, stale},
     desk::Desk,
     reply::{self, if_match, no_such_sale, no_such_sku},
-    wire::{NoticeBody, PolicyBody, ReasonBody, StockBody, check_reason},
+    wire::{NoticeBody, PolicyBody, ReasonBody, StockBody},
 };
 
 type Answer = Result<Response, Refusal>;
@@ -60,7 +60,7 @@ pub(crate) async fn stock(mut attempt: Attempt) -> Answer {
 /// The ledger first, with the audit row; then whoever has to hear of it.
 async fn apply(attempt: Attempt, change: SaleChange, reason: Option<String>) -> Answer {
     let Attempt { desk, caller, exchange } = &attempt;
-    let reason = check_reason(reason)?;
+    let reason = attempt.reason(reason)?;
     let expected = if_match(exchange)?;
     let id = attempt.sale()?;
     let sale = desk.ports.ledger.sale(&id).await?.ok_or_else(no_such_sale)?;

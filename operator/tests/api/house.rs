@@ -236,6 +236,19 @@ impl House {
         self.ask(request).await
     }
 
+    /// As the admin, with a reason in its header.
+    pub(crate) async fn because(
+        &self,
+        reason: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> Answer {
+        let mut request = self.request(Role::Admin, method, path, &body);
+        request.headers_mut().insert("x-sluice-reason", reason.parse().unwrap());
+        self.ask(request).await
+    }
+
     /// Makes a sale of 100 units of `standard`.
     pub(crate) async fn sale(&self, id: &str) -> SaleId {
         self.post("/v1/sales", sale_body(id)).await.is(201);

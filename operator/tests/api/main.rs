@@ -14,6 +14,7 @@ mod deletion;
 mod house;
 mod letters;
 mod preview;
+mod reasons;
 mod reconciliation;
 mod roles;
 mod sales;

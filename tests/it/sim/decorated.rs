@@ -80,11 +80,11 @@ faulty!(SaleBook over dyn Ledger {
     read fn sale(sale: &SaleId) -> Option<Arc<Sale>>;
     effect fn create_sale(sale: Sale, author: &Author) -> Created;
     effect fn change_sale(sale: &SaleId, expected: Option<Version>, change: SaleChange, author: &Author, reason: Option<String>) -> Changed;
-    effect fn delete_sale(sale: &SaleId, author: &Author) -> Deleted;
+    effect fn delete_sale(sale: &SaleId, author: &Author, reason: Option<String>) -> Deleted;
     read fn audit(before: Option<u64>, limit: u32) -> Vec<AuditRow>;
     read fn bans() -> BanList;
     effect fn add_ban(rule: BanRule, reason: Option<String>, author: &Author) -> Ban;
-    effect fn remove_ban(id: u64, author: &Author) -> bool;
+    effect fn remove_ban(id: u64, author: &Author, reason: Option<String>) -> bool;
     effect fn record(audit: Audit) -> ();
 });
 

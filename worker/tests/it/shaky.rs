@@ -103,11 +103,11 @@ book!(SaleBook {
     fn sale(sale: &SaleId) -> Option<Arc<Sale>>;
     fn create_sale(sale: Sale, author: &Author) -> Created;
     fn change_sale(sale: &SaleId, expected: Option<Version>, change: SaleChange, author: &Author, reason: Option<String>) -> Changed;
-    fn delete_sale(sale: &SaleId, author: &Author) -> Deleted;
+    fn delete_sale(sale: &SaleId, author: &Author, reason: Option<String>) -> Deleted;
     fn audit(before: Option<u64>, limit: u32) -> Vec<AuditRow>;
     fn bans() -> BanList;
     fn add_ban(rule: BanRule, reason: Option<String>, author: &Author) -> Ban;
-    fn remove_ban(id: u64, author: &Author) -> bool;
+    fn remove_ban(id: u64, author: &Author, reason: Option<String>) -> bool;
     fn record(audit: Audit) -> ();
 });
 

@@ -35,7 +35,9 @@ pub(super) fn add(
     }
     let mut statement = connection.prepare_cached(sql!("sales/ban_add"))?;
     let added = statement.query_row(params![text, reason, now.0], ban)?;
-    changed(connection, now, "ban.add", &added, author, Value::Null, described(&added))?;
+    let audit =
+        audit_of(author, "ban.add", &added, Value::Null, described(&added), added.reason.clone());
+    changed(connection, now, audit)?;
     Ok(added)
 }
 
@@ -45,36 +47,33 @@ pub(super) fn remove(
     now: UnixMillis,
     id: u64,
     author: &Author,
+    reason: Option<String>,
 ) -> rusqlite::Result<bool> {
     let removed = connection
         .prepare_cached(sql!("sales/ban_remove"))?
         .query_row([int(id)], ban)
         .optional()?;
     let Some(removed) = removed else { return Ok(false) };
-    changed(connection, now, "ban.remove", &removed, author, described(&removed), Value::Null)?;
+    let audit = audit_of(author, "ban.remove", &removed, described(&removed), Value::Null, reason);
+    changed(connection, now, audit)?;
     Ok(true)
 }
 
-fn changed(
-    connection: &Connection,
-    now: UnixMillis,
+fn changed(connection: &Connection, now: UnixMillis, audit: Audit) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql!("sales/ban_count"))?.execute([])?;
+    audit::append(connection, now, audit)
+}
+
+fn audit_of(
+    author: &Author,
     verb: &str,
     ban: &Ban,
-    author: &Author,
     before: Value,
     after: Value,
-) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql!("sales/ban_count"))?.execute([])?;
-    let audit = Audit {
-        author: author.clone(),
-        verb: verb.into(),
-        subject: ban.id.to_string(),
-        before,
-        after,
-        result: "ok".into(),
-        reason: ban.reason.clone(),
-    };
-    audit::append(connection, now, audit)
+    reason: Option<String>,
+) -> Audit {
+    let (author, subject) = (author.clone(), ban.id.to_string());
+    Audit { author, verb: verb.into(), subject, before, after, result: "ok".into(), reason }
 }
 
 fn described(ban: &Ban) -> Value {

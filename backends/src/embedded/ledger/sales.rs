@@ -95,6 +95,7 @@ fn delete(
     now: UnixMillis,
     id: &SaleId,
     author: &Author,
+    reason: Option<String>,
 ) -> rusqlite::Result<(Deleted, u64)> {
     let Some(before) = sale(connection, id)? else { return Ok((Deleted::NoSuchSale, 0)) };
     let (open_orders, open_entries) = connection
@@ -119,7 +120,7 @@ fn delete(
     }
     let buried = connection.prepare_cached(sql!("sales/delete_turns"))?.execute([id.as_str()])?;
     speaker::retire(connection, id)?;
-    let row = row(author, "sale.delete", id, value(&before)?, Value::Null, "ok", None);
+    let row = row(author, "sale.delete", id, value(&before)?, Value::Null, "ok", reason);
     audit::append(connection, now, row)?;
     Ok((Deleted::Done, buried as u64))
 }
@@ -205,10 +206,16 @@ impl SaleBook for SqlLedger {
         .await
     }
 
-    async fn delete_sale(&self, sale: &SaleId, author: &Author) -> PortResult<Deleted> {
+    async fn delete_sale(
+        &self,
+        sale: &SaleId,
+        author: &Author,
+        reason: Option<String>,
+    ) -> PortResult<Deleted> {
         let (sale, author) = (sale.clone(), author.clone());
         let (clock, turns) = (Arc::clone(&self.clock), Arc::clone(&self.turns));
-        let work = move |connection: &Connection| delete(connection, clock.now(), &sale, &author);
+        let work =
+            move |connection: &Connection| delete(connection, clock.now(), &sale, &author, reason);
         let then = move |(_, buried): &(Deleted, u64)| turns.buried_gone(*buried);
         let (deleted, _) = self.store.write("ledger.delete_sale", work, then).await?;
         Ok(deleted)
@@ -235,10 +242,15 @@ impl SaleBook for SqlLedger {
         .await
     }
 
-    async fn remove_ban(&self, id: u64, author: &Author) -> PortResult<bool> {
+    async fn remove_ban(
+        &self,
+        id: u64,
+        author: &Author,
+        reason: Option<String>,
+    ) -> PortResult<bool> {
         let author = author.clone();
         self.write("ledger.remove_ban", move |connection, now| {
-            bans::remove(connection, now, id, &author)
+            bans::remove(connection, now, id, &author, reason)
         })
         .await
     }

@@ -39,7 +39,9 @@ pub(super) async fn add(
     }
     let added = sqlx::query(sql!("sales/ban_add")).bind(text).bind(reason.map(plain));
     let added = ban(&added.fetch_one(&mut *connection).await?, 0)?;
-    changed(connection, "ban.add", &added, author, Value::Null, described(&added)).await?;
+    let audit =
+        audit_of(author, "ban.add", &added, Value::Null, described(&added), added.reason.clone());
+    changed(connection, audit).await?;
     Ok(added)
 }
 
@@ -48,12 +50,14 @@ pub(super) async fn remove(
     connection: &mut PgConnection,
     id: u64,
     author: &Author,
+    reason: Option<String>,
 ) -> Result<bool, Fault> {
     lock(connection).await?;
     let removed = sqlx::query(sql!("sales/ban_remove")).bind(int(id));
     let Some(row) = removed.fetch_optional(&mut *connection).await? else { return Ok(false) };
     let removed = ban(&row, 0)?;
-    changed(connection, "ban.remove", &removed, author, described(&removed), Value::Null).await?;
+    let audit = audit_of(author, "ban.remove", &removed, described(&removed), Value::Null, reason);
+    changed(connection, audit).await?;
     Ok(true)
 }
 
@@ -62,25 +66,21 @@ async fn lock(connection: &mut PgConnection) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn changed(
-    connection: &mut PgConnection,
+async fn changed(connection: &mut PgConnection, audit: Audit) -> Result<(), Fault> {
+    sqlx::query(sql!("sales/ban_count")).execute(&mut *connection).await?;
+    audit::append(connection, audit).await
+}
+
+fn audit_of(
+    author: &Author,
     verb: &str,
     ban: &Ban,
-    author: &Author,
     before: Value,
     after: Value,
-) -> Result<(), Fault> {
-    sqlx::query(sql!("sales/ban_count")).execute(&mut *connection).await?;
-    let audit = Audit {
-        author: author.clone(),
-        verb: verb.into(),
-        subject: ban.id.to_string(),
-        before,
-        after,
-        result: "ok".into(),
-        reason: ban.reason.clone(),
-    };
-    audit::append(connection, audit).await
+    reason: Option<String>,
+) -> Audit {
+    let (author, subject) = (author.clone(), ban.id.to_string());
+    Audit { author, verb: verb.into(), subject, before, after, result: "ok".into(), reason }
 }
 
 fn described(ban: &Ban) -> Value {

@@ -112,6 +112,7 @@ async fn delete(
     connection: &mut PgConnection,
     id: &SaleId,
     author: &Author,
+    reason: Option<String>,
 ) -> Result<Deleted, Fault> {
     let Some(before) = locked(connection, id).await? else { return Ok(Deleted::NoSuchSale) };
     // A batch of orders is either done before we count, or finds its stock gone.
@@ -141,7 +142,7 @@ async fn delete(
         sqlx::query(statement).bind(id.as_str()).execute(&mut *connection).await?;
     }
     speaker::retire(connection, id).await?;
-    let row = row(author, "sale.delete", id, value(&before)?, Value::Null, "ok", None);
+    let row = row(author, "sale.delete", id, value(&before)?, Value::Null, "ok", reason);
     audit::append(connection, row).await?;
     Ok(Deleted::Done)
 }
@@ -229,11 +230,17 @@ impl SaleBook for SqlLedger {
         .await
     }
 
-    async fn delete_sale(&self, sale: &SaleId, author: &Author) -> PortResult<Deleted> {
-        let asked = (sale.clone(), author.clone());
+    async fn delete_sale(
+        &self,
+        sale: &SaleId,
+        author: &Author,
+        reason: Option<String>,
+    ) -> PortResult<Deleted> {
+        let asked = (sale.clone(), author.clone(), reason);
         self.operations
-            .run("ledger.delete_sale", Shape::LongWrite, asked, |connection, (sale, author)| {
-                Box::pin(delete(connection, sale, author))
+            .run("ledger.delete_sale", Shape::LongWrite, asked, |connection, asked| {
+                let (sale, author, reason) = asked;
+                Box::pin(delete(connection, sale, author, reason.clone()))
             })
             .await
     }
@@ -262,9 +269,15 @@ impl SaleBook for SqlLedger {
         .await
     }
 
-    async fn remove_ban(&self, id: u64, author: &Author) -> PortResult<bool> {
-        self.write("ledger.remove_ban", (id, author.clone()), |connection, (id, author)| {
-            Box::pin(bans::remove(connection, *id, author))
+    async fn remove_ban(
+        &self,
+        id: u64,
+        author: &Author,
+        reason: Option<String>,
+    ) -> PortResult<bool> {
+        let asked = (id, author.clone(), reason);
+        self.write("ledger.remove_ban", asked, |connection, (id, author, reason)| {
+            Box::pin(bans::remove(connection, *id, author, reason.clone()))
         })
         .await
     }

@@ -467,10 +467,10 @@ pub async fn money_on_its_way_keeps_its_sale(house: impl House<Port = Port>) {
     let before = fulfilled(&*ledger, &sale, "ada", &[("a", 3)]).await;
     let (refund, _) = begun(ask(&*ledger, before.id, &some(&[("a", 1)])).await);
     let by = Author { name: "ops".into(), address: None };
-    let kept = ledger.delete_sale(&sale, &by).await.unwrap();
+    let kept = ledger.delete_sale(&sale, &by, None).await.unwrap();
     assert_eq!(kept, Deleted::Busy { open_orders: 1 });
     finish(&*ledger, refund.id).await;
-    assert_eq!(ledger.delete_sale(&sale, &by).await.unwrap(), Deleted::Done);
+    assert_eq!(ledger.delete_sale(&sale, &by, None).await.unwrap(), Deleted::Done);
     assert_eq!(ledger.refunds(before.id).await.unwrap(), []);
     assert_eq!(ledger.books(&sale).await.unwrap().money, []);
 }

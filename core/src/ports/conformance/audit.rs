@@ -133,11 +133,11 @@ pub async fn what_was_not_done_leaves_no_row(house: impl House<Port = Port>) {
     let stale = Some(Version(9));
     ledger.change_sale(&id, stale, SaleChange::Pause, &by, None).await.unwrap();
     ledger.change_sale(&other_sale(), None, SaleChange::Pause, &by, None).await.unwrap();
-    ledger.delete_sale(&other_sale(), &by).await.unwrap();
+    ledger.delete_sale(&other_sale(), &by, None).await.unwrap();
     reserve(&*ledger, &id, entry(1, "ada")).await;
-    let reply = ledger.delete_sale(&id, &by).await.unwrap();
+    let reply = ledger.delete_sale(&id, &by, None).await.unwrap();
     assert_eq!(reply, Deleted::Busy { open_orders: 1 });
-    ledger.remove_ban(7, &by).await.unwrap();
+    ledger.remove_ban(7, &by, None).await.unwrap();
     assert_eq!(chain(&*ledger).await.len(), 1, "that it was made");
 }
 
@@ -149,12 +149,14 @@ async fn open_again(ledger: &dyn Ledger) {
 pub async fn bans_are_on_record(house: impl House<Port = Port>) {
     let ledger = house.port();
     let rule = || BanRule::Buyer(buyer("eve"));
-    let ban = ledger.add_ban(rule(), None, &author()).await.unwrap();
+    let ban = ledger.add_ban(rule(), Some("resells".into()), &author()).await.unwrap();
     ledger.add_ban(rule(), None, &author()).await.unwrap();
     assert_eq!(chain(&*ledger).await.len(), 1, "one row for one ban");
-    ledger.remove_ban(ban.id, &author()).await.unwrap();
+    ledger.remove_ban(ban.id, &author(), Some("a mistake".into())).await.unwrap();
     let rows = chain(&*ledger).await;
-    assert_eq!(rows.len(), 2);
+    let reasons: Vec<_> = rows.iter().map(|row| row.reason.as_deref()).collect();
+    assert_eq!(reasons, [Some("resells"), Some("a mistake")], "each its own");
+    assert!(rows[1].before.to_string().contains("resells"), "{:?}", rows[1]);
     assert_eq!((rows[0].verb.as_str(), rows[1].verb.as_str()), ("ban.add", "ban.remove"));
     assert_eq!(rows[1].subject, ban.id.to_string());
     assert!(rows.iter().all(|row| row.author == author() && row.result == "ok"));
@@ -164,8 +166,11 @@ pub async fn a_deleted_sale_keeps_its_rows(house: impl House<Port = Port>) {
     let ledger = house.port();
     let id = open_sale(&*ledger, &[("a", 10)]).await;
     change(&*ledger, &id, SaleChange::Close).await;
-    assert_eq!(ledger.delete_sale(&id, &author()).await.unwrap(), Deleted::Done);
+    let why = Some("a rehearsal".to_owned());
+    let reply = ledger.delete_sale(&id, &author(), why.clone()).await.unwrap();
+    assert_eq!(reply, Deleted::Done);
     let rows = chain(&*ledger).await;
+    assert_eq!(rows.last().unwrap().reason, why);
     let verbs: Vec<&str> = rows.iter().map(|row| row.verb.as_str()).collect();
     assert_eq!(verbs, ["sale.create", "sale.close", "sale.delete"]);
     assert!(rows.iter().all(|row| row.subject == "drop"));

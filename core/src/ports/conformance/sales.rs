@@ -228,11 +228,11 @@ pub async fn a_sale_with_open_orders_is_not_deleted(house: impl House<Port = Por
     let id = open_sale(&*ledger, &[("a", 10)]).await;
     let order = reserve(&*ledger, &id, entry(1, "ada")).await;
     reserve(&*ledger, &id, entry(2, "bob")).await;
-    let reply = ledger.delete_sale(&id, &author()).await.unwrap();
+    let reply = ledger.delete_sale(&id, &author(), None).await.unwrap();
     assert_eq!(reply, Deleted::Busy { open_orders: 2 });
     ledger.begin_closing(order, ClosingCause::Cancelled).await.unwrap();
     ledger.close_unpaid(order).await.unwrap();
-    let reply = ledger.delete_sale(&id, &author()).await.unwrap();
+    let reply = ledger.delete_sale(&id, &author(), None).await.unwrap();
     assert_eq!(reply, Deleted::Busy { open_orders: 1 });
     assert_eq!(orders_in(&*ledger, &id, OrderState::AwaitingPayment).await, 1);
     assert_balanced(&*ledger, &id).await;
@@ -246,8 +246,8 @@ pub async fn a_deleted_sale_is_gone(mut house: impl House<Port = Port>) {
         let order = reserve(&*ledger, &id, one.clone()).await;
         ledger.begin_closing(order, ClosingCause::Cancelled).await.unwrap();
         ledger.close_unpaid(order).await.unwrap();
-        assert_eq!(ledger.delete_sale(&id, &author()).await.unwrap(), Deleted::Done);
-        assert_eq!(ledger.delete_sale(&id, &author()).await.unwrap(), Deleted::NoSuchSale);
+        assert_eq!(ledger.delete_sale(&id, &author(), None).await.unwrap(), Deleted::Done);
+        assert_eq!(ledger.delete_sale(&id, &author(), None).await.unwrap(), Deleted::NoSuchSale);
     }
     house.crash().await;
     let ledger = house.port();
@@ -271,7 +271,7 @@ pub async fn a_deleted_sale_leaves_the_others_alone(house: impl House<Port = Por
         reason: OutcomeReason::Plain,
     };
     ledger.settle(&other_sale(), vec![gone]).await.unwrap();
-    assert_eq!(ledger.delete_sale(&other_sale(), &author()).await.unwrap(), Deleted::Done);
+    assert_eq!(ledger.delete_sale(&other_sale(), &author(), None).await.unwrap(), Deleted::Done);
     assert!(ledger.order(kept).await.unwrap().is_some());
     assert_balanced(&*ledger, &id).await;
 }
@@ -297,8 +297,8 @@ pub async fn a_ban_is_kept_until_it_is_removed(house: impl House<Port = Port>) {
         version = list.version;
         ids.push(ban.id);
     }
-    assert!(ledger.remove_ban(ids[1], &author()).await.unwrap());
-    assert!(!ledger.remove_ban(ids[1], &author()).await.unwrap(), "there is none any more");
+    assert!(ledger.remove_ban(ids[1], &author(), None).await.unwrap());
+    assert!(!ledger.remove_ban(ids[1], &author(), None).await.unwrap(), "there is none any more");
     let list = ledger.bans().await.unwrap();
     assert!(list.version > version);
     let left: Vec<u64> = list.bans.iter().map(|ban| ban.id).collect();

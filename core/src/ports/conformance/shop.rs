@@ -357,5 +357,5 @@ pub async fn the_book_survives_a_crash(mut house: impl House<Port = Port>) {
     assert_eq!(stock(&*ledger, &sale).await, (3, 1, 0));
     house.pass(SILENCE).await;
     assert_eq!(unheard(&*ledger, &sale, 0).await, [2]);
-    assert!(ledger.delete_sale(&sale, &author()).await.is_ok());
+    assert!(ledger.delete_sale(&sale, &author(), None).await.is_ok());
 }

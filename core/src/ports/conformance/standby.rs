@@ -193,10 +193,10 @@ pub async fn a_sale_of_which_somebody_stands_by_is_kept(house: impl House<Port =
     let sale = open_sale(&*ledger, &[("a", 10)]).await;
     let ada = late("ada", 1, 1);
     stand(&*ledger, &sale, std::slice::from_ref(&ada)).await;
-    let kept = ledger.delete_sale(&sale, &author()).await.unwrap();
+    let kept = ledger.delete_sale(&sale, &author(), None).await.unwrap();
     assert_eq!(kept, Deleted::Busy { open_orders: 0 });
     ledger.settle(&sale, vec![outcome(&ada, Outcome::SoldOut)]).await.unwrap();
-    assert_eq!(ledger.delete_sale(&sale, &author()).await.unwrap(), Deleted::Done);
+    assert_eq!(ledger.delete_sale(&sale, &author(), None).await.unwrap(), Deleted::Done);
 }
 
 pub async fn standing_by_is_durable(mut house: impl House<Port = Port>) {

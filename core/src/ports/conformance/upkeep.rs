@@ -185,7 +185,7 @@ pub async fn a_reconciliation_goes_with_its_sale(house: impl House<Port = Port>)
     ledger.keep_reconciliation(&found(&sale, 1)).await.unwrap();
     let closed = ledger.change_sale(&sale, None, SaleChange::Close, &author(), None).await.unwrap();
     assert!(matches!(closed, Changed::Done(_)));
-    assert_eq!(ledger.delete_sale(&sale, &author()).await.unwrap(), Deleted::Done);
+    assert_eq!(ledger.delete_sale(&sale, &author(), None).await.unwrap(), Deleted::Done);
     ledger.keep_reconciliation(&found(&sale, 2)).await.unwrap();
     assert_eq!(ledger.reconciliations().await.unwrap(), [], "nor does it come back");
 }

@@ -183,7 +183,12 @@ pub trait SaleBook {
 
     /// Removes a sale and all its rows but the audit log, if every order is final. The caller has made sure that every
     /// entry has an outcome. One audit row (`sale.delete`) with `Done`; the others write none.
-    async fn delete_sale(&self, sale: &SaleId, author: &Author) -> PortResult<Deleted>;
+    async fn delete_sale(
+        &self,
+        sale: &SaleId,
+        author: &Author,
+        reason: Option<String>,
+    ) -> PortResult<Deleted>;
 
     /// Rows with an id below `before` (the newest, if `None`), newest first, at most `limit`.
     async fn audit(&self, before: Option<u64>, limit: u32) -> PortResult<Vec<AuditRow>>;
@@ -198,8 +203,14 @@ pub trait SaleBook {
         author: &Author,
     ) -> PortResult<Ban>;
 
-    /// Removes a ban with an audit row (`ban.remove`, its subject the id); `false`, without a row, if there was none.
-    async fn remove_ban(&self, id: u64, author: &Author) -> PortResult<bool>;
+    /// Removes a ban with an audit row (`ban.remove`, its subject the id); `false`, without a row, if there was none. The
+    /// row's reason is why it was removed; why it was made is in what was before.
+    async fn remove_ban(
+        &self,
+        id: u64,
+        author: &Author,
+        reason: Option<String>,
+    ) -> PortResult<bool>;
 
     /// Writes an audit row for something that is not a row of this book.
     async fn record(&self, audit: Audit) -> PortResult<()>;

@@ -56,7 +56,7 @@ impl SaleBook for Stores {
         Err(PortError::Full)
     }
 
-    async fn delete_sale(&self, _: &SaleId, _: &Author) -> PortResult<Deleted> {
+    async fn delete_sale(&self, _: &SaleId, _: &Author, _: Option<String>) -> PortResult<Deleted> {
         Err(PortError::Full)
     }
 
@@ -72,7 +72,7 @@ impl SaleBook for Stores {
         Err(PortError::Full)
     }
 
-    async fn remove_ban(&self, _: u64, _: &Author) -> PortResult<bool> {
+    async fn remove_ban(&self, _: u64, _: &Author, _: Option<String>) -> PortResult<bool> {
         Err(PortError::Full)
     }
 
