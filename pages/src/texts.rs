@@ -114,7 +114,10 @@ impl Languages {
             let now = |key: &str| !begins(key, &SERVER_ONLY) && !begins(key, &OF_MOVES);
             let moves = |key: &str| begins(key, &OF_MOVES);
             let (now, moves) = (language.file(now), language.file(moves));
-            [(format!("{}.json", language.tag), now), (format!("{}.move.json", language.tag), moves)]
+            [
+                (format!("{}.json", language.tag), now),
+                (format!("{}.move.json", language.tag), moves),
+            ]
         })
     }
 }
@@ -195,8 +198,7 @@ mod tests {
         let languages = Languages::ours();
         let files: Vec<_> = languages.files().take(2).collect();
         assert_eq!([&files[0].0, &files[1].0], ["en.json", "en.move.json"]);
-        let [sent, later]: [Texts; 2] =
-            [0, 1].map(|n| serde_json::from_str(&files[n].1).unwrap());
+        let [sent, later]: [Texts; 2] = [0, 1].map(|n| serde_json::from_str(&files[n].1).unwrap());
         let script = crate::bundle::script();
         let known = |word: &&str| languages.all()[0].texts.contains_key(*word);
         let moves = include_str!("../waiting/move.js").split(['\'', '`']).filter(known);

@@ -14,8 +14,6 @@ use super::{
     shopper::{Shopper, code_of},
 };
 
-/// How long a shopper looks for the pay button, at most.
-const THINKS_MS: u64 = 1_500;
 /// Cards a shopper has: as many payments may fail before the order is left to lapse.
 const CARDS_MAX: u32 = 8;
 /// When somebody who is late pays, after the deadline: while the order is being closed, or when it is closed.
@@ -37,7 +35,10 @@ impl Shopper {
         if manner == Manner::LetsLapse {
             return;
         }
-        sleep(Duration::from_millis(self.crowd.random.below(THINKS_MS))).await;
+        let looks = self.habits.pay_within.mul_f64(self.crowd.random.unit());
+        let biding = self.begin_biding(looks);
+        sleep(looks).await;
+        drop(biding);
         match manner {
             Manner::Pays | Manner::Dawdles | Manner::PaysLate => {
                 if self.pay(&link, manner).await

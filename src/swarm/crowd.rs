@@ -122,6 +122,7 @@ async fn send(plan: &Plan, crowd: &Arc<Crowd>) -> Vec<Record> {
             pushes: random.unit() < plan.push,
             manner: plan.manners.draw(&manners),
             refunds: manners.unit() < plan.manners.refund,
+            pay_within: plan.manners.pay_within,
         };
         visits.spawn(shopper::visit(Arc::clone(crowd), habits));
     }

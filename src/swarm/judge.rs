@@ -339,6 +339,7 @@ mod tests {
             push: 0.0,
             manners: Manners {
                 pay: 1.0,
+                pay_within: Duration::ZERO,
                 dawdle: 0.0,
                 abandon: 0.0,
                 cancel: 0.0,

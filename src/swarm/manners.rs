@@ -1,9 +1,14 @@
 //! What shoppers do with an order once they have one: most pay, some dawdle, some never pay, some think better of it.
 
+use std::time::Duration;
+
 use clap::Args;
 use sluice_core::random::Random;
 
-use crate::{cli::fraction, exit::Usage};
+use crate::{
+    cli::{duration, fraction},
+    exit::Usage,
+};
 
 /// Shares of the served. Without any, everybody pays at once.
 #[derive(Clone, Copy, Debug, PartialEq, Args)]
@@ -11,6 +16,9 @@ pub(crate) struct Manners {
     /// Share of those who are served and do nothing of the below that pays; the others let their order lapse
     #[arg(long, value_name = "FRACTION", default_value_t = 1.0, value_parser = fraction)]
     pub(crate) pay: f64,
+    /// Whoever has heard of a reservation looks for the button for so long at most, before anything else is done
+    #[arg(long, value_name = "DUR", default_value = "1500ms", value_parser = duration)]
+    pub(crate) pay_within: Duration,
     /// Share of those who are served that opens a payment and takes most of the time there is to pay it
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
     pub(crate) dawdle: f64,
@@ -86,8 +94,15 @@ impl Manners {
 mod tests {
     use super::*;
 
-    pub(super) const ORDERLY: Manners =
-        Manners { pay: 1.0, dawdle: 0.0, abandon: 0.0, cancel: 0.0, late: 0.0, refund: 0.0 };
+    pub(super) const ORDERLY: Manners = Manners {
+        pay: 1.0,
+        pay_within: Duration::from_millis(1_500),
+        dawdle: 0.0,
+        abandon: 0.0,
+        cancel: 0.0,
+        late: 0.0,
+        refund: 0.0,
+    };
 
     #[test]
     fn everybody_pays_unless_something_else_is_said() {

@@ -53,6 +53,8 @@ pub(crate) struct Habits {
     pub(crate) manner: Manner,
     /// Whether it gives back what it got.
     pub(crate) refunds: bool,
+    /// How long it looks for the pay button, at most.
+    pub(crate) pay_within: Duration,
 }
 
 /// A shopper on the way.

@@ -1,5 +1,5 @@
 //! The API documents: what is printed is what is served, and what a running house answers fits the schemas of
-//! `docs/api/openapi.json`, field for field. (That it names every route is tested in `src/roles/listeners/tests.rs`.)
+//! `docs/api/openapi.json`, field for field; what is pushed is in `frames.rs`. (That it names every route is tested in `src/roles/listeners/tests.rs`.)
 
 use std::process::Command;
 
@@ -7,19 +7,32 @@ use futures_util::StreamExt;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use tokio_tungstenite::{client_async, tungstenite::client::IntoClientRequest};
+use yaml_rust2::{Yaml, YamlLoader};
 
 use super::house::{ADMIN_TOKEN, Answer, BINARY, House, bearer, one, text};
 
-/// The document, with every object of its schemas closed: an answer may have no field that it does not name.
-struct Documents(Value);
+/// A document, with every object of its schemas closed: an answer may have no field that it does not name.
+pub(super) struct Documents(Value);
 
 impl Documents {
     fn read() -> Self {
-        let output = Command::new(BINARY).arg("openapi").output().unwrap();
-        assert!(output.status.success());
-        let mut document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        Self::closed(serde_json::from_str(&printed("openapi")).unwrap())
+    }
+
+    /// The one of what is pushed.
+    pub(super) fn asyncapi() -> Self {
+        let documents = YamlLoader::load_from_str(&printed("asyncapi")).unwrap();
+        Self::closed(as_json(&documents[0]))
+    }
+
+    fn closed(mut document: Value) -> Self {
         document["components"]["schemas"].as_object_mut().unwrap().values_mut().for_each(close);
         Self(document)
+    }
+
+    /// The first example of a message.
+    pub(super) fn example(&self, message: &str) -> Value {
+        self.0["components"]["messages"][message]["examples"][0]["payload"].clone()
     }
 
     /// Asserts that an answer is one that the document has for this operation.
@@ -43,7 +56,7 @@ impl Documents {
     }
 
     #[track_caller]
-    fn is_valid(&self, at: &str, value: &Value) {
+    pub(super) fn is_valid(&self, at: &str, value: &Value) {
         let errors: Vec<String> = self
             .schema(at)
             .iter_errors(value)
@@ -52,12 +65,35 @@ impl Documents {
         assert!(errors.is_empty(), "{at}\n{value:#}\n{errors:#?}");
     }
 
-    fn schema(&self, at: &str) -> Validator {
+    pub(super) fn schema(&self, at: &str) -> Validator {
         let mut schema = self.0.clone();
         // A pointer in a URI: braces are not at home there.
         let at = at.replace('{', "%7B").replace('}', "%7D");
         schema["$ref"] = json!(format!("#{at}"));
         jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap()
+    }
+}
+
+/// A document as the program prints it.
+fn printed(command: &str) -> String {
+    let output = Command::new(BINARY).arg(command).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn as_json(yaml: &Yaml) -> Value {
+    match yaml {
+        Yaml::Null => Value::Null,
+        Yaml::Boolean(word) => json!(word),
+        Yaml::Integer(number) => json!(number),
+        Yaml::Real(number) => json!(number.parse::<f64>().unwrap()),
+        Yaml::String(text) => json!(text),
+        Yaml::Array(list) => list.iter().map(as_json).collect(),
+        Yaml::Hash(rows) => rows
+            .iter()
+            .map(|(key, value)| (key.as_str().unwrap().to_owned(), as_json(value)))
+            .collect(),
+        Yaml::Alias(_) | Yaml::BadValue => panic!("no YAML: {yaml:?}"),
     }
 }
 

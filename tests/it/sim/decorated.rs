@@ -75,6 +75,12 @@ faulty!(StandbyBook over dyn Ledger {
     read fn stand(entries: &[EntryId]) -> Vec<bool>;
 });
 
+faulty!(MoveBook over dyn Ledger {
+    effect fn move_place(sale: &SaleId, entry: EntryId, held_since: UnixMillis, name: MoveName) -> Option<UnixMillis>;
+    read fn moved_at(entry: EntryId) -> Option<UnixMillis>;
+    read fn moves(after: UnixMillis, limit: u32) -> Vec<PlaceMove>;
+});
+
 faulty!(SaleBook over dyn Ledger {
     read fn sales() -> Vec<Arc<Sale>>;
     read fn sale(sale: &SaleId) -> Option<Arc<Sale>>;

@@ -141,7 +141,7 @@ pub async fn moves_go_with_their_sale(house: impl House<Port = Port>) {
     let (ada, elsewhere) = (place(), place());
     ledger.move_place(&sale, ada, T0, name(1)).await.unwrap();
     ledger.move_place(&other_sale(), elsewhere, T0, name(1)).await.unwrap();
-    assert!(matches!(ledger.delete_sale(&sale, &author()).await.unwrap(), Deleted::Done));
+    assert!(matches!(ledger.delete_sale(&sale, &author(), None).await.unwrap(), Deleted::Done));
     assert_eq!(ledger.moved_at(ada).await.unwrap(), None);
     assert!(ledger.moved_at(elsewhere).await.unwrap().is_some(), "of another sale");
 }

@@ -1,0 +1,118 @@
+//! A plan and its rehearsal agree: `sluice simulate` on virtual time and a crowd of `sluice swarm` against a real house, with
+//! the same numbers, on when it is sold out and on how long buyers wait.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::house::{BINARY, House};
+
+const STOCK: u64 = 600;
+const SHOPPERS: &str = "1500";
+const ARRIVE_OVER: &str = "3s";
+const PAY_WITHIN: &str = "1500ms";
+const POLICY: Policy = Policy { fraction: 0.1, tail_per_second: 20.0 };
+/// Of what was planned. The pace is the law's: it does not depend on the machine.
+const AGREES_WITHIN: f64 = 0.05;
+
+#[derive(Clone, Copy)]
+struct Policy {
+    fraction: f64,
+    tail_per_second: f64,
+}
+
+impl Policy {
+    fn json(self) -> Value {
+        json!({ "fraction": self.fraction, "tail_per_second": self.tail_per_second })
+    }
+}
+
+/// What both tell.
+#[derive(Clone, Copy, Debug)]
+struct Course {
+    sold_out_seconds: f64,
+    wait_p95_seconds: f64,
+}
+
+impl Course {
+    #[track_caller]
+    fn read(report: &Value) -> Self {
+        assert_eq!(report["orders"], STOCK, "{report:#}");
+        Self {
+            sold_out_seconds: report["sold_out_seconds"].as_f64().expect("it was sold out"),
+            wait_p95_seconds: report["waits_ms"]["p95"].as_f64().unwrap() / 1000.0,
+        }
+    }
+
+    fn agrees_with(self, plan: Self) -> bool {
+        let near = |seen: f64, planned: f64| (seen / planned - 1.0).abs() <= AGREES_WITHIN;
+        near(self.sold_out_seconds, plan.sold_out_seconds)
+            && near(self.wait_p95_seconds, plan.wait_p95_seconds)
+    }
+}
+
+fn sluice(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(BINARY).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn planned(policy: Policy) -> Course {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    std::fs::write(&file, policy.json().to_string()).unwrap();
+    let (stock, arrivals) = (STOCK.to_string(), format!("spike:{ARRIVE_OVER}"));
+    let said = sluice(&[
+        "simulate",
+        "--stock",
+        &stock,
+        "--shoppers",
+        SHOPPERS,
+        "--arrivals",
+        &arrivals,
+        "--pay-within",
+        PAY_WITHIN,
+        "--policy",
+        file.to_str().unwrap(),
+        "--json",
+    ]);
+    Course::read(&serde_json::from_slice(&said).unwrap())
+}
+
+async fn rehearsed(policy: Policy) -> Course {
+    // Each shopper from an address of its own, as behind a proxy: the limits of one address are none of the plan's.
+    let house = House::start("#trusted").await;
+    house.sale("drop", STOCK, policy.json()).await;
+    let report = house.data().join("report.json");
+    let (target, file) = (format!("http://{}", house.public), report.to_str().unwrap().to_owned());
+    let crowd = move || {
+        sluice(&[
+            "swarm",
+            "--target",
+            &target,
+            "--sale",
+            "drop",
+            "--shoppers",
+            SHOPPERS,
+            "--arrive-over",
+            ARRIVE_OVER,
+            "--pay-within",
+            PAY_WITHIN,
+            "--report",
+            &file,
+        ])
+    };
+    tokio::task::spawn_blocking(crowd).await.unwrap();
+    Course::read(&serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn a_plan_and_its_rehearsal_agree() {
+    let (plan, rehearsal) = (planned(POLICY), rehearsed(POLICY).await);
+    assert!(rehearsal.agrees_with(plan), "planned {plan:?}, rehearsed {rehearsal:?}");
+    // A plan of other numbers does not: the one that is a tenth faster.
+    let Policy { fraction, tail_per_second } = POLICY;
+    let other =
+        planned(Policy { fraction: 1.1 * fraction, tail_per_second: 1.1 * tail_per_second });
+    assert!(!rehearsal.agrees_with(other), "planned {other:?}, rehearsed {rehearsal:?}");
+}
