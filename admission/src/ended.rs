@@ -1,5 +1,6 @@
-//! Places that ended ahead of the cursor: their buyers left, or were banned. A poll is answered from the cursor alone, so
-//! without this they would be shown as waiting until it passes them.
+//! Places of which this node has heard more than how the line stands: their buyers left or were banned ahead of the cursor, or
+//! what became of them was told before the cursor that passed them. A poll is answered from the cursor alone, so without
+//! this they would be shown as waiting until it is heard of, to buyers who were told better by push.
 //!
 //! Filled by this node's own doing and by the bulletin. It is help, not truth: a node that missed a notice shows such a
 //! place as waiting until its number comes up, and the ledger has decided all the same.
@@ -16,7 +17,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// Places remembered; beyond that the least asked for is forgotten.
-const ENTRIES_MAX: usize = 100_000;
+const ENTRIES_MAX: usize = 200_000;
 /// How long to wait before a broken subscription is tried again.
 const RESUBSCRIBE_AFTER: Duration = Duration::from_millis(200);
 
@@ -74,11 +75,8 @@ impl Ended {
 
     fn hear(&self, notice: &Notice) {
         if let Notice::Entries { entries, .. } = notice {
-            for told in entries {
-                // Every other outcome comes to those the cursor has passed.
-                if matches!(told.state, EntryState::Left | EntryState::Refused) {
-                    self.insert(told.entry);
-                }
+            for told in entries.iter().filter(|told| told.state != EntryState::Waiting) {
+                self.insert(told.entry);
             }
         }
     }

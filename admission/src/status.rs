@@ -117,15 +117,12 @@ impl Admission {
         claims: &Claims,
         seen: Option<Seq>,
     ) -> Result<EntryObject, Problem> {
-        if self.ended.contains(claims.entry)
-            && let Some(record) = self.ask(self.lookup.record(claims)).await?
+        if !self.ended.contains(claims.entry)
+            && let Some(object) = self.lookup.waiting(&edge.view, claims, seen)
         {
-            return Ok(EntryObject::settled(&edge.view.read(), claims, &record, &self.ports.urls));
+            return Ok(object);
         }
-        match self.lookup.waiting(&edge.view, claims, seen) {
-            Some(object) => Ok(object),
-            None => self.ask(self.lookup.entry(&edge.view, claims, seen)).await,
-        }
+        self.ask(self.lookup.passed(&edge.view, claims, seen)).await
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Config {
     pub backlog_seconds: f64,
     /// The least such backlog, in turns.
     pub backlog_turns_min: u64,
-    /// How old the stock levels may be while somebody waits.
+    /// How old the stock levels may be while somebody waits or was called lately.
     pub levels_every: Duration,
     /// How often the cursor is saved in the ledger, then moved in the line's store, then told.
     pub cursor_every: Duration,
@@ -92,7 +92,7 @@ impl Config {
             backlog_turns_min: 1_000,
             levels_every: Duration::from_millis(50),
             cursor_every: Duration::from_millis(100),
-            report_every_min: Duration::from_millis(250),
+            report_every_min: Duration::from_millis(100),
             report_every_max: Duration::from_secs(1),
             reread_every: Duration::from_secs(2),
             give_back_after: Duration::from_mins(10),

@@ -346,7 +346,7 @@ impl<'a> Speech<'a> {
         let gap = self.window.gap_deadline(config.reorder_wait);
         let due = [
             self.ticked_at + self.nap(),
-            self.books.next_due(config, self.somebody_waits()),
+            self.books.next_due(config, self.somebody_waits(), now),
             self.standing.next_due(self.standby.count(), now),
             self.telling.next_due(config),
             self.held.renew_at,

@@ -129,7 +129,17 @@ fn from_serde(places: &Places, error: &serde_path_to_error::Error<toml::de::Erro
     {
         key = if key.is_empty() { unknown.to_owned() } else { format!("{key}.{unknown}") };
     }
-    ConfigError { place: places.of(&key), key, complaint: message }
+    ConfigError { place: places.of(&key), key, complaint: with_remedy(message) }
+}
+
+/// What the address types of others say of a text that is none, and how to mend it.
+fn with_remedy(message: String) -> String {
+    let remedy = match message.as_str() {
+        "invalid socket address syntax" => "write an address and a port, such as 127.0.0.1:8080",
+        "invalid IP address syntax" => "write a network, such as 10.0.0.0/8 or fd00::/8",
+        _ => return message,
+    };
+    format!("{message}; {remedy}")
 }
 
 /// Tables merge key by key; everything else is replaced.

@@ -74,8 +74,12 @@ impl Shopper {
                 self.bide(link, manner).await;
             }
             let press = Some(json!({ "result": "succeed" }));
-            let pressed = self.until_ok(Method::POST, &page, press).await;
+            let mut pressed = self.until_ok(Method::POST, &page, press).await;
             if pressed.is_null() {
+                // Done before, if it was the answer that was lost.
+                pressed = self.until_ok(Method::GET, &page, None).await;
+            }
+            if !matches!(pressed["state"].as_str(), Some("succeeded" | "failed")) {
                 self.see_it_closed(link).await;
                 return false;
             }

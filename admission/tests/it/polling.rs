@@ -3,9 +3,9 @@
 use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sluice_core::ports::BanRule;
+use sluice_core::ports::{BanRule, EntryNotice, Notice};
 
-use crate::stage::{Stage, author, text};
+use crate::stage::{Stage, author, eventually, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiting_entry_moves_up_and_then_is_what_became_of_it() {
@@ -34,6 +34,26 @@ async fn a_waiting_entry_moves_up_and_then_is_what_became_of_it() {
         (&json!("called"), &Value::Null, &Value::Null)
     );
     assert!(called["version"].as_u64() > seen["version"].as_u64());
+}
+
+/// never-backwards: push is told what became of an entry before anybody hears of the cursor that passed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_told_more_than_the_cursor_says_does_not_hear_less() {
+    let stage = Stage::open().await;
+    let (mine, other) = (stage.join("ada").await, stage.join("bob").await);
+    stage.reserve(&mine).await;
+    let waits = |entry: Value| entry["state"] == "waiting";
+    assert!(waits(stage.poll(&mine).await), "nobody has said anything yet");
+    let entry = serde_json::from_value(mine["entry"].clone()).unwrap();
+    let record = stage.ports.ledger.entries(&[entry]).await.unwrap().remove(0).unwrap();
+    let entries = vec![EntryNotice::of(&record)];
+    let sale = stage.sale.clone();
+    stage.ports.bulletin.publish(Notice::Entries { sale, entries }).await.unwrap();
+    eventually("the poll says what push says", || async {
+        stage.poll(&mine).await["state"] == "reserved"
+    })
+    .await;
+    assert!(waits(stage.poll(&other).await));
 }
 
 /// What others may buy is no help to whom wants something else.

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Notice {
-    /// How a line stands; on change at most 4 a second, at least every second.
+    /// How a line stands; on change at most 10 a second, at least every second.
     Line(LineReport),
     /// What became of entries.
     Entries {

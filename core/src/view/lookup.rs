@@ -74,9 +74,19 @@ impl Lookup {
         claims: &Claims,
         seen: Option<Seq>,
     ) -> PortResult<EntryObject> {
-        if let Some(object) = self.waiting(view, claims, seen) {
-            return Ok(object);
+        match self.waiting(view, claims, seen) {
+            Some(object) => Ok(object),
+            None => self.passed(view, claims, seen).await,
         }
+    }
+
+    /// The object of an entry that the cursor has passed, or of which more was heard than that. Fails where nobody can say.
+    pub async fn passed(
+        &self,
+        view: &SaleView,
+        claims: &Claims,
+        seen: Option<Seq>,
+    ) -> PortResult<EntryObject> {
         // First the line, then the ledger, which has every outcome that the line has heard of.
         let found = self.line.find(&claims.sale, &[claims.entry]).await;
         let says = LineSays::of(&found, 0);

@@ -1,6 +1,8 @@
 //! Keeping the books: the lease, the stock levels, the cursor in the line and in the ledger, the acknowledgements, the
 //! blocks of numbers. Each at its own pace.
 
+use std::time::Duration;
+
 use sluice_core::{
     event::SettledBy,
     ids::{SaleId, Seq},
@@ -24,6 +26,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Books {
     levels_read: Option<Instant>,
+    /// When turns were last released: what they take is seen in the levels soon after.
+    released_at: Option<Instant>,
     checkpoint_at: Instant,
     /// Something is finished that the line, the queue or the buyers have not heard of.
     unheard: bool,
@@ -31,7 +35,7 @@ pub(super) struct Books {
 
 impl Books {
     pub(super) fn starting(now: Instant) -> Self {
-        Self { levels_read: Some(now), checkpoint_at: now, unheard: false }
+        Self { levels_read: Some(now), released_at: None, checkpoint_at: now, unheard: false }
     }
 
     /// The levels must be read before the next tick.
@@ -39,16 +43,24 @@ impl Books {
         self.levels_read = None;
     }
 
-    pub(super) fn next_due(&self, config: &Config, somebody_waits: bool) -> Instant {
+    /// Turns were released.
+    pub(super) fn released(&mut self, now: Instant) {
+        self.released_at = Some(now);
+    }
+
+    pub(super) fn next_due(&self, config: &Config, somebody_waits: bool, now: Instant) -> Instant {
         let checkpoint = self.checkpoint_at + config.cursor_every;
-        let levels_every = levels_every(config, somebody_waits);
+        let levels_every = self.levels_every(config, somebody_waits, now);
         let levels = self.levels_read.map_or(self.checkpoint_at, |read| read + levels_every);
         if self.unheard { checkpoint.min(levels) } else { levels }
     }
-}
 
-fn levels_every(config: &Config, somebody_waits: bool) -> std::time::Duration {
-    if somebody_waits { config.levels_every } else { config.report_every_max }
+    /// Often while somebody waits, and while what was called last is being reserved.
+    fn levels_every(&self, config: &Config, somebody_waits: bool, now: Instant) -> Duration {
+        let lately = |at: Instant| now.duration_since(at) < 2 * config.report_every_max;
+        let moving = somebody_waits || self.released_at.is_some_and(lately);
+        if moving { config.levels_every } else { config.report_every_max }
+    }
 }
 
 impl Speech<'_> {
@@ -71,7 +83,7 @@ impl Speech<'_> {
     /// Reads the gate's levels. Nothing else is asked of the line or the gate meanwhile, so what is read is exact.
     pub(super) async fn refresh_levels(&mut self, now: Instant) -> Result<(), End> {
         let config = &self.shared.config;
-        let every = levels_every(config, self.somebody_waits());
+        let every = self.books.levels_every(config, self.somebody_waits(), now);
         let due = self.books.levels_read.is_none_or(|read| now.duration_since(read) >= every);
         if !due {
             return Ok(());

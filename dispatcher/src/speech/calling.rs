@@ -85,6 +85,7 @@ impl Speech<'_> {
             called.extend(self.offer(offers).await?);
         }
         if !called.is_empty() {
+            self.books.released(now);
             self.release(called).await?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! what was sent. It may be long, and it may be somebody's telephone number.
 
 use http::{Method, StatusCode, header::CONTENT_TYPE};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
 
@@ -78,18 +78,22 @@ fn parse_tracked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(Objects(&mut deserializer)).map_err(|error| {
         let path = error.path().clone();
-        explain(&path, error.inner())
+        explain(&path, error.inner(), bytes)
     })?;
     deserializer.end().map_err(|error| explain_syntax(&error))?;
     Ok(value)
 }
 
-fn explain(path: &Path, error: &serde_json::Error) -> Problem {
+fn explain(path: &Path, error: &serde_json::Error, bytes: &[u8]) -> Problem {
     match error.classify() {
         Category::Data => explain_data(path, error),
         // Well-formed, but beyond any number we could hold.
         Category::Syntax if error.to_string().starts_with("number out of range") => {
             explain_data(path, error)
+        }
+        // A word was wanted and something else came: to the parser that is a fault of syntax.
+        Category::Syntax if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() => {
+            say_of(path, None, "is of the wrong type", &place_of(error))
         }
         Category::Syntax | Category::Eof | Category::Io => explain_syntax(error),
     }
@@ -102,10 +106,18 @@ fn explain_syntax(error: &serde_json::Error) -> Problem {
 
 fn explain_data(path: &Path, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
-    let place = format!("line {} column {}", error.line(), error.column());
+    let place = place_of(error);
     let message = text.strip_suffix(&format!(" at {place}")).unwrap_or(&text);
     let (last, what) = reword(message);
-    let field = spell(path, last.as_deref());
+    say_of(path, last.as_deref(), &what, &place)
+}
+
+fn place_of(error: &serde_json::Error) -> String {
+    format!("line {} column {}", error.line(), error.column())
+}
+
+fn say_of(path: &Path, last: Option<&str>, what: &str, place: &str) -> Problem {
+    let field = spell(path, last);
     if field.is_empty() {
         return Problem::bad_request(format!("The body {what} ({place})."));
     }

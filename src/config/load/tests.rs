@@ -125,6 +125,19 @@ fn every_mistake_is_named() {
 }
 
 #[test]
+fn an_address_that_is_none_is_explained() {
+    all_are_named(&[
+        ("[admission]\nlisten = \"nowhere\"", &[], "admission.listen", "such as 127.0.0.1:8080"),
+        (
+            "[admission]\ntrusted_proxies = [\"10.0.0.0/99\"]",
+            &[],
+            "admission.trusted_proxies[0]",
+            "such as 10.0.0.0/8",
+        ),
+    ]);
+}
+
+#[test]
 fn a_head_start_without_its_other_half_is_named() {
     all_are_named(&[
         ("[identity]\nclass = \"tier\"", &[], "identity.class", "head_start_seconds"),

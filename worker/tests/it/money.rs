@@ -134,9 +134,9 @@ async fn an_order_is_paid_on_its_page_and_fulfilled() {
     assert_eq!(states, ["awaiting_payment", "paid", "fulfilling", "fulfilled"]);
     assert_eq!(scene.house.balance().await.sold, 2);
 
-    let pressed = scene.shop.press(&pay_url, "succeed").await;
-    assert_eq!((pressed.status, pressed.json()["state"].as_str()), (200, Some("succeeded")));
-    scene.shop.press(&pay_url, "fail").await.assert_problem(409, "payment_over");
+    for result in ["succeed", "fail"] {
+        scene.shop.press(&pay_url, result).await.assert_problem(409, "payment_over");
+    }
     scene.shop.post(&scene.path("/payment"), &scene.token).await.assert_problem(409, "wrong_state");
     scene.shop.post(&scene.path("/cancel"), &scene.token).await.assert_problem(409, "wrong_state");
     scene.close().await;

@@ -163,6 +163,27 @@ fn unknown_missing_and_repeated_fields_are_named() {
 }
 
 #[test]
+fn something_else_than_a_word_is_no_fault_of_syntax() {
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Word {
+        Refuse,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Policy {
+        overflow: Word,
+    }
+    let refused = read_json::<Policy>(br#"{"overflow":1}"#).unwrap_err();
+    assert!(refused.detail().starts_with("`overflow` is of the wrong type (line 1"), "{refused:?}");
+    let refused = read_json::<Policy>(br#"{"overflow":1"#).unwrap_err();
+    assert!(refused.detail().starts_with("The body is not valid JSON"), "{refused:?}");
+    assert!(matches!(
+        read_json(br#"{"overflow":"refuse"}"#),
+        Ok(Policy { overflow: Word::Refuse })
+    ));
+}
+
+#[test]
 fn what_is_not_json_is_told_by_place() {
     for body in [
         "{",
