@@ -1,7 +1,8 @@
 //! A sale on virtual time: the real rate law and the real rule of the line's end, in steps of one tick, without a store, a
 //! socket or a clock. What a rehearsal of a policy is made of, and what an operator is shown before tuning one.
 //!
-//! What it leaves out: the milliseconds of stores and networks, buyers who give up in line, several SKUs.
+//! What it leaves out: the milliseconds of stores and networks, that those who poll hear of their turn at their next poll, buyers
+//! who give up in line, several SKUs. `tests/it/rehearsal.rs` holds it against a real crowd.
 
 use std::{
     cmp::Reverse,

@@ -201,8 +201,9 @@ async fn what_buyers_are_answered_is_in_the_document() {
     let offer = house.ask("POST", &format!("{own}/move"), &holder, None).await;
     documents.fits("/v1/sales/{sale}/entries/{entry}/move", "post", &offer);
     let page = format!("http://{}", house.public);
-    let offer =
-        house.ask("POST", &format!("{own}/move"), &[holder[0], ("origin", &page)], None).await;
+    let offer = house
+        .ask("POST", &format!("{own}/move"), &[holder[0], ("origin", page.as_str())], None)
+        .await;
     assert!(offer.body["qr"].is_string(), "{}", offer.body);
     documents.fits("/v1/sales/{sale}/entries/{entry}/move", "post", &offer);
     pushed_entry_is_the_same(&house, &documents, text(&ticket.body["ticket"])).await;

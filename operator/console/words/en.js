@@ -308,7 +308,7 @@ export default {
   "create.currency-help": "Three letters, such as CNY; one for the whole sale.",
   "create.kind": "Sold by",
   "create.counted": "Units",
-  "create.seated": "Seats on legs",
+  "create.seated": "Seats",
   "create.stock": "Units",
   "create.stock-help": "A whole number of units, 0 or more.",
   "create.seats": "Seats",

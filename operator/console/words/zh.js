@@ -309,7 +309,7 @@ export default {
   "create.currency-help": "三个字母，例如 CNY；整场售卖只用一种。",
   "create.kind": "销售方式",
   "create.counted": "按件",
-  "create.seated": "按座位与区段",
+  "create.seated": "按座位",
   "create.stock": "件数",
   "create.stock-help": "不小于 0 的整数。",
   "create.seats": "座位",
