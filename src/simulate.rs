@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 use sluice_core::{
     policy::{Policy, PolicyPatch},
-    simulation::{Arrivals, Conduct, Course, HORIZON, Moment, Plan},
+    simulation::{Arrivals, Conduct, Course, HORIZON, Moment, Plan, TENTHS},
 };
 
 use crate::{
@@ -172,6 +172,9 @@ fn print(
     row(out, "longest line", &|course| {
         course.timeline.iter().map(|moment| moment.waiting).max().unwrap_or(0).to_string()
     })?;
+    row(out, "most standing by", &|course| {
+        course.timeline.iter().map(|moment| moment.standby).max().unwrap_or(0).to_string()
+    })?;
     row(out, "orders", &|course| course.orders.to_string())?;
     row(out, "paid", &|course| course.paid.to_string())?;
     row(out, "paid late, refunded", &|course| course.refunded.to_string())?;
@@ -183,7 +186,16 @@ fn print(
     row(out, "wait p50", &|course| time(course.waits_ms.p50 / 1000.0))?;
     row(out, "wait p95", &|course| time(course.waits_ms.p95 / 1000.0))?;
     row(out, "longest wait", &|course| time(course.waits_ms.max / 1000.0))?;
-    row(out, "over after", &|course| time(course.took_seconds))
+    row(out, "over after", &|course| time(course.took_seconds))?;
+    for tenth in 0..TENTHS {
+        let name = match tenth {
+            0 => "odds, first tenth".to_owned(),
+            last if last + 1 == TENTHS => "odds, last tenth".to_owned(),
+            other => format!("odds, tenth {}", other + 1),
+        };
+        row(out, &name, &|course| format!("{:.0} %", 100.0 * course.odds_by_tenth[tenth]))?;
+    }
+    Ok(())
 }
 
 /// `41.3 s`, `12 min 5 s`, `3 h 20 min`.

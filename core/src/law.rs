@@ -86,6 +86,10 @@ impl RateLaw {
     }
 }
 
+/// The fraction of a turn that credit may hold besides one tick's worth: less than a turn. Held whole, it lets a dispatcher that is
+/// woken late make up for that at rates where a tick is worth less than a turn.
+const FRACTION_MAX: f64 = 1.0 - 1e-6;
+
 /// Credit towards whole turns. Pure: time comes in as a duration measured by one monotonic clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Credit(f64);
@@ -95,7 +99,7 @@ impl Credit {
     /// turn, and returns how many whole turns may be released now.
     pub fn accrue(&mut self, rate: f64, elapsed: Duration) -> u64 {
         let earned = rate.max(0.0) * elapsed.min(TICK_MAX).as_secs_f64();
-        let cap = (rate.max(0.0) * TICK_MAX.as_secs_f64() + self.0.fract()).max(1.0);
+        let cap = (rate.max(0.0) * TICK_MAX.as_secs_f64() + FRACTION_MAX).max(1.0);
         self.0 = (self.0 + earned).min(cap);
         self.whole()
     }
@@ -260,6 +264,26 @@ mod tests {
                     prop_assert!(exact(*released) <= rate * seconds + tick + 1e-6);
                 }
             }
+        }
+
+        /// Woken a tick late for every turn, it is as fast as the law all the same.
+        #[test]
+        fn a_late_tick_is_made_up_for(rate in 0.5_f64..50.0, late in 0_u64..=9) {
+            let (mut credit, mut released, mut millis) = (Credit::default(), 0, 0);
+            while released < 100 {
+                // It sleeps until a turn is due, and a little longer.
+                let due = credit.until_whole(rate).unwrap();
+                let slept = u64::try_from(due.as_millis()).unwrap() + 1 + late;
+                for _ in 0..slept {
+                    credit.accrue(rate, Duration::from_millis(1));
+                }
+                millis += slept;
+                let turns = credit.whole();
+                credit.spend(turns);
+                released += turns;
+            }
+            let integral = rate * exact(millis) / 1000.0;
+            prop_assert!(integral - exact(released) <= 2.0, "{released} of {integral}");
         }
 
         /// Nothing is lost to rounding: steady ticks release the integral to within one turn.

@@ -2,7 +2,7 @@
 //! socket or a clock. What a rehearsal of a policy is made of, and what an operator is shown before tuning one.
 //!
 //! What it leaves out: the milliseconds of stores and networks, that those who poll hear of their turn at their next poll, buyers
-//! who give up in line, several SKUs. `tests/it/rehearsal.rs` holds it against a real crowd.
+//! who give up in line, several SKUs. `tests/rehearsal.rs` holds it against a real crowd.
 
 use std::{
     cmp::Reverse,
@@ -10,13 +10,15 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
-
 use crate::{
     law::{Credit, TICK_MAX, exact},
-    policy::Policy,
+    policy::{OnSoldOut, Overflow, Policy},
     random::Random,
 };
+
+mod course;
+
+pub use course::{Course, Moment, Percentiles, TENTHS};
 
 /// A sale is not followed for longer than this.
 pub const HORIZON: Duration = Duration::from_hours(24);
@@ -75,61 +77,6 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// Milliseconds; the smallest value that so many in a hundred do not exceed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Percentiles {
-    pub p50: f64,
-    pub p95: f64,
-    pub p99: f64,
-    pub max: f64,
-}
-
-impl Percentiles {
-    #[must_use]
-    pub fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let at = |permille: usize| {
-            let place = (values.len() * permille / 1000).min(values.len().saturating_sub(1));
-            values.get(place).copied().unwrap_or(0.0)
-        };
-        Self { p50: at(500), p95: at(950), p99: at(990), max: at(1000) }
-    }
-}
-
-/// The sale at one moment, as the public sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Moment {
-    pub seconds: f64,
-    pub waiting: u64,
-    pub serving: u64,
-    pub remaining: u64,
-    pub rate_per_second: f64,
-    /// How long those who were called in the last second had waited, on average.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wait_seconds: Option<f64>,
-}
-
-/// How it went. Serialises as a crowd's report does, as far as both have the same to tell.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Course {
-    pub shoppers: u64,
-    pub joined: u64,
-    /// Came when the line was full or everything was sold.
-    pub turned_away: u64,
-    pub outcomes: BTreeMap<&'static str, u64>,
-    pub orders: u64,
-    pub paid: u64,
-    /// Paid after the deadline, when the goods were gone.
-    pub refunded: u64,
-    pub sold_units: u64,
-    /// When the last unit was sold; absent when some were left.
-    pub sold_out_seconds: Option<f64>,
-    /// From the join to the call, of those who got something.
-    pub waits_ms: Percentiles,
-    pub took_seconds: f64,
-    pub timeline: Vec<Moment>,
-}
-
 impl Plan {
     /// Runs the sale to its end, [`HORIZON`] at most.
     #[must_use]
@@ -185,14 +132,28 @@ enum Ends {
     PaidLate,
 }
 
+/// One who waits, in line or standing by.
+#[derive(Clone, Copy, Debug)]
+struct Buyer {
+    /// Milliseconds.
+    joined: u64,
+    /// Which tenth of the crowd, from 0.
+    tenth: usize,
+}
+
 struct Run<'a> {
     plan: &'a Plan,
     random: Random,
     arrivals: std::iter::Peekable<std::vec::IntoIter<u64>>,
     now_ms: u64,
     credit: Credit,
-    /// When those in line joined.
-    line: VecDeque<u64>,
+    line: VecDeque<Buyer>,
+    /// Who came when the line was full, or lost their turn when stock ran out.
+    standby: VecDeque<Buyer>,
+    /// How many have come.
+    came: u64,
+    /// How many of each tenth were called.
+    called: [u64; TENTHS],
     /// Units.
     available: u64,
     held: u64,
@@ -213,6 +174,7 @@ impl<'a> Run<'a> {
             joined: plan.waiting,
             turned_away: 0,
             outcomes: BTreeMap::new(),
+            odds_by_tenth: [0.0; TENTHS],
             orders: 0,
             paid: 0,
             refunded: 0,
@@ -228,7 +190,10 @@ impl<'a> Run<'a> {
             arrivals: arrivals.into_iter().peekable(),
             now_ms: 0,
             credit: Credit::default(),
-            line: std::iter::repeat_n(0, usize::try_from(plan.waiting).unwrap_or(0)).collect(),
+            line: VecDeque::new(),
+            standby: VecDeque::new(),
+            came: 0,
+            called: [0; TENTHS],
             available: plan.stock,
             held: 0,
             due: BinaryHeap::new(),
@@ -237,6 +202,10 @@ impl<'a> Run<'a> {
             sampled: 0,
             course,
         };
+        for _ in 0..plan.waiting {
+            let buyer = run.comes(0);
+            run.line.push_back(buyer);
+        }
         let quantity = plan.quantity.max(1);
         for _ in 0..plan.held / quantity {
             run.hold(quantity);
@@ -278,12 +247,41 @@ impl<'a> Run<'a> {
 
     fn arrive(&mut self) {
         while let Some(at) = self.arrivals.next_if(|at| *at <= self.now_ms) {
-            if self.is_sold_out() || self.line.len() as u64 >= self.plan.policy.line_cap {
-                self.course.turned_away += 1;
-            } else {
+            let buyer = self.comes(at);
+            let policy = &self.plan.policy;
+            let may_stand = if self.is_sold_out() {
+                policy.on_sold_out == OnSoldOut::Standby
+            } else if (self.line.len() as u64) < policy.line_cap {
                 self.course.joined += 1;
-                self.line.push_back(at);
+                self.line.push_back(buyer);
+                continue;
+            } else {
+                policy.overflow == Overflow::Standby
+            };
+            if may_stand && (self.standby.len() as u64) < policy.standby_cap {
+                self.course.joined += 1;
+                self.standby.push_back(buyer);
+            } else {
+                self.course.turned_away += 1;
             }
+        }
+    }
+
+    /// One more has come, at this time.
+    fn comes(&mut self, joined: u64) -> Buyer {
+        let tenth =
+            (self.came * TENTHS as u64 / self.course.shoppers.max(1)).min(TENTHS as u64 - 1);
+        self.came += 1;
+        Buyer { joined, tenth: usize::try_from(tenth).unwrap_or_default() }
+    }
+
+    /// The line comes first, but for those who stand by since before its first had joined.
+    fn next(&mut self) -> Option<Buyer> {
+        let first = |buyers: &VecDeque<Buyer>| buyers.front().map(|buyer| buyer.joined);
+        match (first(&self.line), first(&self.standby)) {
+            (Some(line), Some(standby)) if standby < line => self.standby.pop_front(),
+            (Some(_), _) => self.line.pop_front(),
+            (None, _) => self.standby.pop_front(),
         }
     }
 
@@ -293,11 +291,12 @@ impl<'a> Run<'a> {
             if self.available < units {
                 return;
             }
-            let Some(joined) = self.line.pop_front() else { return };
+            let Some(buyer) = self.next() else { return };
+            self.called[buyer.tenth] += 1;
             self.credit.spend(1);
             self.serving += 1;
             self.available -= units;
-            self.waits.push(exact(self.now_ms.saturating_sub(joined)));
+            self.waits.push(exact(self.now_ms.saturating_sub(buyer.joined)));
             self.course.orders += 1;
             self.hold(units);
         }
@@ -360,13 +359,27 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Free of the law: all who can get nothing hear it at once.
+    /// Free of the law: all who can get nothing hear it at once, or stand by if the sale says so.
     fn end_line(&mut self) {
-        if !self.line.is_empty() && self.is_sold_out() {
-            let rest = self.line.len() as u64;
-            self.serving += rest;
-            *self.course.outcomes.entry("sold_out").or_default() += rest;
-            self.line.clear();
+        if !self.is_sold_out() {
+            return;
+        }
+        self.serving += self.line.len() as u64;
+        let policy = &self.plan.policy;
+        let mut ended = std::mem::take(&mut self.line);
+        match policy.on_sold_out {
+            OnSoldOut::Settle => ended.append(&mut self.standby),
+            OnSoldOut::Standby => {
+                let room = policy.standby_cap.saturating_sub(self.standby.len() as u64);
+                let rest = ended.split_off(
+                    usize::try_from(room).map_or(ended.len(), |room| room.min(ended.len())),
+                );
+                self.standby.append(&mut ended);
+                ended = rest;
+            }
+        }
+        if !ended.is_empty() {
+            *self.course.outcomes.entry("sold_out").or_default() += ended.len() as u64;
         }
     }
 
@@ -382,6 +395,7 @@ impl<'a> Run<'a> {
         self.course.timeline.push(Moment {
             seconds: self.seconds(),
             waiting: self.line.len() as u64,
+            standby: self.standby.len() as u64,
             serving: self.serving,
             remaining: self.available,
             rate_per_second: rate,
@@ -392,10 +406,20 @@ impl<'a> Run<'a> {
     fn end(mut self) -> Course {
         self.sample(self.rate());
         let mut course = self.course;
-        for (outcome, n) in [("reserved", course.orders), ("waiting", self.line.len() as u64)] {
+        for (outcome, n) in [
+            ("reserved", course.orders),
+            ("standby", self.standby.len() as u64),
+            ("waiting", self.line.len() as u64),
+        ] {
             if n > 0 {
                 course.outcomes.insert(outcome, n);
             }
+        }
+        let sizes = tenths_of(course.shoppers);
+        for (odds, (called, size)) in
+            course.odds_by_tenth.iter_mut().zip(self.called.iter().zip(sizes))
+        {
+            *odds = exact(*called) / exact(size.max(1));
         }
         course.waits_ms = Percentiles::of(self.waits);
         course.took_seconds = exact(self.now_ms) / 1000.0;
@@ -408,6 +432,12 @@ impl<'a> Run<'a> {
         });
         course
     }
+}
+
+/// How many there are in each tenth of a crowd.
+fn tenths_of(shoppers: u64) -> [u64; TENTHS] {
+    let begins = |tenth: usize| (tenth as u64 * shoppers).div_ceil(TENTHS as u64);
+    std::array::from_fn(|tenth| begins(tenth + 1) - begins(tenth))
 }
 
 #[expect(

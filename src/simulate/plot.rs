@@ -146,6 +146,7 @@ mod tests {
         Moment {
             seconds,
             waiting,
+            standby: 0,
             serving: 0,
             remaining: 5,
             rate_per_second: 0.0,

@@ -14,7 +14,6 @@ mod frames;
 mod house;
 mod layering;
 mod manners;
-mod rehearsal;
 mod seats;
 mod sim;
 mod standby;

@@ -134,3 +134,63 @@ proptest! {
         prop_assert!(serving.is_sorted());
     }
 }
+
+#[test]
+fn odds_are_those_of_when_one_came() {
+    let plan =
+        Plan { shoppers: 40_000, arrivals: Arrivals::Ramp(Duration::from_secs(5)), ..plan() };
+    let course = plan.run();
+    let odds = course.odds_by_tenth;
+    assert_eq!(&odds[..2], &[1.0; 2], "10,000 units for 40,000: {odds:?}");
+    assert!((odds[2] - 0.5).abs() < 1e-9 && odds[3..].iter().all(|odds| *odds == 0.0), "{odds:?}");
+    for shoppers in [1, 7, 10, 101] {
+        let sizes = tenths_of(shoppers);
+        assert_eq!(sizes.iter().sum::<u64>(), shoppers, "{sizes:?}");
+        let all = Plan { shoppers, ..self::plan() }.run();
+        assert!(
+            all.odds_by_tenth.iter().zip(sizes).all(|(odds, size)| *odds == f64::from(size > 0))
+        );
+    }
+}
+
+/// What the line has no room for stands by, as far as the policy lets it, and is served by what the line leaves.
+#[test]
+fn beyond_the_cap_one_stands_by_or_is_turned_away() {
+    let policy = |standby_cap, overflow| Policy {
+        line_cap: 5_000,
+        standby_cap,
+        overflow,
+        ..Policy::default()
+    };
+    let with = |policy| Plan { policy, arrivals: Arrivals::Spike(Duration::ZERO), ..plan() }.run();
+    let course = with(policy(50_000, Overflow::Standby));
+    assert_eq!((course.joined, course.turned_away, course.orders), (20_000, 0, 10_000));
+    let most = course.timeline.iter().map(|moment| moment.standby).max();
+    assert_eq!(most, Some(15_000));
+    let course = with(policy(3_000, Overflow::Standby));
+    assert_eq!((course.joined, course.turned_away, course.orders), (8_000, 12_000, 8_000));
+    for refusing in [policy(50_000, Overflow::Refuse), policy(0, Overflow::Standby)] {
+        let course = with(refusing);
+        assert_eq!((course.joined, course.turned_away), (5_000, 15_000));
+    }
+}
+
+#[test]
+fn whoever_was_told_to_stand_by_goes_before_those_who_join_the_line_later() {
+    let times = [0, 0, 0, 60, 60].map(Duration::from_secs);
+    let policy = Policy { line_cap: 2, fraction: 1.0, tail_per_second: 1.0, ..Policy::default() };
+    let arrivals = Arrivals::Recorded(times.into());
+    let course = Plan { policy, stock: 3, shoppers: 5, arrivals, ..plan() }.run();
+    assert_eq!(course.odds_by_tenth, [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn what_was_sold_out_may_stand_by_for_what_comes_back() {
+    let policy =
+        Policy { on_sold_out: OnSoldOut::Standby, standby_cap: 4_000, ..Policy::default() };
+    let course = Plan { policy, ..plan() }.run();
+    assert_eq!(
+        course.outcomes,
+        [("reserved", 10_000), ("sold_out", 6_000), ("standby", 4_000)].into()
+    );
+}

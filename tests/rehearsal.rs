@@ -1,11 +1,17 @@
 //! A plan and its rehearsal agree: `sluice simulate` on virtual time and a crowd of `sluice swarm` against a real house, with
-//! the same numbers, on when it is sold out and on how long buyers wait.
+//! the same numbers, on when it is sold out and on how long buyers wait. A program of its own, so that nothing else runs meanwhile.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it stands")]
 
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::house::{BINARY, House};
+#[path = "it/house.rs"]
+#[allow(dead_code, reason = "most of it is for the other tests")]
+mod house;
+
+use house::{BINARY, House};
 
 const STOCK: u64 = 400;
 const SHOPPERS: &str = "600";
