@@ -214,7 +214,9 @@ impl<'a> Run<'a> {
     }
 
     fn is_over(&self) -> bool {
-        let quiet = self.arrivals.len() == 0 && self.line.is_empty() && self.due.is_empty();
+        let nobody_waits =
+            self.line.is_empty() && (self.standby.is_empty() || self.available < self.wants());
+        let quiet = self.arrivals.len() == 0 && nobody_waits && self.due.is_empty();
         quiet || u128::from(self.now_ms) >= HORIZON.as_millis()
     }
 

@@ -42,7 +42,7 @@ mod tests {
         let code = QrCode::with_error_correction_level(&link, EcLevel::L).unwrap();
         let side = code.width() + 2 * QUIET;
         assert!(svg.contains(&format!("viewBox=\"0 0 {side} {side}\"")), "{svg}");
-        let path = svg.split("d=\"").nth(1).unwrap().split('"').next().unwrap();
+        let path = svg.split("stroke=\"#000\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         let mut drawn = vec![vec![Color::Light; side]; side];
         for stroke in path.split('M').skip(1) {
             let (x, rest) = stroke.split_once(' ').unwrap();

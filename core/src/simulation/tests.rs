@@ -79,7 +79,7 @@ fn late_money_finds_goods_or_goes_back() {
 
 #[test]
 fn a_full_line_turns_away() {
-    let policy = Policy { line_cap: 1_000, ..Policy::default() };
+    let policy = Policy { line_cap: 1_000, overflow: Overflow::Refuse, ..Policy::default() };
     let course = Plan { policy, ..plan() }.run();
     assert!(course.turned_away > 15_000 && course.joined + course.turned_away == 20_000);
     assert!(course.timeline.iter().all(|moment| moment.waiting <= 1_000));
