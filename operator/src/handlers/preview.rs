@@ -135,8 +135,9 @@ async fn assume(
     let report = reading.as_ref().and_then(|reading| reading.report());
     let stale = reading.as_ref().is_some_and(Reading::is_stale);
     let waiting = match (report, line) {
-        // Only the dispatcher counts the parked; what it said long ago is worth less than the line's own count.
-        (Some(report), _) if !stale => report.waiting,
+        // Only the dispatcher counts the parked, and only the line knows who came since; what was said long ago counts for nothing.
+        (Some(report), Ok(line)) if !stale => report.waiting.max(line.cursor.waiting(line.last)),
+        (Some(report), Err(_)) if !stale => report.waiting,
         (_, Ok(line)) => line.cursor.waiting(line.last),
         (Some(report), Err(_)) => report.waiting,
         // A line that nobody remembers is given back by the ledger; until then, nobody can count it.
