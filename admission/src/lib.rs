@@ -31,7 +31,6 @@ mod batch;
 mod config;
 mod cookies;
 mod edge;
-mod ended;
 mod fresh;
 mod holder;
 mod identity;
@@ -46,15 +45,16 @@ mod sale;
 mod seen;
 mod status;
 mod ticket;
+mod told;
 
 pub use config::{Config, ConfigError, Cookies, HeadStarts, IdentityConfig, JwtConfig, JwtKeys};
 pub use identity::is_key_set;
 
 use batch::Carrier;
 use edge::{Edge, Edges};
-use ended::Ended;
 use identity::Identity;
 use seen::Seen;
+use told::Told;
 
 /// How often forgotten sales are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ pub struct Admission {
     unknown_sales: Tap,
     edges: Edges,
     seen: Seen,
-    ended: Ended,
+    told: Told,
     lookup: Lookup,
     carriers: TaskTracker,
     closing: CancellationToken,
@@ -114,7 +114,7 @@ impl Admission {
             unknown_sales: limits.tap(config.unknown_sales_per_second),
             edges: Edges::default(),
             seen: Seen::new(config.seen_entries_max),
-            ended: Ended::default(),
+            told: Told::default(),
             lookup,
             carriers: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -143,13 +143,13 @@ impl Admission {
             .post("/w/{sale}", self.handler(page::submit))
     }
 
-    /// Sweeps forgotten sales, notes renewed places, hears of ended ones, keeps identity keys fresh: until `shutdown`. Then it
+    /// Sweeps forgotten sales, notes renewed places, hears what became of others, keeps identity keys fresh: until `shutdown`. Then it
     /// takes no more joins (503), finishes those in hand, and returns.
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::join!(
             self.sweep(&shutdown),
             self.identity.run(&shutdown),
-            self.ended.run(&*self.ports.bulletin, &shutdown),
+            self.told.run(&*self.ports.bulletin, &shutdown),
             self.finish_joins(&shutdown),
         );
     }

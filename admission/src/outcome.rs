@@ -36,7 +36,7 @@ impl Admission {
         let record = records.pop().ok_or_else(|| {
             Problem::from(PortError::unavailable("the ledger answered no record"))
         })?;
-        self.ended.insert(claims.entry);
+        self.told.insert(claims.entry);
         self.spread_word(&record).await;
         Ok(record)
     }

@@ -60,7 +60,7 @@ impl Admission {
     /// The object of an entry that waits, and that nothing else has to be asked about.
     fn in_memory(&self, exchange: &Exchange, edge: &Edge, poll: &Poll) -> Option<EntryObject> {
         let claims = &poll.holder.claims;
-        if self.ended.contains(claims.entry) || self.has_banned_header(exchange) {
+        if self.told.contains(claims.entry) || self.has_banned_header(exchange) {
             return None;
         }
         self.lookup.waiting(&edge.view, claims, poll.seen)
@@ -110,16 +110,19 @@ impl Admission {
         response
     }
 
-    /// The object of an entry: from memory while it waits, from the stores once the cursor has passed it or it ended.
+    /// The object of an entry: from memory while it waits, from the stores once the cursor has passed it or more was told.
     pub(crate) async fn object(
         &self,
         edge: &Edge,
         claims: &Claims,
         seen: Option<Seq>,
     ) -> Result<EntryObject, Problem> {
-        if !self.ended.contains(claims.entry)
-            && let Some(object) = self.lookup.waiting(&edge.view, claims, seen)
-        {
+        if self.told.contains(claims.entry) {
+            if let Some(record) = self.ask(self.lookup.record(claims)).await? {
+                let (reading, urls) = (edge.view.read(), &self.ports.urls);
+                return Ok(EntryObject::settled(&reading, claims, &record, urls));
+            }
+        } else if let Some(object) = self.lookup.waiting(&edge.view, claims, seen) {
             return Ok(object);
         }
         self.ask(self.lookup.passed(&edge.view, claims, seen)).await

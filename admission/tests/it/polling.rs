@@ -3,7 +3,11 @@
 use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sluice_core::ports::{BanRule, EntryNotice, Notice};
+use sluice_core::{
+    entry::Outcome,
+    ids::EntryId,
+    ports::{BanRule, EntryNotice, NewOutcome, Notice, OutcomeReason, PlaceState},
+};
 
 use crate::stage::{Stage, author, eventually, text};
 
@@ -44,7 +48,7 @@ async fn who_was_told_more_than_the_cursor_says_does_not_hear_less() {
     stage.reserve(&mine).await;
     let waits = |entry: Value| entry["state"] == "waiting";
     assert!(waits(stage.poll(&mine).await), "nobody has said anything yet");
-    let entry = serde_json::from_value(mine["entry"].clone()).unwrap();
+    let entry: EntryId = serde_json::from_value(mine["entry"].clone()).unwrap();
     let record = stage.ports.ledger.entries(&[entry]).await.unwrap().remove(0).unwrap();
     let entries = vec![EntryNotice::of(&record)];
     let sale = stage.sale.clone();
@@ -54,6 +58,24 @@ async fn who_was_told_more_than_the_cursor_says_does_not_hear_less() {
     })
     .await;
     assert!(waits(stage.poll(&other).await));
+}
+
+/// The ledger has decided and everybody was told, but the line was away just then: it believes that the entry waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_line_has_not_heard_of_is_shown_all_the_same() {
+    let stage = Stage::open().await;
+    let mine = stage.join("ada").await;
+    let entry: EntryId = serde_json::from_value(mine["entry"].clone()).unwrap();
+    let place = stage.ports.line.find(&stage.sale, &[entry]).await.unwrap().remove(0).unwrap();
+    let (line_entry, outcome) = (place.line_entry, Outcome::Left);
+    let left = vec![NewOutcome { line_entry, outcome, reason: OutcomeReason::Plain }];
+    let record = stage.ports.ledger.settle(&stage.sale, left).await.unwrap().remove(0);
+    let (sale, entries) = (stage.sale.clone(), vec![EntryNotice::of(&record)]);
+    stage.ports.bulletin.publish(Notice::Entries { sale, entries }).await.unwrap();
+    eventually("the place is given up", || async { stage.poll(&mine).await["state"] == "left" })
+        .await;
+    let place = stage.ports.line.find(&stage.sale, &[entry]).await.unwrap().remove(0).unwrap();
+    assert_eq!(place.state, PlaceState::Waiting, "nobody has told the line meanwhile");
 }
 
 /// What others may buy is no help to whom wants something else.

@@ -3,7 +3,8 @@
 //! this they would be shown as waiting until it is heard of, to buyers who were told better by push.
 //!
 //! Filled by this node's own doing and by the bulletin. It is help, not truth: a node that missed a notice shows such a
-//! place as waiting until its number comes up, and the ledger has decided all the same.
+//! place as waiting until its number comes up, and the ledger has decided all the same. So the ledger is asked first of these: the
+//! line may hear of an outcome later than the bulletin, or, if it was away just then, much later.
 
 use std::time::Duration;
 
@@ -22,15 +23,15 @@ const ENTRIES_MAX: usize = 200_000;
 const RESUBSCRIBE_AFTER: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
-pub(crate) struct Ended(Cache<EntryId, ()>);
+pub(crate) struct Told(Cache<EntryId, ()>);
 
-impl Default for Ended {
+impl Default for Told {
     fn default() -> Self {
         Self(Cache::new(ENTRIES_MAX))
     }
 }
 
-impl Ended {
+impl Told {
     pub(crate) fn insert(&self, entry: EntryId) {
         self.0.insert(entry, ());
     }
