@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::Policy;
 
 fn plan() -> Plan {
     Plan {
