@@ -10,9 +10,11 @@ use crate::desk::Desk;
 
 mod arrivals;
 mod stats;
+mod waiting;
 
 pub(crate) use arrivals::Arrivals;
 pub(crate) use stats::Stats;
+pub(crate) use waiting::waiting;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 

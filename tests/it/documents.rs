@@ -310,8 +310,11 @@ async fn what_operators_are_answered_is_in_the_document() {
     house.join("drop").await;
     let ban = json!({ "header": { "name": "user-agent", "value": "curl" }, "reason": "a script" });
     let notice = json!({ "text": { "en": "Back soon", "zh": "马上回来" } });
-    let crowd =
-        json!({ "policy": { "multiplier": 1 }, "crowd": { "shoppers": 10, "within_seconds": 1 } });
+    // More than the line has room for, so that some are seen to stand by.
+    let crowd = json!({
+        "policy": { "multiplier": 1, "line_cap": 2 },
+        "crowd": { "shoppers": 10, "within_seconds": 1 }
+    });
     for (method, path, of, body) in [
         ("GET", "/me", "/me", None),
         ("GET", "/sales", "/sales", None),

@@ -16,7 +16,6 @@ use sluice_core::{
     ports::{OrderCount, PortError},
     sale::{Sale, SaleState},
     simulation::{Arrivals, Conduct, Course, Moment, Plan},
-    view::Reading,
 };
 use sluice_http::{Exchange, Problem, Response};
 use tokio::{task::spawn_blocking, time::Instant};
@@ -25,6 +24,7 @@ use crate::{
     audited::sale_of,
     desk::Desk,
     reply::{fresh, no_such_sale},
+    watch::waiting,
     wire::{Crowd, PreviewBody},
 };
 
@@ -81,7 +81,7 @@ struct Prediction {
     longest_line: u64,
     orders: u64,
     paid: u64,
-    /// Get nothing, because it is sold out or the line is full.
+    /// Get nothing, because it is sold out, the line is full, or they stand by to the end.
     without: u64,
     timeline: Vec<Moment>,
 }
@@ -133,15 +133,10 @@ async fn assume(
     let in_flight: u64 = levels.unwrap_or_default().iter().map(|level| level.in_flight).sum();
     let reading = ports.directory.sale(&sale.id).map(|view| view.read());
     let report = reading.as_ref().and_then(|reading| reading.report());
-    let stale = reading.as_ref().is_some_and(Reading::is_stale);
-    let waiting = match (report, line) {
-        // Only the dispatcher counts the parked, and only the line knows who came since; what was said long ago counts for nothing.
-        (Some(report), Ok(line)) if !stale => report.waiting.max(line.cursor.waiting(line.last)),
-        (Some(report), Err(_)) if !stale => report.waiting,
-        (_, Ok(line)) => line.cursor.waiting(line.last),
-        (Some(report), Err(_)) => report.waiting,
+    let waiting = match (waiting(reading.as_ref(), line.as_ref().ok()), line) {
+        (Some(waiting), _) => waiting,
         // A line that nobody remembers is given back by the ledger; until then, nobody can count it.
-        (None, Err(PortError::Cold)) => 0,
+        (None, Ok(_) | Err(PortError::Cold)) => 0,
         (None, Err(error)) => return Err(error.into()),
     };
     Ok(Assumed {
@@ -223,6 +218,7 @@ impl Prediction {
         let moments = course.timeline.iter().enumerate();
         let seen = moments.filter(|(place, _)| place % every == 0 || *place == last);
         let sold_out = course.sold_out_seconds;
+        let outcome = |name| course.outcomes.get(name).copied().unwrap_or(0);
         Self {
             policy,
             sold_out_seconds: sold_out,
@@ -235,7 +231,7 @@ impl Prediction {
             longest_line: course.timeline.iter().map(|moment| moment.waiting).max().unwrap_or(0),
             orders: course.orders,
             paid: course.paid,
-            without: course.turned_away + course.outcomes.get("sold_out").copied().unwrap_or(0),
+            without: course.turned_away + outcome("sold_out") + outcome("standby"),
             timeline: seen.map(|(_, moment)| *moment).collect(),
         }
     }

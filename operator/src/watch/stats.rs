@@ -14,6 +14,7 @@ use sluice_core::{
 };
 use tokio::time::Instant;
 
+use super::waiting;
 use crate::desk::Desk;
 
 /// See the module. Serialises as the answer of `GET …/stats`.
@@ -186,15 +187,8 @@ fn line_stats(reading: Option<&Reading>, snapshot: Option<&LineSnapshot>) -> Lin
     let report = reading.and_then(Reading::report);
     let reported = report.map_or(Seq(0), |report| report.cursor.serving);
     let stale = reading.is_some_and(Reading::is_stale);
-    let waiting = match (report, snapshot) {
-        // Only the dispatcher counts the parked.
-        (Some(report), _) if !stale => report.waiting,
-        (_, Some(snapshot)) => snapshot.cursor.waiting(snapshot.last),
-        (Some(report), None) => report.waiting,
-        (None, None) => 0,
-    };
     LineStats {
-        waiting,
+        waiting: waiting(reading, snapshot).unwrap_or(0),
         serving: snapshot.map_or(reported, |snapshot| snapshot.cursor.serving.max(reported)),
         last: snapshot.map(|snapshot| snapshot.last),
         called: snapshot.map(|snapshot| snapshot.called),
