@@ -1,4 +1,5 @@
-//! `GET /w/{sale}`: the waiting page, and what its forms ask for without JavaScript: to join and to leave.
+//! `GET /w/{sale}`: the waiting page, and what its forms ask for without JavaScript: to join and to leave. (The form that pays goes to
+//! where orders are.)
 //!
 //! What it looks like is `sluice-pages`; here is who may see and do what. The page's cookie proves the place. Reading by
 //! it is allowed on whatever way somebody came (a link on a shop's page is how most come, and no other site can read the
@@ -6,6 +7,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use http::{
     HeaderValue, StatusCode,
     header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, LOCATION, RETRY_AFTER, SET_COOKIE},
@@ -14,11 +16,12 @@ use sluice_core::{
     clock::UnixMillis,
     entry::EntryState,
     ids::Seq,
+    order::{Order, OrderName, OrderState},
     token::{Claims, Verified},
     view::object::EntryObject,
 };
 use sluice_http::{Exchange, Form, Problem, Response, empty};
-use sluice_pages::{Filled, Shown, ShownSale, Trouble, Visit};
+use sluice_pages::{Bought, Filled, Shown, ShownSale, Trouble, Visit};
 
 use crate::{
     Admission, answer::NO_STORE, edge::Edge, fresh, holder::cross_site, join::Asked, leave, renew,
@@ -38,6 +41,9 @@ struct Looked {
     cookie: Option<HeaderValue>,
     problem: Option<Problem>,
     filled: Option<Filled>,
+    order: Option<Order>,
+    /// Proves whose order it is.
+    token: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -51,7 +57,7 @@ pub(crate) async fn show(
         Ok(edge) => edge,
         Err(problem) => return Ok(page(&admission, &exchange, None, problem, None)),
     };
-    let rules = edge.rules(&admission.ports.limits);
+    let rules = Guard::into_inner(edge.rules(&admission.ports.limits));
     if let Err(problem) = admission.check_origin_limits(&exchange, &rules.1) {
         return Ok(page(&admission, &exchange, None, problem, None));
     }
@@ -111,12 +117,25 @@ async fn look(
     let now = admission.ports.clock.now();
     let own = !exchange.is_cross_site(&admission.config.allowed_origins);
     match read(admission, exchange, edge, verified, own, now).await {
-        Ok((entry, token)) => {
-            let cookie = token.map(|token| admission.config.cookies.set_place(&edge.sale, &token));
-            Looked { entry: Some(entry), cookie, ..Looked::default() }
+        Ok((entry, fresh)) => {
+            let place = |token: &String| admission.config.cookies.set_place(&edge.sale, token);
+            let cookie = fresh.as_ref().map(place);
+            let order = order(admission, &entry).await;
+            let live = matches!(verified, Verified::Live(_));
+            let known = admission.place_cookie(exchange, edge).filter(|_| live);
+            let awaits =
+                order.as_ref().is_some_and(|order| order.state == OrderState::AwaitingPayment);
+            let token = fresh.or_else(|| known.map(str::to_owned)).filter(|_| awaits);
+            Looked { entry: Some(entry), cookie, order, token, ..Looked::default() }
         }
         Err(problem) => Looked { problem: Some(problem), ..Looked::default() },
     }
+}
+
+/// The order of an entry, if it is kept here. A page without it still tells that there is one.
+async fn order(admission: &Admission, entry: &EntryObject) -> Option<Order> {
+    let Some(OrderName::Own(order)) = entry.order else { return None };
+    admission.ask(admission.ports.ledger.order(order)).await.ok().flatten()
 }
 
 async fn read(
@@ -146,7 +165,7 @@ async fn give_up(
     exchange: &Exchange,
     edge: &Edge,
 ) -> Result<Response, Problem> {
-    let rules = edge.rules(&admission.ports.limits);
+    let rules = Guard::into_inner(edge.rules(&admission.ports.limits));
     let (allowed, _) = admission.check_origin_limits(exchange, &rules.1)?;
     let Some(Verified::Live(claims)) = admission.of_cookie(exchange, edge) else {
         let detail = "This browser holds no live proof of a place.";
@@ -216,7 +235,7 @@ fn answer(
     verified: Option<&Verified>,
     looked: Looked,
 ) -> Response {
-    let Looked { entry, cookie, problem, filled } = looked;
+    let Looked { entry, cookie, problem, filled, order, token } = looked;
     let accepted = exchange.header(ACCEPT_LANGUAGE.as_str());
     let held = verified.map(|verified: &Verified| {
         let claims: &Claims = verified.claims();
@@ -236,8 +255,9 @@ fn answer(
         sale: edge.map(|edge| ShownSale::of(&edge.view.read(), now)),
         entry: entry.as_ref(),
         refusal: code,
-        trouble: problem.as_ref().and_then(trouble),
+        trouble: problem.as_ref().and_then(trouble).or_else(|| brought(exchange)),
         filled,
+        order: order.as_ref().map(|order| Bought { order, token: token.as_deref() }),
     };
     let status = problem.as_ref().map_or(StatusCode::OK, Problem::status);
     let mut response = admission.ports.pages.show(status, &visit, &shown);
@@ -270,6 +290,11 @@ fn trouble(problem: &Problem) -> Option<Trouble> {
         "from" | "to" => Trouble::Stretch,
         _ => Trouble::Other,
     })
+}
+
+/// What whoever sent a browser here has to say: that a payment could not be opened.
+fn brought(exchange: &Exchange) -> Option<Trouble> {
+    (exchange.query("trouble")? == "payment").then_some(Trouble::Payment)
 }
 
 /// What was filled in, as far as it makes sense: the form comes back with it.

@@ -23,7 +23,7 @@ pub use brand::{Brand, BrandError};
 pub use page::{PageSettings, Pages, Visit, is_origin};
 pub use preview::preview_routes;
 pub use qr::qr_code;
-pub use shown::{Filled, Shown, ShownSale, Trouble};
+pub use shown::{Bought, Filled, Shown, ShownSale, Trouble};
 
 /// `text` where HTML may stand, in text and in quoted attributes alike.
 fn escape(text: &str) -> String {

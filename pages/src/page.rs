@@ -118,8 +118,10 @@ impl Pages {
             .and_then(|tag| languages.find(tag))
             .unwrap_or_else(|| languages.preferred(visit.accepted.unwrap_or_default()));
         let html = self.html(language, visit, shown, purpose);
-        // Written for one visitor and sent once: packed quickly. Nothing in it is a secret: the token is in a cookie.
-        let packed = visit.encodings.filter(|encodings| allows_gzip(encodings));
+        // Written for one visitor and sent once: packed quickly. But not with the token in it: what comes packed with words of the
+        // address can be guessed by its length.
+        let secret = shown.order.is_some_and(|bought| bought.token.is_some());
+        let packed = visit.encodings.filter(|encodings| !secret && allows_gzip(encodings));
         let packed = packed.and_then(|_| gzip(html.as_bytes(), Compression::fast()));
         let encoded = packed.is_some();
         let mut response = Response::new(packed.map_or_else(|| html.into(), Into::into));
@@ -133,7 +135,8 @@ impl Pages {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Not `no-referrer`: a browser would then keep the origin of the page's own forms to itself.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        let keep = if secret { "no-store" } else { "private, no-cache" };
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
         headers.insert(VARY, HeaderValue::from_static("accept-language, accept-encoding, cookie"));
         if let Ok(tag) = HeaderValue::try_from(&language.tag) {
             headers.insert(CONTENT_LANGUAGE, tag);
@@ -252,11 +255,16 @@ fn fill(values: &[(&str, &str)]) -> String {
     html
 }
 
-/// Scripts, styles and pictures from here alone; connections to here and to where push and orders are.
+/// Scripts, styles and pictures from here alone; connections to here and to where push and orders are; forms to here and to where
+/// orders are.
 fn policy(settings: &PageSettings) -> HeaderValue {
     let mut connect = String::from("'self'");
     for origin in settings.connect.iter().filter_map(|url| origin(url)) {
         let _ = write!(connect, " {origin} {}", origin.replacen("http", "ws", 1));
+    }
+    let mut forms = String::from("'self'");
+    if let Some(origin) = origin(&settings.orders) {
+        let _ = write!(forms, " {origin}"); // where they are paid without a script
     }
     let mut ancestors = String::new();
     for origin in settings.frame_ancestors.iter().filter_map(|url| origin(url)) {
@@ -266,7 +274,7 @@ fn policy(settings: &PageSettings) -> HeaderValue {
         ancestors.push_str(" 'none'");
     }
     let text = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src {connect}; form-action 'self'; base-uri 'none'; frame-ancestors{ancestors}"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src {connect}; form-action {forms}; base-uri 'none'; frame-ancestors{ancestors}"
     );
     // Origins are taken apart below; what is no header is no policy at all, and then nothing is allowed.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))

@@ -41,7 +41,6 @@ fn show(pages: &Pages, directory: &Directory, exchange: &Exchange) -> Result<Res
         ..Visit::default()
     };
     // The script fills the scene; without it there is nothing to look at.
-    let (entry, refusal, trouble, filled) = (None, None, None, None);
-    let shown = Shown { sale_id: &title, sale: None, entry, refusal, trouble, filled };
+    let shown = Shown::nothing_of(&title);
     Ok(pages.write(StatusCode::OK, &visit, &shown, Purpose::Preview(&state)))
 }

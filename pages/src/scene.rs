@@ -7,7 +7,7 @@ use sluice_core::{entry::EntryState, sale::SaleState, view::object::EntryObject}
 
 use crate::{
     escape, goods,
-    shown::{Filled, Scene, Shown, ShownSale, Trouble},
+    shown::{Bought, Filled, Scene, Shown, ShownSale, Trouble},
     texts::Language,
     words,
 };
@@ -21,13 +21,16 @@ pub(crate) fn body(language: &Language, shown: &Shown<'_>) -> String {
         (Scene::Waiting | Scene::Parked, _, Some(entry)) => {
             waiting(language, shown.sale.as_ref(), entry, scene)
         }
-        (Scene::Reserved | Scene::Shop, _, Some(entry)) => reserved(language, entry, scene),
+        (Scene::Reserved | Scene::Shop, _, Some(entry)) => {
+            reserved(language, entry, shown.order, scene)
+        }
         _ => told(language, shown, scene),
     };
     if let Some(trouble) = shown.trouble {
         let told = match trouble {
             Trouble::TooMany => language.say("join.fewer").to_owned(),
             Trouble::Stretch => goods::wrong_stretch(language, shown),
+            Trouble::Payment => language.say("reserved.failed").to_owned(),
             Trouble::Other => language.say("join.bad").to_owned(),
         };
         push(
@@ -134,7 +137,12 @@ fn leave(language: &Language, what: &str) -> String {
     )
 }
 
-fn reserved(language: &Language, entry: &EntryObject, scene: Scene) -> String {
+fn reserved(
+    language: &Language,
+    entry: &EntryObject,
+    bought: Option<Bought<'_>>,
+    scene: Scene,
+) -> String {
     let mut html = line(language, "h1", "", "reserved.heading");
     if let Some(at) = entry.pay_by {
         let told = language.fill("before.at_server", &[("when", &words::when(at))]);
@@ -153,11 +161,30 @@ fn reserved(language: &Language, entry: &EntryObject, scene: Scene) -> String {
         }
         _ => {
             html.push_str(&line(language, "p", "lead", "reserved.lead"));
-            let script = line(language, "p", "lead", "reserved.script");
-            push(&mut html, &["<noscript>", &script, "</noscript>"]);
+            push(&mut html, &["<noscript>", &pay(language, entry, bought), "</noscript>"]);
         }
     }
     html
+}
+
+/// The button that pays without a script: a form for where orders are kept, with what proves whose order it is.
+fn pay(language: &Language, entry: &EntryObject, bought: Option<Bought<'_>>) -> String {
+    let (Some(order), Some(token)) =
+        (entry.links.order.as_deref(), bought.and_then(|bought| bought.token))
+    else {
+        return line(language, "p", "lead", "reserved.script");
+    };
+    let amount = bought.map(|Bought { order, .. }| words::money(order.amount, order.currency));
+    let label = amount.map_or_else(
+        || language.say("reserved.pay_plain").to_owned(),
+        |amount| language.fill("reserved.pay", &[("amount", &amount)]),
+    );
+    format!(
+        "<form method=\"post\" action=\"{}/payment\"><input type=\"hidden\" name=\"token\" value=\"{}\"><button class=\"main\">{}</button></form>\n",
+        escape(order),
+        escape(token),
+        escape(&label)
+    )
 }
 
 /// A heading and a sentence; where a place was given up, passed or taken elsewhere, and the sale is on, the way back into the

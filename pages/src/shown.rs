@@ -6,7 +6,7 @@ use sluice_core::{
     entry::EntryState,
     forecast::Odds,
     money::{AmountFen, Currency},
-    order::OrderName,
+    order::{ClosingCause, Order, OrderName, OrderState},
     sale::{Notice, SaleState},
     seats::Seating,
     view::{Reading, object::EntryObject},
@@ -25,6 +25,16 @@ pub struct Shown<'a> {
     pub trouble: Option<Trouble>,
     /// What the visitor filled in, to be mended.
     pub filled: Option<Filled>,
+    /// The visitor's order, where it is kept here and could be read.
+    pub order: Option<Bought<'a>>,
+}
+
+/// An order, and how it is paid without a script.
+#[derive(Clone, Copy, Debug)]
+pub struct Bought<'a> {
+    pub order: &'a Order,
+    /// The visitor's live queue token: a form that pays carries it.
+    pub token: Option<&'a str>,
 }
 
 /// Why a form has to be filled in again.
@@ -34,6 +44,8 @@ pub enum Trouble {
     TooMany,
     /// From and to do not follow each other.
     Stretch,
+    /// A payment could not be opened.
+    Payment,
     Other,
 }
 
@@ -82,6 +94,8 @@ pub(crate) enum Scene {
     Called,
     Standby,
     Reserved,
+    /// An order that no longer waits for its payment, by the word of its state; `cancelled` if its buyer closed it.
+    Ordered(&'static str),
     Shop,
     SoldOut,
     ClosedSale,
@@ -138,6 +152,21 @@ impl ShownSale {
     }
 }
 
+impl<'a> Shown<'a> {
+    /// A page that knows nothing but its sale's name.
+    pub(crate) fn nothing_of(sale_id: &'a str) -> Self {
+        Self {
+            sale_id,
+            sale: None,
+            entry: None,
+            refusal: None,
+            trouble: None,
+            filled: None,
+            order: None,
+        }
+    }
+}
+
 impl Shown<'_> {
     pub(crate) fn title(&self) -> &str {
         self.sale.as_ref().map_or(self.sale_id, |sale| &sale.title)
@@ -148,7 +177,10 @@ impl Shown<'_> {
             return Scene::Banned;
         }
         match (self.entry, &self.sale) {
-            (Some(entry), _) => Scene::of_entry(entry),
+            (Some(entry), _) => match self.order.and_then(|bought| Scene::of_order(bought.order)) {
+                Some(scene) if entry.state == EntryState::Reserved => scene,
+                Some(_) | None => Scene::of_entry(entry),
+            },
             (None, _) if self.refusal.is_some() => self.refused(),
             (None, Some(sale)) => Scene::outside(sale.state),
             (None, None) => Scene::Unavailable,
@@ -200,6 +232,15 @@ impl Scene {
         }
     }
 
+    /// `None` while it waits for its payment.
+    fn of_order(order: &Order) -> Option<Self> {
+        match (order.state, order.closing_cause) {
+            (OrderState::AwaitingPayment, _) => None,
+            (OrderState::Closed, Some(ClosingCause::Cancelled)) => Some(Self::Ordered("cancelled")),
+            (state, _) => Some(Self::Ordered(state.as_str())),
+        }
+    }
+
     fn outside(state: SaleState) -> Self {
         match state {
             SaleState::Scheduled => Self::Before,
@@ -219,6 +260,7 @@ impl Scene {
             Self::Called => "called",
             Self::Standby => "standby",
             Self::Reserved => "reserved",
+            Self::Ordered(state) => state,
             Self::Shop => "shop",
             Self::SoldOut => "sold_out",
             Self::ClosedSale => "closed_sale",
@@ -241,7 +283,8 @@ impl Scene {
     pub(crate) fn refresh_seconds(self) -> Option<u32> {
         match self {
             Self::Called => Some(5),
-            Self::Waiting | Self::Parked | Self::Reserved => Some(20),
+            Self::Ordered("closed" | "cancelled" | "fulfilled" | "refunded" | "failed") => None,
+            Self::Waiting | Self::Parked | Self::Reserved | Self::Ordered(_) => Some(20),
             Self::Before
             | Self::Standby
             | Self::Paused

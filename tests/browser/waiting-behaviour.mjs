@@ -221,7 +221,7 @@ test('a language is chosen and remembered, and the place with it', async () => {
   await context.close();
 });
 
-test('without JavaScript: join, wait, be called, leave', async () => {
+test('without JavaScript: join, wait, be called, pay; leave', async () => {
   await standing('plain');
   const { context, page } = await visit(house.base, 'plain', { javaScriptEnabled: false });
   await page.getByRole('button', { name: 'Join the line' }).click();
@@ -237,6 +237,15 @@ test('without JavaScript: join, wait, be called, leave', async () => {
     return (await page.getAttribute('#scene', 'data-scene')) === 'reserved';
   });
   await shoot(page, 'waiting/plain/reserved');
+  await page.getByRole('button', { name: /^Pay / }).click();
+  await page.waitForURL(/\/v1\/payments\/simulated\//);
+  await page.locator('button[value="succeed"]').click();
+  await until('the order', async () => {
+    await page.goto(`${house.base}/w/plain`);
+    return (await page.getAttribute('#scene', 'data-scene')) === 'fulfilled';
+  });
+  assert.equal(await page.getByRole('button', { name: /^Pay / }).count(), 0);
+  await shoot(page, 'waiting/plain/fulfilled');
   await context.close();
 
   await standing('gone', 2);

@@ -41,10 +41,7 @@ impl Exchange {
     /// The body as a form: 415 `unsupported_media_type` unless it says so, 400 `bad_request` when its escapes are broken,
     /// and whatever [`Exchange::body`] refuses.
     pub async fn form(&mut self, bytes_max: usize) -> Result<Form, Problem> {
-        let said = self.header(CONTENT_TYPE.as_str()).and_then(|kind| kind.split(';').next());
-        let is_form = said.is_some_and(|kind| {
-            kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        });
+        let is_form = self.says_form();
         let bytes = self.body(bytes_max).await?;
         if !is_form {
             let detail = "The body must be a form and say so: `Content-Type: application/x-www-form-urlencoded`.";
@@ -56,6 +53,15 @@ impl Exchange {
         }
         let form = std::str::from_utf8(&bytes).ok().and_then(Form::parse);
         form.ok_or_else(|| Problem::bad_request("The form has a broken percent-escape."))
+    }
+
+    /// Whether the body says that it is a form.
+    #[must_use]
+    pub fn says_form(&self) -> bool {
+        let said = self.header(CONTENT_TYPE.as_str()).and_then(|kind| kind.split(';').next());
+        said.is_some_and(|kind| {
+            kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        })
     }
 }
 

@@ -4,8 +4,9 @@ use sluice_core::{
     clock::UnixMillis,
     entry::EntryState,
     forecast::{EtaSeconds, Odds},
-    ids::{EntryId, OrderId, SaleId, Seq, ShopOrderId, Version},
-    order::OrderName,
+    ids::{BuyerId, EntryId, HoldId, OrderId, SaleId, Seq, ShopOrderId, Version},
+    money::{AmountFen, Currency},
+    order::{ClosingCause, Order, OrderName, OrderState},
     sale::NewSale,
     view::{
         Directory,
@@ -14,7 +15,7 @@ use sluice_core::{
 };
 
 use super::*;
-use crate::shown::{Filled, ShownSale, Trouble};
+use crate::shown::{Bought, Filled, ShownSale, Trouble};
 
 /// The most the page may weigh, in bytes.
 const WIRE_BYTES_MAX: usize = 25_000;
@@ -62,6 +63,28 @@ fn entry(state: EntryState) -> EntryObject {
     }
 }
 
+/// An order of the entry that waits for its payment.
+fn order() -> Order {
+    Order {
+        id: OrderId::from_bytes([8; 16]),
+        sale: SaleId::new("demo").unwrap(),
+        entry: EntryId::from_bytes([7; 16]),
+        buyer: BuyerId::new("ada").unwrap(),
+        hold: HoldId::from_bytes([9; 16]),
+        state: OrderState::AwaitingPayment,
+        version: Version(1),
+        closing_cause: None,
+        lines: Vec::new(),
+        amount: AmountFen(9_905),
+        currency: Currency::CNY,
+        pay_by: UnixMillis(0),
+        payment: None,
+        shop: None,
+        reach: None,
+        history: Vec::new(),
+    }
+}
+
 fn pages(settings: &PageSettings) -> Pages {
     Pages::build(settings).unwrap()
 }
@@ -81,6 +104,7 @@ fn shown<'a>(sale: &ShownSale, entry: Option<&'a EntryObject>) -> Shown<'a> {
         refusal: None,
         trouble: None,
         filled: None,
+        order: None,
     }
 }
 
@@ -221,7 +245,7 @@ fn a_stretch_that_runs_backwards_comes_back_to_be_mended() {
     for (tag, says) in [("en", "“To” must be a stop after Berwick"), ("zh-CN", "必须在Berwick之后")]
     {
         let (sale, filled) = (Some(sale.clone()), Some(filled.clone()));
-        let shown = Shown { sale_id: "demo", sale, entry: None, refusal, trouble, filled };
+        let shown = Shown { sale, refusal, trouble, filled, ..Shown::nothing_of("demo") };
         let page = html(&Visit { chosen: Some(tag), ..Visit::default() }, &shown);
         for part in [
             says,
@@ -266,6 +290,48 @@ fn a_page_without_javascript_comes_again_and_never_forgets_what_it_showed() {
 }
 
 #[test]
+fn an_order_is_paid_and_followed_without_a_script() {
+    let sale = shown_sale("A drop");
+    let link = Some("https://orders.example/v1/orders/1".to_owned());
+    let bare = entry(EntryState::Reserved);
+    let entry = EntryObject { links: Links { order: link, ..bare.links }, ..bare };
+    let mut order = order();
+    let page = |order: &Order, token| {
+        let order = Some(Bought { order, token });
+        let shown = Shown { order, ..shown(&sale, Some(&entry)) };
+        let visit = Visit { encodings: Some("gzip"), ..Visit::default() };
+        let response = pages(&PageSettings::default()).show(StatusCode::OK, &visit, &shown);
+        let keep = response.headers()[CACHE_CONTROL].to_str().unwrap().to_owned();
+        (html(&visit, &shown), response.headers().contains_key(CONTENT_ENCODING), keep)
+    };
+    let (payable, packed, keep) = page(&order, Some("t0k"));
+    for part in [
+        "<noscript><form method=\"post\" action=\"https://orders.example/v1/orders/1/payment\">",
+        "<input type=\"hidden\" name=\"token\" value=\"t0k\">",
+        "Pay 99.05 CNY",
+    ] {
+        assert!(payable.contains(part), "{part} is not in {payable}");
+    }
+    assert_eq!((packed, keep.as_str()), (false, "no-store"));
+    let (unproven, packed, keep) = page(&order, None);
+    assert!(unproven.contains("please allow JavaScript") && !unproven.contains("/payment"));
+    assert_eq!((packed, keep.as_str()), (true, "private, no-cache"));
+    for (state, cause, says, comes_again) in [
+        (OrderState::Paid, None, "Payment received", true),
+        (OrderState::Fulfilled, None, "All done", false),
+        (OrderState::Closing, None, "Checking for your payment", true),
+        (OrderState::Closed, Some(ClosingCause::Deadline), "was not paid in time", false),
+        (OrderState::Closed, Some(ClosingCause::Cancelled), "is cancelled", false),
+        (OrderState::Refunded, None, "Refunded", false),
+    ] {
+        (order.state, order.closing_cause) = (state, cause);
+        let (html, ..) = page(&order, None);
+        assert!(html.contains(says) && !html.contains("/payment"), "{says} is not in {html}");
+        assert_eq!(html.contains("http-equiv=\"refresh\""), comes_again, "{state:?}");
+    }
+}
+
+#[test]
 fn the_policy_allows_what_the_page_needs_and_nothing_else() {
     let policy = |settings: &PageSettings| super::policy(settings).to_str().unwrap().to_owned();
     let plain = policy(&PageSettings::default());
@@ -283,4 +349,7 @@ fn the_policy_allows_what_the_page_needs_and_nothing_else() {
         "{spread}"
     );
     assert!(spread.ends_with("frame-ancestors https://shop.example"), "{spread}");
+    let orders = "https://orders.example/v1".into();
+    let elsewhere = policy(&PageSettings { orders, ..PageSettings::default() });
+    assert!(elsewhere.contains("form-action 'self' https://orders.example;"), "{elsewhere}");
 }

@@ -1,7 +1,7 @@
 //! Who may touch an order: whoever holds a live queue token of its entry, and nobody else.
 
 use sluice_core::{
-    ids::OrderId,
+    ids::{OrderId, SaleId},
     order::Order,
     policy::RateLimit,
     token::{Claims, Verified},
@@ -12,7 +12,16 @@ use crate::shared::Shared;
 
 /// The order of the path, if the token in the request is its entry's.
 pub(super) async fn order(shared: &Shared, exchange: &Exchange) -> Result<Order, Problem> {
-    let claims = claims(shared, exchange)?;
+    order_by(shared, exchange, exchange.bearer()).await
+}
+
+/// The same with a token that came in another way.
+pub(super) async fn order_by(
+    shared: &Shared,
+    exchange: &Exchange,
+    token: Option<&str>,
+) -> Result<Order, Problem> {
+    let claims = claims(shared, token)?;
     let no_such_order =
         || Problem::not_found("no_such_order", "There is no order with the id in the path.");
     let id: OrderId = exchange.param("order").parse().map_err(|_| no_such_order())?;
@@ -26,20 +35,24 @@ pub(super) async fn order(shared: &Shared, exchange: &Exchange) -> Result<Order,
 
 /// The `per_ip` that the sale of an authentic token sets.
 pub(super) fn limit(shared: &Shared, exchange: &Exchange) -> Option<RateLimit> {
-    let now = shared.ports.clock.now();
-    let verified = shared.ports.keyring.verify_claims(exchange.bearer()?, now);
-    let claims = verified.as_ref().ok()?.claims();
-    shared.ports.directory.sale(&claims.sale)?.limits().per_ip
+    shared.ports.directory.sale(&sale(shared, exchange.bearer()?)?)?.limits().per_ip
 }
 
-fn claims(shared: &Shared, exchange: &Exchange) -> Result<Claims, Problem> {
+/// The sale of an authentic token, be it live or not.
+pub(super) fn sale(shared: &Shared, token: &str) -> Option<SaleId> {
+    let now = shared.ports.clock.now();
+    let verified = shared.ports.keyring.verify_claims(token, now).ok()?;
+    Some(verified.claims().sale.clone())
+}
+
+fn claims(shared: &Shared, token: Option<&str>) -> Result<Claims, Problem> {
     let bad = || {
         Problem::unauthorized(
             "bad_token",
             "Send the entry's queue token as `Authorization: Bearer <token>`.",
         )
     };
-    let token = exchange.bearer().ok_or_else(bad)?;
+    let token = token.ok_or_else(bad)?;
     let now = shared.ports.clock.now();
     match shared.ports.keyring.verify_claims(token, now) {
         Ok(Verified::Live(claims)) if shared.ports.directory.has_moved(&claims) => {

@@ -1,5 +1,7 @@
 //! `POST /v1/orders/{order}/payment`: opens a payment at the provider, or finds the live one. One live payment per order;
 //! its id is ours and drawn by the ledger's transaction, so a repeat after any crash asks the provider for the same one.
+//!
+//! The waiting page asks with a form where it has no script; its answer leads on to the payment (`form.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +18,8 @@ use sluice_http::{Exchange, Problem, Response, Throttle, json};
 use super::{access, expect_nothing, private, replay, wrong_state};
 use crate::shared::Shared;
 
+mod form;
+
 /// When to come again after one call that was not answered.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
@@ -28,13 +32,26 @@ struct PaymentObject {
 }
 
 pub(super) async fn pay(shared: Arc<Shared>, mut exchange: Exchange) -> Result<Response, Problem> {
-    if shared.provider.resting().is_some_and(|left| !left.is_zero()) {
-        return Err(provider_away(&shared));
+    if exchange.says_form() {
+        return form::pay(&shared, exchange).await;
     }
     expect_nothing(&mut exchange).await?;
+    let (status, payment) = payment(&shared, &exchange, exchange.bearer()).await?;
+    Ok(private(json(status, &payment)))
+}
+
+/// The payment of whoever holds the token: a new one (201), or the live one (200).
+async fn payment(
+    shared: &Shared,
+    exchange: &Exchange,
+    token: Option<&str>,
+) -> Result<(StatusCode, PaymentObject), Problem> {
+    if shared.provider.resting().is_some_and(|left| !left.is_zero()) {
+        return Err(provider_away(shared));
+    }
     let _place = shared.tills.enter().await?;
-    let order = access::order(&shared, &exchange).await?;
-    replay::note(&shared, &exchange, order.id, "payment", &()).await?;
+    let order = access::order_by(shared, exchange, token).await?;
+    replay::note(shared, exchange, order.id, "payment", &()).await?;
 
     let ports = &shared.ports;
     let id = PaymentId::generate(ports.clock.now(), &ports.random);
@@ -50,15 +67,15 @@ pub(super) async fn pay(shared: Arc<Shared>, mut exchange: Exchange) -> Result<R
             ));
         }
     };
-    let opened = open(&shared, &order, &payment).await?;
-    still_awaits(&shared, &order, payment.id).await?;
+    let opened = open(shared, &order, &payment).await?;
+    still_awaits(shared, &order, payment.id).await?;
     let object = PaymentObject {
         payment: payment.id,
         pay_url: opened.pay_url,
         amount_fen: payment.amount,
         currency: payment.currency,
     };
-    Ok(private(json(status, &object)))
+    Ok((status, object))
 }
 
 async fn open(

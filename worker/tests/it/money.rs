@@ -174,6 +174,39 @@ async fn a_browser_without_scripts_pays_with_the_form() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_waiting_pages_form_leads_on_to_the_payment_or_back() {
+    let scene = Scene::open().await;
+    let send = async |token: &str| {
+        let kind = [("content-type", "application/x-www-form-urlencoded")];
+        let body = format!("token={token}");
+        scene.shop.send(Method::POST, &scene.path("/payment"), &kind, body).await
+    };
+    let first = send(&scene.token).await;
+    assert_eq!((first.status, first.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!(first.header("cache-control"), "no-store");
+    let html = first.text();
+    let (_, after) = html.split_once("content=\"0;url=").expect("a page that goes on by itself");
+    let pay_url = after.split_once('"').unwrap().0.to_owned();
+    assert!(html.contains(&format!("<a href=\"{pay_url}\">")), "{html}");
+    assert_eq!(send(&scene.token).await.text(), html, "the live payment is found again");
+    let live = scene.shop.post(&scene.path("/payment"), &scene.token).await;
+    assert_eq!((live.status, live.json()["pay_url"].as_str()), (200, Some(pay_url.as_str())));
+
+    send("nonsense").await.assert_problem(401, "bad_token");
+    let other = scene.house.token(&scene.house.entry(2, "eve", 1));
+    let page = format!("/w/{}", scene.house.sale);
+    let turned_away = send(&other).await;
+    assert_eq!(turned_away.status, 303);
+    assert_eq!(turned_away.header("location"), format!("{page}?trouble=payment"));
+
+    assert_eq!(scene.shop.press(&pay_url, "succeed").await.status, 200);
+    scene.house.order_in(scene.order, OrderState::Fulfilled).await;
+    let late = send(&scene.token).await;
+    assert_eq!((late.status, late.header("location")), (303, page.as_str()));
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_payment_leaves_the_order_open_for_another() {
     let scene = Scene::open().await;
     let (failed, pay_url) = scene.payment().await;
