@@ -35,6 +35,8 @@ const RETRY_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) join: Join,
+    /// It is answered by then: here, once for all that travel together, and not by a timer of each.
+    pub(crate) until: Instant,
     pub(crate) reply: oneshot::Sender<Answer>,
 }
 
@@ -61,8 +63,6 @@ pub(crate) struct Carrier {
     pub(crate) line: Arc<dyn Line>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waiting: Arc<dyn WaitingQueue>,
-    /// How long one round of questions may take.
-    pub(crate) timeout: Duration,
 }
 
 impl Carrier {
@@ -86,7 +86,14 @@ impl Carrier {
             let Some(first) = first else { return };
             let mut batch = vec![first];
             fill(&mut batch, &mut jobs);
-            let Ok(permit) = Arc::clone(&on_their_way).acquire_owned().await else { return };
+            let Ok(permit) =
+                timeout_at(until(&batch), Arc::clone(&on_their_way).acquire_owned()).await
+            else {
+                self.log_refusal("the batches before", batch.len(), None);
+                refuse(batch);
+                continue;
+            };
+            let Ok(permit) = permit else { return };
             fill(&mut batch, &mut jobs); // what arrived while all were on their way
             let carrier = Arc::clone(&self);
             batches.spawn(async move {
@@ -97,7 +104,7 @@ impl Carrier {
     }
 
     async fn carry(&self, mut batch: Vec<Job>) {
-        let retry_until = Instant::now() + RETRY_FOR;
+        let retry_until = (Instant::now() + RETRY_FOR).min(until(&batch));
         loop {
             // Whoever hung up before being recorded is not recorded.
             batch.retain(|job| !job.reply.is_closed());
@@ -120,7 +127,7 @@ impl Carrier {
 
     /// One question to the line, one message to the queue. Returns the jobs that may be asked again.
     async fn round(&self, batch: Vec<Job>) -> Vec<Job> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = until(&batch);
         let caps = self.caps();
         let joins = batch.iter().map(|job| job.join.clone()).collect();
         let replies = match timeout_at(deadline, self.line.join(&self.sale, caps, joins)).await {
@@ -240,6 +247,11 @@ fn fill(batch: &mut Vec<Job>, jobs: &mut mpsc::Receiver<Job>) {
             Err(_none_waits) => return,
         }
     }
+}
+
+/// By when a batch is answered: they came one after the other, so the first cannot wait longest.
+fn until(batch: &[Job]) -> Instant {
+    batch.iter().map(|job| job.until).min().unwrap_or_else(Instant::now)
 }
 
 fn refuse(batch: Vec<Job>) {

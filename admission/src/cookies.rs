@@ -53,7 +53,7 @@ impl Cookies {
         };
         let mut text = String::with_capacity(name.len() + value.len() + 80);
         text.extend([name, "=", value, "; Path=/; Max-Age="]);
-        text.push_str(&seconds.to_string());
+        text.push_str(itoa::Buffer::new().format(seconds));
         text.extend(["; HttpOnly; SameSite=Lax", secure]);
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
     }

@@ -50,7 +50,8 @@ impl Edge {
         }
     }
 
-    /// The limits as the policy has them now.
+    /// The limits as the policy has them now. Whoever keeps them while it waits for something takes them out of the guard first: a
+    /// thread has few guards that are cheap, and a crowd that waits would hold them all.
     pub(crate) fn rules(&self, limits: &Limits) -> Guard<Arc<(PolicyLimits, Rules)>> {
         let own = self.view.limits();
         let known = self.rules.load();

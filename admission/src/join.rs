@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::Guard;
 use http::{
     StatusCode,
     header::{CACHE_CONTROL, SET_COOKIE},
@@ -21,7 +22,7 @@ use sluice_core::{
     view::{Reading, object::EntryObject},
 };
 use sluice_http::{Exchange, Problem, Response};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Admission,
@@ -83,7 +84,7 @@ impl Admission {
         exchange: &mut Exchange,
         asked: &Asked,
     ) -> Result<(JoinResult, Response), Problem> {
-        let rules = edge.rules(&self.ports.limits);
+        let rules = Guard::into_inner(edge.rules(&self.ports.limits));
         let (allowed, device) = self.check_origin_limits(exchange, &rules.1)?;
         let identified = self.identified(exchange).await;
         let mut identified = identified.map_err(|problem| rules.1.refuse(problem, allowed))?;
@@ -246,10 +247,9 @@ impl Admission {
         let unavailable = || Problem::unavailable(spread(&self.ports.random, TRY_SOON));
         let (reply, answer) = oneshot::channel();
         // Full: too many wait already. Closed: this node is going away.
-        edge.joins.try_send(Job { join, reply }).map_err(|_| unavailable())?;
-        let Ok(Ok(answer)) = timeout(self.config.join_timeout, answer).await else {
-            return Err(unavailable());
-        };
+        let until = Instant::now() + self.config.join_timeout;
+        edge.joins.try_send(Job { join, until, reply }).map_err(|_| unavailable())?;
+        let answer = answer.await.map_err(|_| unavailable())?;
         match answer {
             Answer::New(place) => {
                 Ok(Joined { result: JoinResult::New, claims: claims_of(edge, &place.line_entry) })

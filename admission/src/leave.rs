@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use http::{StatusCode, header::SET_COOKIE};
 use sluice_core::{
     entry::Outcome,
@@ -18,7 +19,7 @@ pub(crate) async fn leave(
     exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let rules = edge.rules(&admission.ports.limits);
+    let rules = Guard::into_inner(edge.rules(&admission.ports.limits));
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::Live, now)?;
     let left = left(&admission, &edge, &holder.claims).await;

@@ -215,7 +215,6 @@ impl Admission {
                 line: Arc::clone(&self.ports.line),
                 clock: Arc::clone(&self.ports.clock),
                 waiting: Arc::clone(&self.ports.waiting),
-                timeout: self.config.join_timeout,
             });
             self.carriers.spawn(carrier.run(jobs, self.carriers.clone(), self.closing.clone()));
             Edge::new(Arc::clone(view), joins, &self.ports.limits)

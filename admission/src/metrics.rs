@@ -4,6 +4,7 @@ use metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
 use sluice_core::ids::SaleId;
 
 const JOINS: &str = "sluice_joins_total";
+const MOVES: &str = "sluice_moves_total";
 const SEEN_WAITING: &str = "sluice_seen_waiting";
 
 /// Tells the recorder what each number means; called once when admission is built.
@@ -11,6 +12,10 @@ pub(crate) fn describe() {
     describe_counter!(
         JOINS,
         "Joins answered, by sale and result: new, found, or the code of the refusal."
+    );
+    describe_counter!(
+        MOVES,
+        "Places that were taken to another device, or found again by their buyer after that, by sale."
     );
     describe_gauge!(SEEN_WAITING, "Renewed places that wait to be noted as seen.");
 }
@@ -50,6 +55,11 @@ impl JoinCounters {
             }
         }
     }
+}
+
+/// A place was taken over. Rare: its counter is looked up each time.
+pub(crate) fn moved(sale: &SaleId) {
+    counter!(MOVES, "sale" => sale.to_string()).increment(1);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use http::{
     StatusCode,
     header::{CACHE_CONTROL, SET_COOKIE},
@@ -28,6 +29,7 @@ use crate::{
     edge::Edge,
     holder::{Age, cross_site},
     join::idempotency_key,
+    metrics,
     outcome::banned,
 };
 
@@ -56,7 +58,7 @@ pub(crate) async fn offer(
     exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let rules = edge.rules(&admission.ports.limits);
+    let rules = Guard::into_inner(edge.rules(&admission.ports.limits));
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::Live, now)?;
     let expires_at = now.plus(MOVE_LIFE);
@@ -85,7 +87,7 @@ pub(crate) async fn redeem(
     if exchange.is_cross_site(&admission.config.allowed_origins) {
         return Err(cross_site());
     }
-    let rules = edge.rules(&admission.ports.limits);
+    let rules = Guard::into_inner(edge.rules(&admission.ports.limits));
     let (allowed, _) = admission.check_origin_limits(&exchange, &rules.1)?;
     let moved = admission.redeem(&edge, &mut exchange, &rules.1).await;
     let object = moved.map_err(|problem| rules.1.refuse(problem, allowed))?;
@@ -170,6 +172,7 @@ impl Admission {
         let Claims { sale, entry, held_since, .. } = claims;
         let moved = self.ask(self.ports.ledger.move_place(sale, *entry, *held_since, name)).await?;
         let Some(at) = moved else { return Ok(None) };
+        metrics::moved(sale);
         let told = PlaceMove { entry: *entry, at };
         self.ports.directory.learn_move(told);
         if self.ask(self.ports.bulletin.publish(Notice::Moved(told))).await.is_err() {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::Guard;
 use http::{
     StatusCode,
     header::{CACHE_CONTROL, SET_COOKIE},
@@ -38,7 +39,7 @@ pub(crate) async fn renew(
     exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let rules = edge.rules(&admission.ports.limits);
+    let rules = Guard::into_inner(edge.rules(&admission.ports.limits));
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::LiveOrExpired, now)?;
     let fresh = fresh(&admission, &exchange, &edge, &holder.claims, now).await;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use http::{StatusCode, header::CACHE_CONTROL};
 use serde::Serialize;
 use sluice_core::{clock::UnixMillis, token::TICKET_LIFE};
@@ -28,7 +29,7 @@ pub(crate) async fn mint(
     exchange: Exchange,
 ) -> Result<Response, Problem> {
     let edge = admission.edge(exchange.param("sale"), exchange.peer.address).await?;
-    let rules = edge.rules(&admission.ports.limits);
+    let rules = Guard::into_inner(edge.rules(&admission.ports.limits));
     let now = admission.ports.clock.now();
     let holder = admission.holder(&exchange, &edge, &rules.1, Age::Live, now)?;
     let expires_at = now.plus(TICKET_LIFE);

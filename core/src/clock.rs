@@ -2,6 +2,7 @@
 
 use std::{
     fmt::{self, Debug},
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -9,11 +10,15 @@ use std::{
     time::Duration,
 };
 
-use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::text;
 
 /// What a time before the year -9999 or after 9999 prints as.
 const OUT_OF_RANGE: &str = "out of range";
+/// The length of a time as it is printed, in bytes.
+const PRINTED: usize = "2026-11-11T12:00:00.000Z".len();
+const DAY_MILLIS: i64 = 86_400_000;
 
 /// Milliseconds since the Unix epoch. Prints and serialises as RFC 3339 in UTC.
 #[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -40,12 +45,45 @@ impl UnixMillis {
 
     /// Appends the printed form, without the cost of a formatter.
     pub fn write_to(self, bytes: &mut Vec<u8>) {
-        let printer = DateTimePrinter::new().precision(Some(3));
-        let printed = jiff::Timestamp::from_millisecond(self.0)
-            .and_then(|time| printer.print_timestamp(&time, &mut *bytes));
-        if printed.is_err() {
-            bytes.extend_from_slice(OUT_OF_RANGE.as_bytes());
+        match self.printed() {
+            Some(printed) => bytes.extend_from_slice(&printed),
+            None => bytes.extend_from_slice(self.to_string().as_bytes()),
         }
+    }
+
+    /// The printed form of a time in the years 0 to 9999. Every poll tells times, and every join is written down with one: the
+    /// printer of the library was measured to take 4 % of both. The calendar is reckoned as by H. Hinnant, "chrono-Compatible
+    /// Low-Level Date Algorithms", `civil_from_days`.
+    fn printed(self) -> Option<[u8; PRINTED]> {
+        let (days, millis) = (self.0.div_euclid(DAY_MILLIS), self.0.rem_euclid(DAY_MILLIS));
+        let from_march_0 = days + 719_468; // days since 0000-03-01
+        let (era, day) = (from_march_0.div_euclid(146_097), from_march_0.rem_euclid(146_097));
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153; // March is 0
+        let day = day - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = year + 400 * era + i64::from(month <= 2);
+        if !(0..=9_999).contains(&year) {
+            return None;
+        }
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (place, number) in [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, millis / 3_600_000),
+            (14..16, millis / 60_000 % 60),
+            (17..19, millis / 1_000 % 60),
+            (20..23, millis % 1_000),
+        ] {
+            let mut left = number;
+            for digit in text[place].iter_mut().rev() {
+                *digit = b"0123456789"[usize::try_from(left % 10).unwrap_or(0)];
+                left /= 10;
+            }
+        }
+        Some(text)
     }
 
     /// Parses RFC 3339 with any zone.
@@ -69,6 +107,14 @@ impl fmt::Display for UnixMillis {
     }
 }
 
+impl FromStr for UnixMillis {
+    type Err = BadTime;
+
+    fn from_str(text: &str) -> Result<Self, BadTime> {
+        Self::parse(text)
+    }
+}
+
 impl Debug for UnixMillis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -77,16 +123,16 @@ impl Debug for UnixMillis {
 
 impl Serialize for UnixMillis {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut printed = Vec::with_capacity("2026-11-11T12:00:00.000Z".len());
-        self.write_to(&mut printed);
-        serializer.serialize_str(std::str::from_utf8(&printed).map_err(serde::ser::Error::custom)?)
+        match self.printed().as_ref().map(|text| std::str::from_utf8(text)) {
+            Some(Ok(text)) => serializer.serialize_str(text),
+            Some(Err(_)) | None => serializer.collect_str(self),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for UnixMillis {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+        text::parsed(deserializer)
     }
 }
 
@@ -140,6 +186,8 @@ impl Clock for TokioClock {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -149,12 +197,26 @@ mod tests {
         assert_eq!(UnixMillis::parse("2026-11-11 20:00"), Err(BadTime));
     }
 
+    fn is_written_as_it_is_printed(millis: i64) {
+        let (time, mut written) = (UnixMillis(millis), Vec::new());
+        time.write_to(&mut written);
+        assert_eq!(String::from_utf8(written).unwrap(), time.to_string());
+        assert_eq!(serde_json::to_string(&time).unwrap(), format!("\"{time}\""));
+    }
+
     #[test]
-    fn a_time_is_written_as_it_is_printed() {
-        for millis in [0, -1, 1_794_355_200_500, 253_402_300_799_999, i64::MAX, i64::MIN] {
-            let mut written = Vec::new();
-            UnixMillis(millis).write_to(&mut written);
-            assert_eq!(String::from_utf8(written).unwrap(), UnixMillis(millis).to_string());
+    fn the_ends_of_years_are_written_as_they_are_printed() {
+        const YEAR_0: i64 = -62_167_219_200_000;
+        for ends in [0, 1_794_355_200_500, 253_402_300_800_000, YEAR_0, 951_782_400_000] {
+            (ends - 1..=ends + 1).for_each(is_written_as_it_is_printed);
+        }
+        [i64::MAX, i64::MIN].into_iter().for_each(is_written_as_it_is_printed);
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_is_written_as_it_is_printed(millis in -70_000_000_000_000..260_000_000_000_000_i64) {
+            is_written_as_it_is_printed(millis);
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod refund;
 pub mod sale;
 pub mod seats;
 pub mod simulation;
+mod text;
 pub mod token;
 pub mod view;
 pub mod webhook;

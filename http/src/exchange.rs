@@ -138,7 +138,7 @@ impl Exchange {
     #[must_use]
     pub fn is_from_browser(&self) -> bool {
         let headers = self.request.headers();
-        headers.contains_key("sec-fetch-site") || headers.contains_key(COOKIE)
+        headers.contains_key(origin::FETCH_SITE) || headers.contains_key(COOKIE)
     }
 
     /// Whether a browser says that another site made this request, and that site is not in `allowed_origins`: what a

@@ -347,7 +347,7 @@ impl Allowed {
             ";t=",
             until.format(seconds),
         ];
-        HeaderValue::from_str(&parts.concat()).unwrap_or(HeaderValue::from_static(""))
+        HeaderValue::try_from(parts.concat()).unwrap_or(HeaderValue::from_static(""))
     }
 }
 

@@ -23,6 +23,9 @@ use sluice_core::{
 
 use super::*;
 
+/// How long a join may take.
+const LONGEST: Duration = Duration::from_secs(3);
+
 /// How a store answers its next calls; when the script is over, it does as asked.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -198,7 +201,6 @@ impl Stage {
             line: Arc::clone(&line) as Arc<dyn Line>,
             clock: Arc::new(TokioClock::starting_at(UnixMillis(0))),
             waiting: Arc::clone(&queue) as Arc<dyn WaitingQueue>,
-            timeout: Duration::from_secs(3),
         };
         let (jobs, inbox) = mpsc::channel(10_000);
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
@@ -223,6 +225,7 @@ impl Stage {
         self.jobs
             .try_send(Job {
                 join: Join { candidate, proven: None, limits: None, stand_by: false },
+                until: Instant::now() + LONGEST,
                 reply,
             })
             .unwrap();
@@ -346,6 +349,22 @@ async fn a_line_that_fails_or_hangs_is_unknown() {
         assert!(matches!(answer, Answer::New(_) | Answer::Found(_)), "{answer:?}");
         assert_eq!(stage.offered().len(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_they_may_however_many_are_before_them() {
+    let stage = Stage::open();
+    stage.line.script.lock().unwrap().extend([Step::Hangs; 100]);
+    let began = Instant::now();
+    let answers: Vec<_> = (0..8 * JOINS_MAX).map(|n| stage.send(&format!("buyer-{n}"))).collect();
+    for answer in answers {
+        assert_unavailable(&answer.await.unwrap());
+        assert!(began.elapsed() <= LONGEST + Duration::from_millis(1), "{:?}", began.elapsed());
+    }
+    let late = stage.send("ada");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_unavailable(&late.await.unwrap());
+    assert!(began.elapsed() <= LONGEST * 2 + Duration::from_millis(5), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,8 @@ use crate::config::Cookies;
 
 /// Tells our own ids from those a shop brings.
 const PREFIX: &str = "anon-";
+/// Room for a name.
+const NAME_ROOM: usize = 32;
 
 pub(super) fn identify(
     cookie: Option<&str>,
@@ -24,7 +26,8 @@ pub(super) fn identify(
     if let Some(buyer) = cookie.and_then(|cookie| read(cookie, keyring)) {
         return Ok(Identified::plain(buyer, None));
     }
-    let mut name = String::from(PREFIX);
+    let mut name = String::with_capacity(NAME_ROOM);
+    name.push_str(PREFIX);
     URL_SAFE_NO_PAD.encode_string(random.bytes(), &mut name);
     let cookie = cookies.set_long(cookies.buyer(), &keyring.sign(Purpose::Buyer, name.as_bytes()));
     // A name of ours is always a legal id.

@@ -8,7 +8,7 @@ use hyper::Request;
 
 use super::is_listed;
 
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 pub(super) fn is_cross_site<B>(request: &Request<B>, allowed_origins: &[String]) -> bool {
     let mut origins = request.headers().get_all(ORIGIN).iter();

@@ -52,7 +52,8 @@ pub(in crate::embedded) struct Places {
     high_water: Seq,
     called: u64,
     standby: u64,
-    places: HashMap<EntryId, Record, RandomState>,
+    /// Boxed: a table that grows moves its entries, and a crowd makes it grow.
+    places: HashMap<EntryId, Box<Record>, RandomState>,
     /// The live place of each buyer; of several, the one with the lowest number.
     buyers: HashMap<BuyerId, EntryId, RandomState>,
     /// Settlements of entries whose place is not known: a late call must not revive them. Oldest first.
@@ -101,7 +102,7 @@ impl Places {
         let place = Place { line_entry, state, durable: true, seen_at: now, in_flight: false };
         if !is_live(state) {
             // It must not take the buyer from a live place with a higher number.
-            self.places.insert(id, Record { place, flight: InFlight::Over });
+            self.places.insert(id, Box::new(Record { place, flight: InFlight::Over }));
             self.bury(id);
             return;
         }
@@ -381,7 +382,7 @@ impl Places {
             self.buyers.insert(entry.buyer.clone(), entry.entry);
         }
         self.standby += u64::from(place.state == PlaceState::Standby);
-        self.places.insert(entry.entry, Record { place, flight: InFlight::No });
+        self.places.insert(entry.entry, Box::new(Record { place, flight: InFlight::No }));
     }
 
     /// Remembers a settled place for a while.
