@@ -17,6 +17,18 @@ use sluice_core::{
 
 use super::fault::CallFault;
 
+/// The field of the line's hash that has a buyer's live place.
+pub(super) fn buyer_field(buyer: &BuyerId) -> Vec<u8> {
+    [b"b", buyer.as_str().as_bytes()].concat()
+}
+
+/// The field of the line's hash that has an entry's place.
+pub(super) fn place_field(entry: EntryId) -> [u8; 17] {
+    let mut field = [b'p'; 17];
+    field[1..].copy_from_slice(entry.as_bytes());
+    field
+}
+
 /// An entry's body: what of it never changes but its number.
 pub(super) fn body(entry: &LineEntry) -> Vec<u8> {
     let buyer = entry.buyer.as_str().as_bytes();

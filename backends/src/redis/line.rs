@@ -66,7 +66,8 @@ impl RedisLine {
         call.arg(caps.standby);
         call.arg(self.settled_places_max);
         for Join { candidate, proven, limits, stand_by } in joins {
-            call.arg(candidate.entry.as_bytes());
+            call.arg(codec::buyer_field(&candidate.buyer));
+            call.arg(&codec::place_field(candidate.entry));
             call.arg(codec::body(candidate));
             call.arg(proven.as_ref().map_or_else(Vec::new, |proven| {
                 let mut bytes = proven.entry.as_bytes().to_vec();
@@ -145,7 +146,7 @@ impl Line for RedisLine {
     async fn confirm(&self, sale: &SaleId, entries: &[EntryId]) -> PortResult<()> {
         for some in parts(entries) {
             let mut call = self.call_on(&script::LINE_CONFIRM, sale);
-            some.iter().for_each(|entry| call.arg(entry.as_bytes()));
+            some.iter().for_each(|entry| call.arg(&codec::place_field(*entry)));
             self.link.run(call).await?;
         }
         Ok(())

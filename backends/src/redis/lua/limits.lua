@@ -32,75 +32,91 @@ local function limit_in(bytes)
   return limit
 end
 
--- The cells one join counts in: `limits` is nothing, or the buyer's limit, and perhaps a device and its own.
-local function cells_of(limits, buyer)
-  local cells = {}
-  if limits ~= '' then
-    cells[1] = { kind = 'b', field = buyer, limit = limit_in(string.sub(limits, 1, 16)) }
+-- The cells that joins count in, by the place of the join in the call. `limits` is nothing, or the buyer's limit, and perhaps a
+-- device and its own. No table for each: a crowd joins here.
+local buyer_cell, buyer_limit, buyer_after = {}, {}, {}
+local device_cell, device_limit, device_after = {}, {}, {}
+local cells = { '.until', '.span', '.lasts' }
+local function will_count(n, limits, buyer)
+  if limits == '' then
+    return
   end
-  if #limits > 16 then
+  local bytes = #limits
+  buyer_cell[n], buyer_limit[n] = buyer, limit_in(bytes == 16 and limits or string.sub(limits, 1, 16))
+  cells[#cells + 1] = buyer
+  if bytes > 16 then
     local device = 'd' .. string.sub(limits, 17, 32)
-    cells[2] = { kind = 'd', field = device, limit = limit_in(string.sub(limits, 33)) }
+    device_cell[n], device_limit[n] = device, limit_in(string.sub(limits, 33))
+    cells[#cells + 1] = device
   end
-  return cells
 end
 
 -- Reads what is known of all these cells.
-local function read_cells(joins)
-  local fields = { '.until', '.span', '.lasts' }
-  for _, cells in ipairs(joins) do
-    for _, cell in ipairs(cells) do
-      fields[#fields + 1] = cell.field
-    end
+local function read_cells()
+  if #cells == 3 then
+    return
   end
-  if #fields > 3 then
-    local time = redis.call('TIME')
-    now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-    fetch(recent, fields)
-    fetch(before, fields)
-    ends, lasts = tonumber(look(recent, '.until') or 0), tonumber(look(recent, '.lasts') or 0)
-    local outgoing = tonumber(look(recent, '.span') or 0)
-    -- A time that is too far ahead was written before the clock was set back.
-    rotates = now >= ends or ends > now + 2 * lasts or redis.call('HLEN', recent.key) >= CELLS_MAX
-    if rotates then
-      lasts = math.max(ROTATION_MIN, outgoing)
-      ends = now + lasts
-    else
-      span = math.max(span, outgoing)
-    end
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  fetch(recent, cells)
+  fetch(before, cells)
+  ends, lasts = tonumber(look(recent, '.until') or 0), tonumber(look(recent, '.lasts') or 0)
+  local outgoing = tonumber(look(recent, '.span') or 0)
+  -- A time that is too far ahead was written before the clock was set back.
+  rotates = now >= ends or ends > now + 2 * lasts or redis.call('HLEN', recent.key) >= CELLS_MAX
+  if rotates then
+    lasts = math.max(ROTATION_MIN, outgoing)
+    ends = now + lasts
+  else
+    span = math.max(span, outgoing)
   end
 end
 
 -- When the allowance would be whole again after one more join.
-local function after(cell)
-  local field = cell.field
-  local known = tonumber(counted[field] or look(recent, field) or (not rotates and look(before, field)) or 0)
+local function after(cell, limit)
+  local known = counted[cell] or recent.known[cell] or not rotates and before.known[cell]
+  if not known then
+    return now + limit.each
+  end
+  known = tonumber(known)
   -- Nobody owes more than everything, whatever became of the clock or the limit. That is noted even if the join is refused:
   -- it would owe as much again when it comes back.
-  if known > now + cell.limit.whole then
-    known = now + cell.limit.whole
-    counted[field] = known
+  if known > now + limit.whole then
+    known = now + limit.whole
+    counted[cell] = known
   end
-  return math.max(now, known) + cell.limit.each
+  return math.max(now, known) + limit.each
 end
 
--- Which limit refuses a join, and for how many milliseconds; nil if none does.
-local function refusal(cells)
-  local kind, wait = nil, 0
-  for _, cell in ipairs(cells) do
-    cell.after = after(cell)
-    local more = cell.after - now - cell.limit.whole
-    if more > wait then
-      kind, wait = cell.kind, more
+-- Which limit refuses the n-th join, and for how many milliseconds; nil if none does.
+local function refusal(n)
+  local cell, limit = buyer_cell[n], buyer_limit[n]
+  if not cell then
+    return nil
+  end
+  local whole = after(cell, limit)
+  local kind, wait = 'b', whole - now - limit.whole
+  buyer_after[n] = whole
+  cell, limit = device_cell[n], device_limit[n]
+  if cell then
+    whole = after(cell, limit)
+    device_after[n] = whole
+    if whole - now - limit.whole > math.max(wait, 0) then
+      kind, wait = 'd', whole - now - limit.whole
     end
   end
-  return kind and 'R' .. kind .. struct.pack('>I8', math.ceil(wait / 1000))
+  return wait > 0 and 'R' .. kind .. struct.pack('>I8', math.ceil(wait / 1000)) or nil
 end
 
--- Counts a join that was not refused just now.
-local function count(cells)
-  for _, cell in ipairs(cells) do
-    counted[cell.field] = cell.after
+-- Counts the n-th join, which was not refused just now.
+local function count(n)
+  local cell = buyer_cell[n]
+  if cell then
+    counted[cell] = buyer_after[n]
+    cell = device_cell[n]
+    if cell then
+      counted[cell] = device_after[n]
+    end
   end
 end
 
@@ -109,18 +125,19 @@ local function write_cells()
   if next(counted) == nil then
     return
   end
-  local fields = { '.span', string.format('%.0f', span) }
+  local fields = { '.span', string.format('%d', span) }
   if rotates then
     redis.call('UNLINK', before.key)
     if look(recent, '.until') then
       redis.call('RENAME', recent.key, before.key)
     end
-    fields[3], fields[4] = '.until', string.format('%.0f', ends)
-    fields[5], fields[6] = '.lasts', string.format('%.0f', lasts)
+    fields[3], fields[4] = '.until', string.format('%d', ends)
+    fields[5], fields[6] = '.lasts', string.format('%d', lasts)
   end
-  for field, whole in pairs(counted) do
-    fields[#fields + 1] = field
-    fields[#fields + 1] = string.format('%.0f', whole)
+  local at = #fields
+  for cell, whole in pairs(counted) do
+    fields[at + 1], fields[at + 2] = cell, string.format('%d', whole)
+    at = at + 2
   end
   in_chunks('HSET', recent.key, fields)
   -- Not before its time is over: without it, the next join would rotate.
