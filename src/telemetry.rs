@@ -6,7 +6,9 @@ use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::Targets, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt,
+};
 
 use crate::config::{ConfigError, Log, LogFormat};
 
@@ -22,7 +24,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Installs the log: text for people on a terminal, JSON for machines otherwise. To standard error.
 pub(crate) fn install_log(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|error| ConfigError {
+    let filter: Targets = log.filter.parse().map_err(|error| ConfigError {
         place: "configuration".into(),
         key: "log.filter".into(),
         complaint: format!("{error}; write a level such as info, or module=level pairs"),
@@ -32,11 +34,11 @@ pub(crate) fn install_log(log: &Log) -> anyhow::Result<()> {
         LogFormat::Text => false,
         LogFormat::Auto => !std::io::stderr().is_terminal(),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (told, lines) = (registry().with(filter), fmt::layer().with_writer(std::io::stderr));
     let installed = if json {
-        builder.json().flatten_event(true).try_init()
+        told.with(lines.json().flatten_event(true)).try_init()
     } else {
-        builder.compact().try_init()
+        told.with(lines.compact()).try_init()
     };
     installed.map_err(|error| anyhow::anyhow!("installing the log: {error}"))
 }
