@@ -112,7 +112,9 @@ async fn join() {
 /// What comes back reaches who stands by.
 async fn offers() {
     let roles = ["admission", "dispatcher", "worker", "ws-push"];
-    let deployment = Deployment::start(sale::ONE_UNIT, &roles).await;
+    // A second unit, for whoever asked whether the line takes joins.
+    let sale = sale::ONE_UNIT.replace("stock = 1", "stock = 2");
+    let deployment = Deployment::start(&sale, &roles).await;
     let (join, push) = (deployment.door, deployment.push);
     let operator = deployment.role("operator");
     offers::measure("distributed-offers", offers::Doors { join, push, operator }).await;
