@@ -8,12 +8,14 @@ use crate::{config, exit::Usage};
 
 mod crowd;
 mod operators;
+mod planning;
 
 pub(crate) use crowd::{DemoOptions, SimulateOptions, SwarmOptions, duration, fraction};
 pub(crate) use operators::{
     AdminOptions, AuditOptions, CreateSale, LettersAndReason, LettersCommand, LettersOptions,
     ReconcileOptions, SaleCommand, SaleOptions,
 };
+pub(crate) use planning::PlanOptions;
 
 /// A virtual waiting room for flash sales: takes the crowd in, gives every buyer a signed place in line, lets the line
 /// move exactly as fast as the stock allows, and carries each order to its end.
@@ -66,6 +68,12 @@ pub(crate) enum Command {
     /// The real rate law, no sockets and no waiting: a million shoppers take seconds. Says how long the line gets, when it
     /// sells out and how long buyers wait; with --against, the same under another policy.
     Simulate(SimulateOptions),
+    /// Say what a crowd needs: nodes, stores, bandwidth, and what breaks first
+    ///
+    /// From costs that were measured on two cores; figures that are targets or guesses are named. The sale runs on virtual time
+    /// under the real rate law, and nothing is started. docs/planning.md says what is assumed.
+    #[command(after_help = planning::EXAMPLES)]
+    Plan(PlanOptions),
     /// Manage sales from the terminal
     Sale(SaleOptions),
     /// Look at what could not be worked, and deal with it

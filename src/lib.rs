@@ -16,6 +16,7 @@ mod demo;
 mod documents;
 mod exit;
 mod letters;
+mod plan;
 mod reconcile;
 mod roles;
 mod sale;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Swarm(options) => swarm::command(&options),
         Command::Simulate(options) => simulate::command(&options),
+        Command::Plan(options) => plan::command(&options),
         Command::Sale(options) => sale::command(&options),
         Command::DeadLetters(options) => letters::command(&options),
         Command::Audit(options) => audit::command(&options),

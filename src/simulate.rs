@@ -86,7 +86,7 @@ fn simulate(
 }
 
 /// A policy's keys, laid over the defaults.
-fn read_policy(file: &Path) -> anyhow::Result<Policy> {
+pub(crate) fn read_policy(file: &Path) -> anyhow::Result<Policy> {
     let wrong = |complaint: String| Usage(format!("{}: {complaint}", file.display()));
     let text = fs::read_to_string(file).map_err(|error| {
         wrong(format!("cannot be read ({error}); name a file with a policy's keys"))
@@ -199,7 +199,7 @@ fn print(
 }
 
 /// `41.3 s`, `12 min 5 s`, `3 h 20 min`.
-fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     let minutes = (seconds / 60.0).floor();
     if seconds < 60.0 {
         format!("{seconds:.1} s")

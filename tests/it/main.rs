@@ -14,6 +14,7 @@ mod frames;
 mod house;
 mod layering;
 mod manners;
+mod planning;
 mod seats;
 mod sim;
 mod standby;

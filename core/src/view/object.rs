@@ -203,12 +203,17 @@ fn joined(parts: &[&str]) -> String {
     text
 }
 
-/// Near places poll often, far ones rarely; a jitter of a fifth keeps a crowd from marching in step.
+/// How long a waiting client is asked to wait between two polls, in milliseconds, before the jitter of up to a fifth: near places
+/// poll often, far ones rarely.
+#[must_use]
+pub fn poll_pace_ms(eta: Option<EtaSeconds>) -> u64 {
+    eta.map_or(5_000, |eta| eta.p50.saturating_mul(1000) / 4)
+        .clamp(POLL_AFTER_MS_MIN, POLL_AFTER_MS_MAX)
+}
+
+/// The jitter keeps a crowd from marching in step.
 fn poll_after_ms(eta: Option<EtaSeconds>, claims: &Claims, now: UnixMillis) -> u64 {
-    let base = eta
-        .map_or(5_000, |eta| eta.p50.saturating_mul(1000) / 4)
-        .clamp(POLL_AFTER_MS_MIN, POLL_AFTER_MS_MAX);
-    spread(base, claims, now)
+    spread(poll_pace_ms(eta), claims, now)
 }
 
 /// Up to a fifth later.
