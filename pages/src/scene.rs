@@ -202,6 +202,13 @@ fn told(language: &Language, shown: &Shown<'_>, scene: Scene) -> String {
     };
     let mut html = line(language, "h1", "", &format!("{name}.heading"));
     html.push_str(&line(language, "p", "lead", &lead));
+    if let (Scene::Ordered(_), Some(Bought { order, .. })) = (scene, shown.order) {
+        html.push_str("<dl class=\"facts\">");
+        let total = words::money(order.amount, order.currency);
+        html.push_str(&fact(language, "order.total", &total));
+        html.push_str(&fact(language, "order.number", &order.id.to_string()));
+        html.push_str("</dl>\n");
+    }
     if scene == Scene::Standby {
         html.push_str(&leave(language, "standby"));
     }

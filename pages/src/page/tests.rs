@@ -327,6 +327,7 @@ fn an_order_is_paid_and_followed_without_a_script() {
         (order.state, order.closing_cause) = (state, cause);
         let (html, ..) = page(&order, None);
         assert!(html.contains(says) && !html.contains("/payment"), "{says} is not in {html}");
+        assert!(html.contains(&order.id.to_string()) && html.contains("99.05 CNY"), "{html}");
         assert_eq!(html.contains("http-equiv=\"refresh\""), comes_again, "{state:?}");
     }
 }
