@@ -24,11 +24,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Installs the log: text for people on a terminal, JSON for machines otherwise. To standard error.
 pub(crate) fn install_log(log: &Log) -> anyhow::Result<()> {
-    let filter: Targets = log.filter.parse().map_err(|error| ConfigError {
-        place: "configuration".into(),
-        key: "log.filter".into(),
-        complaint: format!("{error}; write a level such as info, or module=level pairs"),
-    })?;
+    let filter = read_filter(&log.filter)?;
     let json = match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
@@ -41,6 +37,20 @@ pub(crate) fn install_log(log: &Log) -> anyhow::Result<()> {
         told.with(lines.compact()).try_init()
     };
     installed.map_err(|error| anyhow::anyhow!("installing the log: {error}"))
+}
+
+/// A level, or pairs of module and level, separated by commas. What is left empty between them is left out.
+fn read_filter(text: &str) -> Result<Targets, ConfigError> {
+    let refused = |complaint: String| ConfigError {
+        place: "configuration".into(),
+        key: "log.filter".into(),
+        complaint: format!("{complaint}; write a level such as info, or module=level pairs"),
+    };
+    let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    if let Some(odd) = parts.iter().find(|part| part.contains(['[', ' ', '{'])) {
+        return Err(refused(format!("`{odd}` is no such pair")));
+    }
+    parts.join(",").parse().map_err(|error| refused(format!("{error}")))
 }
 
 /// Installs the metrics recorder.
@@ -63,6 +73,28 @@ pub(crate) async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = tick.tick() => handle.run_upkeep(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::filter::LevelFilter;
+
+    use super::*;
+
+    #[test]
+    fn a_filter_is_read_as_people_write_it() {
+        for text in ["info,lapin=off", "info, lapin=off", "lapin=off,,info,"] {
+            let filter = read_filter(text).unwrap();
+            assert!(filter.would_enable("sluice", &tracing::Level::INFO), "{text}");
+            assert!(!filter.would_enable("sluice", &tracing::Level::DEBUG), "{text}");
+            assert!(!filter.would_enable("lapin", &tracing::Level::ERROR), "{text}");
+        }
+        assert_eq!(read_filter("off").unwrap().default_level(), Some(LevelFilter::OFF));
+        for bad in ["sluice=loud", "sluice[join]=debug", "sluice debug"] {
+            let error = read_filter(bad).unwrap_err().to_string();
+            assert!(error.contains("log.filter") && error.contains("module=level"), "{error}");
         }
     }
 }

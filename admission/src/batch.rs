@@ -63,6 +63,9 @@ pub(crate) struct Carrier {
     pub(crate) line: Arc<dyn Line>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waiting: Arc<dyn WaitingQueue>,
+    /// A job with less time left than this is refused before anything is recorded: its answer would come too late, and whoever
+    /// travels with it would have as little.
+    pub(crate) least: Duration,
 }
 
 impl Carrier {
@@ -94,6 +97,7 @@ impl Carrier {
                 continue;
             };
             let Ok(permit) = permit else { return };
+            self.refuse_late(&mut batch);
             fill(&mut batch, &mut jobs); // what arrived while all were on their way
             let carrier = Arc::clone(&self);
             batches.spawn(async move {
@@ -104,10 +108,11 @@ impl Carrier {
     }
 
     async fn carry(&self, mut batch: Vec<Job>) {
-        let retry_until = (Instant::now() + RETRY_FOR).min(until(&batch));
+        let retry_until = Instant::now() + RETRY_FOR;
         loop {
             // Whoever hung up before being recorded is not recorded.
             batch.retain(|job| !job.reply.is_closed());
+            self.refuse_late(&mut batch);
             if batch.is_empty() {
                 return;
             }
@@ -123,6 +128,15 @@ impl Carrier {
             tracing::warn!(sale = %self.sale, joins = batch.len(), "the line stayed cold or out of numbers; joins were refused");
         }
         refuse(batch);
+    }
+
+    fn refuse_late(&self, batch: &mut Vec<Job>) {
+        let least = Instant::now() + self.least;
+        let late: Vec<Job> = batch.extract_if(.., |job| job.until < least).collect();
+        if !late.is_empty() {
+            self.log_refusal("the batches before", late.len(), None);
+            refuse(late);
+        }
     }
 
     /// One question to the line, one message to the queue. Returns the jobs that may be asked again.

@@ -56,6 +56,8 @@ use identity::Identity;
 use seen::Seen;
 use told::Told;
 
+/// How much time a join must have left to be begun; a quarter of the whole, if that is less.
+const JOIN_TIME_LEAST: Duration = Duration::from_millis(250);
 /// How often forgotten sales are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -215,6 +217,7 @@ impl Admission {
                 line: Arc::clone(&self.ports.line),
                 clock: Arc::clone(&self.ports.clock),
                 waiting: Arc::clone(&self.ports.waiting),
+                least: (self.config.join_timeout / 4).min(JOIN_TIME_LEAST),
             });
             self.carriers.spawn(carrier.run(jobs, self.carriers.clone(), self.closing.clone()));
             Edge::new(Arc::clone(view), joins, &self.ports.limits)

@@ -135,7 +135,7 @@ impl Pages {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Not `no-referrer`: a browser would then keep the origin of the page's own forms to itself.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-        let keep = if secret { "no-store" } else { "private, no-cache" };
+        let keep = if secret { "no-store, no-transform" } else { "private, no-cache" };
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
         headers.insert(VARY, HeaderValue::from_static("accept-language, accept-encoding, cookie"));
         if let Ok(tag) = HeaderValue::try_from(&language.tag) {

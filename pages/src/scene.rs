@@ -26,7 +26,9 @@ pub(crate) fn body(language: &Language, shown: &Shown<'_>) -> String {
         }
         _ => told(language, shown, scene),
     };
-    if let Some(trouble) = shown.trouble {
+    // An address that is kept says that a payment failed long after another one was made.
+    let old = |trouble: &Trouble| *trouble == Trouble::Payment && scene != Scene::Reserved;
+    if let Some(trouble) = shown.trouble.filter(|trouble| !old(trouble)) {
         let told = match trouble {
             Trouble::TooMany => language.say("join.fewer").to_owned(),
             Trouble::Stretch => goods::wrong_stretch(language, shown),

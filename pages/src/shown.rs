@@ -283,7 +283,7 @@ impl Scene {
     pub(crate) fn refresh_seconds(self) -> Option<u32> {
         match self {
             Self::Called => Some(5),
-            Self::Ordered("closed" | "cancelled" | "fulfilled" | "refunded" | "failed") => None,
+            Self::Ordered("closed" | "cancelled" | "fulfilled" | "refunded") => None,
             Self::Waiting | Self::Parked | Self::Reserved | Self::Ordered(_) => Some(20),
             Self::Before
             | Self::Standby

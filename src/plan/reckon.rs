@@ -309,7 +309,8 @@ fn places(crowd: &Crowd, demand: &Demand) -> Load {
 fn single(demand: &Demand, costs: &Costs, machine: Machine) -> Single {
     let edge = admission(demand, costs, costs.embedded.joins_per_second_per_core);
     let (hub, till) = (push(demand, costs), worker(demand, costs));
-    let network = edge.megabits_out + hub.megabits_out + till.megabits_out;
+    let sent = edge.megabits_out + hub.megabits_out + till.megabits_out;
+    let network = sent.max(edge.megabits_in + hub.megabits_in + till.megabits_in);
     let cores = edge.cores.total() + hub.cores.total() + till.cores.total();
     let turns = demand.turns_per_second;
     let writer = demand.joins_per_second / costs.embedded.joins_per_second

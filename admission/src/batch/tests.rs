@@ -201,6 +201,7 @@ impl Stage {
             line: Arc::clone(&line) as Arc<dyn Line>,
             clock: Arc::new(TokioClock::starting_at(UnixMillis(0))),
             waiting: Arc::clone(&queue) as Arc<dyn WaitingQueue>,
+            least: Duration::from_millis(250),
         };
         let (jobs, inbox) = mpsc::channel(10_000);
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
@@ -365,6 +366,24 @@ async fn nobody_waits_longer_than_they_may_however_many_are_before_them() {
     tokio::time::advance(Duration::from_millis(1)).await;
     assert_unavailable(&late.await.unwrap());
     assert!(began.elapsed() <= LONGEST * 2 + Duration::from_millis(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_a_stall_is_not_held_to_the_time_of_those_before() {
+    let stage = Stage::open();
+    stage.line.script.lock().unwrap().extend([Step::Hangs; BATCHES_MAX]);
+    let stuck: Vec<_> =
+        (0..(BATCHES_MAX + 1) * JOINS_MAX).map(|n| stage.send(&format!("stuck-{n}"))).collect();
+    sleep(LONGEST - Duration::from_millis(10)).await;
+    let fresh: Vec<_> = (0..10).map(|n| stage.send(&format!("fresh-{n}"))).collect();
+    for answer in stuck {
+        assert_unavailable(&answer.await.unwrap());
+    }
+    for answer in fresh {
+        new(answer.await.unwrap());
+    }
+    let recorded = stage.line.places.lock().unwrap().len();
+    assert_eq!(recorded, BATCHES_MAX * JOINS_MAX + 10, "who was too late was not recorded");
 }
 
 #[tokio::test(start_paused = true)]

@@ -296,24 +296,26 @@ fn an_order_is_paid_and_followed_without_a_script() {
     let bare = entry(EntryState::Reserved);
     let entry = EntryObject { links: Links { order: link, ..bare.links }, ..bare };
     let mut order = order();
-    let page = |order: &Order, token| {
+    let trouble = Some(Trouble::Payment);
+    let page = |order: &Order, token, trouble| {
         let order = Some(Bought { order, token });
-        let shown = Shown { order, ..shown(&sale, Some(&entry)) };
+        let shown = Shown { order, trouble, ..shown(&sale, Some(&entry)) };
         let visit = Visit { encodings: Some("gzip"), ..Visit::default() };
         let response = pages(&PageSettings::default()).show(StatusCode::OK, &visit, &shown);
         let keep = response.headers()[CACHE_CONTROL].to_str().unwrap().to_owned();
         (html(&visit, &shown), response.headers().contains_key(CONTENT_ENCODING), keep)
     };
-    let (payable, packed, keep) = page(&order, Some("t0k"));
+    let (payable, packed, keep) = page(&order, Some("t0k"), trouble);
     for part in [
         "<noscript><form method=\"post\" action=\"https://orders.example/v1/orders/1/payment\">",
         "<input type=\"hidden\" name=\"token\" value=\"t0k\">",
         "Pay 99.05 CNY",
+        "The payment could not be opened just now.",
     ] {
         assert!(payable.contains(part), "{part} is not in {payable}");
     }
-    assert_eq!((packed, keep.as_str()), (false, "no-store"));
-    let (unproven, packed, keep) = page(&order, None);
+    assert_eq!((packed, keep.as_str()), (false, "no-store, no-transform"));
+    let (unproven, packed, keep) = page(&order, None, None);
     assert!(unproven.contains("please allow JavaScript") && !unproven.contains("/payment"));
     assert_eq!((packed, keep.as_str()), (true, "private, no-cache"));
     for (state, cause, says, comes_again) in [
@@ -325,7 +327,8 @@ fn an_order_is_paid_and_followed_without_a_script() {
         (OrderState::Refunded, None, "Refunded", false),
     ] {
         (order.state, order.closing_cause) = (state, cause);
-        let (html, ..) = page(&order, None);
+        let (html, ..) = page(&order, None, trouble);
+        assert!(!html.contains("could not be opened"), "{state:?}");
         assert!(html.contains(says) && !html.contains("/payment"), "{says} is not in {html}");
         assert!(html.contains(&order.id.to_string()) && html.contains("99.05 CNY"), "{html}");
         assert_eq!(html.contains("http-equiv=\"refresh\""), comes_again, "{state:?}");

@@ -193,6 +193,11 @@ async fn the_waiting_pages_form_leads_on_to_the_payment_or_back() {
     assert_eq!((live.status, live.json()["pay_url"].as_str()), (200, Some(pay_url.as_str())));
 
     send("nonsense").await.assert_problem(401, "bad_token");
+    let bearer = format!("Bearer {}", scene.token);
+    let program =
+        [("content-type", "application/x-www-form-urlencoded"), ("authorization", &bearer)];
+    let asked = scene.shop.send(Method::POST, &scene.path("/payment"), &program, "").await;
+    assert_eq!((asked.status, asked.json()["pay_url"].as_str()), (200, Some(pay_url.as_str())));
     let other = scene.house.token(&scene.house.entry(2, "eve", 1));
     let page = format!("/w/{}", scene.house.sale);
     let turned_away = send(&other).await;

@@ -36,7 +36,11 @@ pub(super) async fn pay(shared: &Shared, mut exchange: Exchange) -> Result<Respo
 }
 
 fn is_web(url: &str) -> bool {
-    url.starts_with("https://") || url.starts_with("http://") || url.starts_with('/')
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    match scheme {
+        Some(scheme) => ["https", "http"].iter().any(|known| known.eq_ignore_ascii_case(scheme)),
+        None => url.starts_with('/') && !url.starts_with("//"),
+    }
 }
 
 /// A page that goes on by itself. Not a redirect: browsers hold the `form-action` of the page that sent a form against where its
