@@ -263,7 +263,7 @@ fn fill(batch: &mut Vec<Job>, jobs: &mut mpsc::Receiver<Job>) {
     }
 }
 
-/// By when a batch is answered: they came one after the other, so the first cannot wait longest.
+/// By when a batch is answered: nobody in it waits longer than whoever may wait least.
 fn until(batch: &[Job]) -> Instant {
     batch.iter().map(|job| job.until).min().unwrap_or_else(Instant::now)
 }

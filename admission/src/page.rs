@@ -273,7 +273,10 @@ fn answer(
     }
     if let Some(cookie) = cookie {
         headers.append(SET_COOKIE, cookie);
-        headers.insert(CACHE_CONTROL, NO_STORE);
+        // A page with a token in it says more.
+        if token.is_none() {
+            headers.insert(CACHE_CONTROL, NO_STORE);
+        }
     }
     response
 }

@@ -103,11 +103,12 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id: the time in milliseconds, then 74 random bits.
+            /// A new id: the time in milliseconds, then which of this millisecond it is, then 62 random bits. Ids of one source
+            /// of randomness sort as they were made.
             #[must_use]
             pub fn generate(now: UnixMillis, random: &Random) -> Self {
                 let millis = u64::try_from(now.0).unwrap_or(0);
-                Self(uuid::Builder::from_unix_timestamp_millis(millis, &random.bytes()).into_uuid())
+                Self(uuid::Builder::from_unix_timestamp_millis(millis, &random.uuid_bytes(now)).into_uuid())
             }
 
             #[must_use]
@@ -398,6 +399,18 @@ mod tests {
         let early = EntryId::generate(UnixMillis(1_000), &random);
         let late = EntryId::generate(UnixMillis(1_001), &random);
         assert!(early < late);
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_sort_as_they_were_made() {
+        let random = Random::seeded(7);
+        let ids: Vec<_> =
+            (0..4_096).map(|_| EntryId::generate(UnixMillis(1_000), &random)).collect();
+        assert!(ids.is_sorted());
+        assert!(ids.iter().all(|id| id.to_string().as_bytes()[14] == b'7'), "the version stays");
+        let later = EntryId::generate(UnixMillis(1_001), &random);
+        assert!(*ids.last().unwrap() < later);
+        assert!(EntryId::generate(UnixMillis(1_000), &random) < ids[1], "the clock went back");
     }
 
     #[test]

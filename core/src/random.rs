@@ -7,26 +7,53 @@ use std::{
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
+use crate::clock::UnixMillis;
+
+/// The highest that the twelve bits between time and randomness of a UUIDv7 can count.
+const COUNT_MAX: u16 = 0x0fff;
+
 /// A source of random numbers that can be shared between tasks. Not for keys: use the system's generator for those.
-pub struct Random(Mutex<StdRng>);
+pub struct Random(Mutex<Source>);
+
+struct Source {
+    rng: StdRng,
+    /// The last time of a UUID, and how many were made for it before.
+    last: (UnixMillis, u16),
+}
 
 impl Random {
     /// Seeded from the operating system.
     #[must_use]
     pub fn system() -> Self {
-        Self(Mutex::new(rand::make_rng()))
+        Self::from(rand::make_rng::<StdRng>())
     }
 
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(Mutex::new(StdRng::seed_from_u64(seed)))
+        Self::from(StdRng::seed_from_u64(seed))
     }
 
-    /// Ten random bytes: what a UUIDv7 needs.
+    /// Ten random bytes.
     #[must_use]
     pub fn bytes(&self) -> [u8; 10] {
         let mut bytes = [0; 10];
         self.with(|rng| rng.fill_bytes(&mut bytes));
+        bytes
+    }
+
+    /// What a UUIDv7 needs beside its time: a count of those of the same millisecond in its first twelve bits that are not
+    /// the version (RFC 9562, 6.2, method 1), so that ids of one source sort as they were made, and 62 random bits. The clock
+    /// may go back; then ids do, too. After 4,096 in a millisecond chance decides.
+    #[must_use]
+    pub fn uuid_bytes(&self, now: UnixMillis) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        source.rng.fill_bytes(&mut bytes);
+        let (last, count) = source.last;
+        let count = if last == now { COUNT_MAX.min(count + 1) } else { 0 };
+        source.last = (now, count);
+        let [high, low] = count.to_be_bytes();
+        (bytes[0], bytes[1]) = (high, low);
         bytes
     }
 
@@ -43,7 +70,13 @@ impl Random {
     }
 
     fn with<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
-        draw(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        draw(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).rng)
+    }
+}
+
+impl From<StdRng> for Random {
+    fn from(rng: StdRng) -> Self {
+        Self(Mutex::new(Source { rng, last: (UnixMillis(i64::MIN), 0) }))
     }
 }
 

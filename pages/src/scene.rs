@@ -171,19 +171,16 @@ fn reserved(
 
 /// The button that pays without a script: a form for where orders are kept, with what proves whose order it is.
 fn pay(language: &Language, entry: &EntryObject, bought: Option<Bought<'_>>) -> String {
-    let (Some(order), Some(token)) =
-        (entry.links.order.as_deref(), bought.and_then(|bought| bought.token))
+    let (Some(link), Some(Bought { order, token: Some(token) })) =
+        (entry.links.order.as_deref(), bought)
     else {
         return line(language, "p", "lead", "reserved.script");
     };
-    let amount = bought.map(|Bought { order, .. }| words::money(order.amount, order.currency));
-    let label = amount.map_or_else(
-        || language.say("reserved.pay_plain").to_owned(),
-        |amount| language.fill("reserved.pay", &[("amount", &amount)]),
-    );
+    let amount = words::money(order.amount, order.currency);
+    let label = language.fill("reserved.pay", &[("amount", &amount)]);
     format!(
         "<form method=\"post\" action=\"{}/payment\"><input type=\"hidden\" name=\"token\" value=\"{}\"><button class=\"main\">{}</button></form>\n",
-        escape(order),
+        escape(link),
         escape(token),
         escape(&label)
     )
@@ -204,7 +201,8 @@ fn told(language: &Language, shown: &Shown<'_>, scene: Scene) -> String {
     };
     let mut html = line(language, "h1", "", &format!("{name}.heading"));
     html.push_str(&line(language, "p", "lead", &lead));
-    if let (Scene::Ordered(_), Some(Bought { order, .. })) = (scene, shown.order) {
+    if let (Scene::Ordered(_) | Scene::Cancelled, Some(Bought { order, .. })) = (scene, shown.order)
+    {
         html.push_str("<dl class=\"facts\">");
         let total = words::money(order.amount, order.currency);
         html.push_str(&fact(language, "order.total", &total));

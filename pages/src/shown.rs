@@ -94,8 +94,10 @@ pub(crate) enum Scene {
     Called,
     Standby,
     Reserved,
-    /// An order that no longer waits for its payment, by the word of its state; `cancelled` if its buyer closed it.
-    Ordered(&'static str),
+    /// An order that no longer waits for its payment.
+    Ordered(OrderState),
+    /// An order that its buyer closed.
+    Cancelled,
     Shop,
     SoldOut,
     ClosedSale,
@@ -236,8 +238,8 @@ impl Scene {
     fn of_order(order: &Order) -> Option<Self> {
         match (order.state, order.closing_cause) {
             (OrderState::AwaitingPayment, _) => None,
-            (OrderState::Closed, Some(ClosingCause::Cancelled)) => Some(Self::Ordered("cancelled")),
-            (state, _) => Some(Self::Ordered(state.as_str())),
+            (OrderState::Closed, Some(ClosingCause::Cancelled)) => Some(Self::Cancelled),
+            (state, _) => Some(Self::Ordered(state)),
         }
     }
 
@@ -260,7 +262,8 @@ impl Scene {
             Self::Called => "called",
             Self::Standby => "standby",
             Self::Reserved => "reserved",
-            Self::Ordered(state) => state,
+            Self::Ordered(state) => state.as_str(),
+            Self::Cancelled => "cancelled",
             Self::Shop => "shop",
             Self::SoldOut => "sold_out",
             Self::ClosedSale => "closed_sale",
@@ -283,7 +286,7 @@ impl Scene {
     pub(crate) fn refresh_seconds(self) -> Option<u32> {
         match self {
             Self::Called => Some(5),
-            Self::Ordered("closed" | "cancelled" | "fulfilled" | "refunded") => None,
+            Self::Ordered(state) if state.is_final() => None,
             Self::Waiting | Self::Parked | Self::Reserved | Self::Ordered(_) => Some(20),
             Self::Before
             | Self::Standby
@@ -292,6 +295,7 @@ impl Scene {
             | Self::LineFull
             | Self::Unavailable => Some(30),
             Self::Join
+            | Self::Cancelled
             | Self::Shop
             | Self::SoldOut
             | Self::ClosedSale

@@ -110,7 +110,7 @@ pub(crate) struct Resource {
 /// All of it in one `sluice run`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Single {
-    /// Of its cores, its writer, its network or the places there are: the fullest. 1 is full.
+    /// How full that of its cores, its writer, its network and its places is which is fullest; 1 is full.
     pub(crate) full: f64,
     pub(crate) fullest: &'static str,
     pub(crate) would_do: bool,
