@@ -104,7 +104,8 @@ impl Identity {
                 anonymous::identify(exchange.cookie(cookies.buyer()), *cookies, keyring, random)
             }
             Self::Header { name, classes } => header::identify(exchange, name, classes.as_ref()),
-            Self::Jwt(jwt) => jwt.identify(exchange.bearer(), patience).await,
+            // Boxed: it is larger than a whole join, in whose future it would have its place.
+            Self::Jwt(jwt) => Box::pin(jwt.identify(exchange.bearer(), patience)).await,
         }
     }
 

@@ -3,6 +3,8 @@
 //! In this order: the sale is known; limits; who asks; bans; whether the sale takes joins now; the body; the idempotency
 //! key; then, with others, the line and the waiting queue. 202 only once the queue has it for good. A live place is
 //! found again whatever the sale's state: refusals are for those who have none.
+//!
+//! What happens to few of those who join is boxed: the future of every join would have room for it, and is moved.
 
 use std::{sync::Arc, time::Duration};
 
@@ -94,7 +96,8 @@ impl Admission {
         let proven = self.proven(exchange, edge, now);
         let held =
             proven.as_ref().map(|proven| (proven.claims().entry, proven.claims().held_since));
-        let placed = self.place(edge, exchange, asked, &mut identified, (limits, proven)).await;
+        let placed =
+            self.place(edge, exchange, asked, &mut identified, (limits, proven), now).await;
         let answered = match placed {
             Ok(joined) => {
                 let joined = self.held(joined, held, now).await;
@@ -135,6 +138,7 @@ impl Admission {
         asked: &Asked,
         identified: &mut Identified,
         (limits, proven): (Option<JoinLimits>, Option<Verified>),
+        now: UnixMillis,
     ) -> Result<Joined, Problem> {
         let address = exchange.peer.address;
         let bans = self.ports.directory.bans();
@@ -143,17 +147,18 @@ impl Admission {
         {
             return Err(banned());
         }
-        let now = self.ports.clock.now();
         let reading = edge.view.read();
         if let Some(refusal) = refusal(&reading, now) {
-            return self.live_place(edge, proven, identified).await?.ok_or(refusal);
+            return Box::pin(self.live_place(edge, proven, identified)).await?.ok_or(refusal);
         }
         let sale = Arc::clone(&reading.sale);
         drop(reading);
         let wish = Wish::read(exchange, asked, &sale).await?;
         let proof = match proven {
-            Some(Verified::Live(claims)) => self.judge(edge, claims, identified).await?,
-            Some(Verified::Expired(claims)) => self.judge_expired(claims, identified).await,
+            Some(Verified::Live(claims)) => Box::pin(self.judge(edge, claims, identified)).await?,
+            Some(Verified::Expired(claims)) => {
+                Box::pin(self.judge_expired(claims, identified)).await
+            }
             None => Proof::Nothing,
         };
         self.check_replay(edge, exchange, identified, &wish).await?;
@@ -177,7 +182,7 @@ impl Admission {
                 let candidate = LineEntry { stands_since: Some(since), ..candidate };
                 self.carry(edge, Join { candidate, proven: None, limits, stand_by: true }).await
             }
-            Proof::Live(place) => self.found(edge, place).await,
+            Proof::Live(place) => Box::pin(self.found(edge, place)).await,
             Proof::Ledger(claims) => Ok(Joined { result: JoinResult::Found, claims }),
             Proof::Forgotten(Claims { entry, seq, holes_below, joined_at, .. }) => {
                 let stands_since = ahead(joined_at, identified.head_start);
@@ -200,7 +205,9 @@ impl Admission {
         let held_since = match (result, proven) {
             (_, Some((entry, since))) if entry == claims.entry => since,
             (JoinResult::New, _) => claims.joined_at,
-            (JoinResult::Found | JoinResult::Refused(_), _) => self.found_since(&claims, now).await,
+            (JoinResult::Found | JoinResult::Refused(_), _) => {
+                Box::pin(self.found_since(&claims, now)).await
+            }
         };
         Joined { result, claims: Claims { held_since, ..claims } }
     }
@@ -338,7 +345,7 @@ impl Admission {
                 (StatusCode::ACCEPTED, object, self.fresh(&claims))
             }
             JoinResult::Found | JoinResult::Refused(_) => {
-                let object = self.object(edge, &claims, None).await?;
+                let object = Box::pin(self.object(edge, &claims, None)).await?;
                 let full = || Problem::unavailable(spread(&self.ports.random, TRY_SOON));
                 (StatusCode::OK, object, self.renewed(&claims).ok_or_else(full)?)
             }
