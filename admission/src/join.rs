@@ -31,7 +31,7 @@ use crate::{
     answer::{self, NO_STORE},
     batch::{Answer, Job},
     edge::Edge,
-    fresh::spread,
+    fresh::{Fresh, spread},
     holder::cross_site,
     identity::Identified,
     metrics::JoinResult,
@@ -59,9 +59,24 @@ pub(crate) async fn join(
 }
 
 /// The place a join came to.
-struct Joined {
-    result: JoinResult,
-    claims: Claims,
+enum Joined {
+    New(Claims),
+    Found(Claims),
+}
+
+/// What a join knows of since when its place is held.
+#[derive(Clone, Copy)]
+struct Held {
+    /// What its token says, of which entry.
+    proven: Option<(EntryId, UnixMillis)>,
+    now: UnixMillis,
+}
+
+impl Held {
+    /// As the token says, if it is of this entry.
+    fn since(self, claims: &Claims) -> Option<UnixMillis> {
+        self.proven.filter(|(entry, _)| *entry == claims.entry).map(|(_, since)| since)
+    }
 }
 
 impl Admission {
@@ -88,20 +103,28 @@ impl Admission {
     ) -> Result<(JoinResult, Response), Problem> {
         let rules = Guard::into_inner(edge.rules(&self.ports.limits));
         let (allowed, device) = self.check_origin_limits(exchange, &rules.1)?;
-        let identified = self.identified(exchange).await;
+        let identified = match self.cross_site(exchange) {
+            Some(refused) => Err(refused),
+            None => self.identity.identify(exchange, self.config.join_timeout).await,
+        };
         let mut identified = identified.map_err(|problem| rules.1.refuse(problem, allowed))?;
         let allowed = rules.1.buyer.check(self.ports.limits.key(identified.buyer.as_str()))?;
         let limits = self.ports.line.shares_limits().then(|| rules.1.shared(device));
         let now = self.ports.clock.now();
         let proven = self.proven(exchange, edge, now);
-        let held =
-            proven.as_ref().map(|proven| (proven.claims().entry, proven.claims().held_since));
+        let held = Held {
+            proven: proven.as_ref().map(|it| (it.claims().entry, it.claims().held_since)),
+            now,
+        };
         let placed =
             self.place(edge, exchange, asked, &mut identified, (limits, proven), now).await;
         let answered = match placed {
-            Ok(joined) => {
-                let joined = self.held(joined, held, now).await;
-                self.answer(edge, exchange, asked, joined).await
+            Ok(Joined::New(claims)) => {
+                Ok((JoinResult::New, self.welcome(edge, exchange, asked, claims, held)))
+            }
+            Ok(Joined::Found(claims)) => {
+                let back = Box::pin(self.welcome_back(edge, exchange, asked, claims, held)).await;
+                back.map(|response| (JoinResult::Found, response))
             }
             Err(problem) => Err(problem),
         };
@@ -124,11 +147,10 @@ impl Admission {
         }
     }
 
-    async fn identified(&self, exchange: &Exchange) -> Result<Identified, Problem> {
-        if self.identity.is_by_cookie() && exchange.is_cross_site(&self.config.allowed_origins) {
-            return Err(cross_site());
-        }
-        self.identity.identify(exchange, self.config.join_timeout).await
+    /// Another site's page joins for nobody whom a cookie of ours identifies.
+    fn cross_site(&self, exchange: &Exchange) -> Option<Problem> {
+        let by_cookie = self.identity.is_by_cookie();
+        (by_cookie && exchange.is_cross_site(&self.config.allowed_origins)).then(cross_site)
     }
 
     async fn place(
@@ -161,7 +183,10 @@ impl Admission {
             }
             None => Proof::Nothing,
         };
-        self.check_replay(edge, exchange, identified, &wish).await?;
+        if let Some(key) = idempotency_key(exchange)? {
+            let key = replay_key(edge, identified, &wish, key);
+            Box::pin(self.check_replay(key)).await?;
+        }
         let candidate = LineEntry {
             entry: EntryId::generate(now, &self.ports.random),
             buyer: identified.buyer.clone(),
@@ -173,43 +198,24 @@ impl Admission {
             joined_at: now,
             address: Some(address),
         };
-        match proof {
-            Proof::Nothing => {
-                self.carry(edge, Join { candidate, proven: None, limits, stand_by: false }).await
-            }
+        let join = match proof {
+            Proof::Nothing => Join { candidate, proven: None, limits, stand_by: false },
             Proof::Expired(first_joined) => {
                 let since = candidate.stands_since.unwrap_or(now).min(first_joined);
                 let candidate = LineEntry { stands_since: Some(since), ..candidate };
-                self.carry(edge, Join { candidate, proven: None, limits, stand_by: true }).await
+                Join { candidate, proven: None, limits, stand_by: true }
             }
-            Proof::Live(place) => Box::pin(self.found(edge, place)).await,
-            Proof::Ledger(claims) => Ok(Joined { result: JoinResult::Found, claims }),
+            Proof::Live(place) => return Box::pin(self.found(edge, place)).await,
+            Proof::Ledger(claims) => return Ok(Joined::Found(claims)),
             Proof::Forgotten(Claims { entry, seq, holes_below, joined_at, .. }) => {
                 let stands_since = ahead(joined_at, identified.head_start);
                 let place = LineEntry { entry, seq, holes_below, joined_at, ..candidate.clone() };
                 let proven = Some(LineEntry { stands_since, ..place });
-                self.carry(edge, Join { candidate, proven, limits, stand_by: false }).await
-            }
-        }
-    }
-
-    /// Says since when whoever joins now has held the place: a new one since it joined, one that a token proves since that says,
-    /// one that was found by its buyer since now, wherever it was taken before.
-    async fn held(
-        &self,
-        joined: Joined,
-        proven: Option<(EntryId, UnixMillis)>,
-        now: UnixMillis,
-    ) -> Joined {
-        let Joined { result, claims } = joined;
-        let held_since = match (result, proven) {
-            (_, Some((entry, since))) if entry == claims.entry => since,
-            (JoinResult::New, _) => claims.joined_at,
-            (JoinResult::Found | JoinResult::Refused(_), _) => {
-                Box::pin(self.found_since(&claims, now)).await
+                Join { candidate, proven, limits, stand_by: false }
             }
         };
-        Joined { result, claims: Claims { held_since, ..claims } }
+        let answer = self.send(edge, join)?.await;
+        self.joined(edge, answer.ok())
     }
 
     /// The live place of a buyer whom the sale would refuse now.
@@ -225,7 +231,7 @@ impl Admission {
                 Proof::Live(place) => return self.found(edge, place).await.map(Some),
                 // It still waits in the queues.
                 Proof::Ledger(claims) | Proof::Forgotten(claims) => {
-                    return Ok(Some(Joined { result: JoinResult::Found, claims }));
+                    return Ok(Some(Joined::Found(claims)));
                 }
             }
         }
@@ -244,26 +250,31 @@ impl Admission {
         if in_queue && !place.durable {
             let candidate = place.line_entry;
             let join = Join { candidate, proven: None, limits: None, stand_by: false };
-            return self.carry(edge, join).await;
+            let answer = self.send(edge, join)?.await;
+            return self.joined(edge, answer.ok());
         }
-        Ok(Joined { result: JoinResult::Found, claims: claims_of(edge, &place.line_entry) })
+        Ok(Joined::Found(claims_of(edge, &place.line_entry)))
     }
 
-    /// Sends a join on its way with others, and waits for its answer.
-    async fn carry(&self, edge: &Edge, join: Join) -> Result<Joined, Problem> {
-        let unavailable = || Problem::unavailable(spread(&self.ports.random, TRY_SOON));
+    /// Sends a join on its way with others.
+    fn send(&self, edge: &Edge, join: Join) -> Result<oneshot::Receiver<Answer>, Problem> {
         let (reply, answer) = oneshot::channel();
-        // Full: too many wait already. Closed: this node is going away.
         let until = Instant::now() + self.config.join_timeout;
-        edge.joins.try_send(Job { join, until, reply }).map_err(|_| unavailable())?;
-        let answer = answer.await.map_err(|_| unavailable())?;
-        match answer {
-            Answer::New(place) => {
-                Ok(Joined { result: JoinResult::New, claims: claims_of(edge, &place.line_entry) })
-            }
-            Answer::Found(place) => {
-                Ok(Joined { result: JoinResult::Found, claims: claims_of(edge, &place.line_entry) })
-            }
+        // Full: too many wait already. Closed: this node is going away.
+        let sent = edge.joins.try_send(Job { join, until, reply });
+        sent.map_err(|_| self.unavailable())?;
+        Ok(answer)
+    }
+
+    fn unavailable(&self) -> Problem {
+        Problem::unavailable(spread(&self.ports.random, TRY_SOON))
+    }
+
+    /// What the answer to a join says; without one this node is going away.
+    fn joined(&self, edge: &Edge, answer: Option<Answer>) -> Result<Joined, Problem> {
+        match answer.unwrap_or(Answer::Unavailable) {
+            Answer::New(place) => Ok(Joined::New(claims_of(edge, &place.line_entry))),
+            Answer::Found(place) => Ok(Joined::Found(claims_of(edge, &place.line_entry))),
             Answer::Full if self.is_sold_out_for_good(edge) => {
                 Err(Problem::new(StatusCode::GONE, "sold_out", "Everything is sold."))
             }
@@ -275,7 +286,7 @@ impl Admission {
             Answer::Limited { by, retry_after } => {
                 Err(edge.rules(&self.ports.limits).1.refused(by, retry_after))
             }
-            Answer::Unavailable => Err(unavailable()),
+            Answer::Unavailable => Err(self.unavailable()),
         }
     }
 
@@ -287,19 +298,7 @@ impl Admission {
         !stand_by && reading.state(self.ports.clock.now()) == SaleState::SoldOut
     }
 
-    async fn check_replay(
-        &self,
-        edge: &Edge,
-        exchange: &Exchange,
-        identified: &Identified,
-        wish: &Wish,
-    ) -> Result<(), Problem> {
-        let Some(key) = idempotency_key(exchange)? else { return Ok(()) };
-        let key = IdempotencyKey {
-            scope: format!("join {} {}", edge.sale, identified.buyer),
-            key: key.to_owned(),
-            body: wish.hash(),
-        };
+    async fn check_replay(&self, key: IdempotencyKey) -> Result<(), Problem> {
         match self.ask(self.ports.ledger.replay(&key)).await? {
             Replay::First | Replay::Same => Ok(()),
             Replay::Different => Err(Problem::new(
@@ -325,31 +324,57 @@ impl Admission {
         self.ask(question).await
     }
 
-    async fn answer(
+    /// 202 for a new place: held since it was taken, or, where the line had forgotten it, since its token says.
+    fn welcome(
         &self,
         edge: &Edge,
         exchange: &Exchange,
         asked: &Asked,
-        joined: Joined,
-    ) -> Result<(JoinResult, Response), Problem> {
-        let Joined { result, claims } = joined;
-        let (status, mut object, fresh) = match result {
-            JoinResult::New => {
-                let now = self.ports.clock.now();
-                let (reading, urls) = (edge.view.read(), &self.ports.urls);
-                let object = if claims.seq == Seq(0) {
-                    EntryObject::standby(&reading, &claims, now, urls)
-                } else {
-                    EntryObject::waiting(&reading, &claims, None, now, urls)
-                };
-                (StatusCode::ACCEPTED, object, self.fresh(&claims))
-            }
-            JoinResult::Found | JoinResult::Refused(_) => {
-                let object = Box::pin(self.object(edge, &claims, None)).await?;
-                let full = || Problem::unavailable(spread(&self.ports.random, TRY_SOON));
-                (StatusCode::OK, object, self.renewed(&claims).ok_or_else(full)?)
-            }
+        claims: Claims,
+        held: Held,
+    ) -> Response {
+        let held_since = held.since(&claims).unwrap_or(claims.joined_at);
+        let claims = Claims { held_since, ..claims };
+        let (now, reading) = (self.ports.clock.now(), edge.view.read());
+        let urls = &self.ports.urls;
+        let object = if claims.seq == Seq(0) {
+            EntryObject::standby(&reading, &claims, now, urls)
+        } else {
+            EntryObject::waiting(&reading, &claims, None, now, urls)
         };
+        let fresh = self.fresh(&claims);
+        self.with_token(edge, exchange, asked, StatusCode::ACCEPTED, object, fresh)
+    }
+
+    /// 200 for a place that was there: one that a token proves is held since that says, one that was found by its buyer since now,
+    /// wherever it was taken before.
+    async fn welcome_back(
+        &self,
+        edge: &Edge,
+        exchange: &Exchange,
+        asked: &Asked,
+        claims: Claims,
+        held: Held,
+    ) -> Result<Response, Problem> {
+        let held_since = match held.since(&claims) {
+            Some(since) => since,
+            None => self.found_since(&claims, held.now).await,
+        };
+        let claims = Claims { held_since, ..claims };
+        let object = self.object(edge, &claims, None).await?;
+        let fresh = self.renewed(&claims).ok_or_else(|| self.unavailable())?;
+        Ok(self.with_token(edge, exchange, asked, StatusCode::OK, object, fresh))
+    }
+
+    fn with_token(
+        &self,
+        edge: &Edge,
+        exchange: &Exchange,
+        asked: &Asked,
+        status: StatusCode,
+        mut object: EntryObject,
+        fresh: Fresh,
+    ) -> Response {
         let from_browser = matches!(asked, Asked::InForm(_)) || exchange.is_from_browser();
         let cookies = from_browser.then(|| self.place_cookies(exchange, edge, &fresh.token));
         object.token_expires_at = fresh.expires_at;
@@ -360,7 +385,15 @@ impl Admission {
         for cookie in cookies.into_iter().flatten() {
             headers.append(SET_COOKIE, cookie);
         }
-        Ok((result, response))
+        response
+    }
+}
+
+fn replay_key(edge: &Edge, identified: &Identified, wish: &Wish, key: &str) -> IdempotencyKey {
+    IdempotencyKey {
+        scope: format!("join {} {}", edge.sale, identified.buyer),
+        key: key.to_owned(),
+        body: wish.hash(),
     }
 }
 
