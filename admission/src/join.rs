@@ -169,12 +169,13 @@ impl Admission {
         {
             return Err(banned());
         }
-        let reading = edge.view.read();
-        if let Some(refusal) = refusal(&reading, now) {
+        let (refusal, sale) = {
+            let reading = edge.view.read();
+            (refusal(&reading, now), Arc::clone(&reading.sale))
+        };
+        if let Some(refusal) = refusal {
             return Box::pin(self.live_place(edge, proven, identified)).await?.ok_or(refusal);
         }
-        let sale = Arc::clone(&reading.sale);
-        drop(reading);
         let wish = Wish::read(exchange, asked, &sale).await?;
         let proof = match proven {
             Some(Verified::Live(claims)) => Box::pin(self.judge(edge, claims, identified)).await?,
@@ -187,6 +188,8 @@ impl Admission {
             let key = replay_key(edge, identified, &wish, key);
             Box::pin(self.check_replay(key)).await?;
         }
+        // All of it is here now: whoever sends the body late has not joined before those who were answered meanwhile.
+        let now = self.ports.clock.now();
         let candidate = LineEntry {
             entry: EntryId::generate(now, &self.ports.random),
             buyer: identified.buyer.clone(),
@@ -342,6 +345,7 @@ impl Admission {
         } else {
             EntryObject::waiting(&reading, &claims, None, now, urls)
         };
+        drop(reading);
         let fresh = self.fresh(&claims);
         self.with_token(edge, exchange, asked, StatusCode::ACCEPTED, object, fresh)
     }

@@ -104,7 +104,7 @@ macro_rules! uuid_id {
 
         impl $name {
             /// A new id: the time in milliseconds, then which of this millisecond it is, then 62 random bits. Ids of one source
-            /// of randomness sort as they were made.
+            /// of randomness sort as they were made, as far as [`Random::uuid_bytes`] can count.
             #[must_use]
             pub fn generate(now: UnixMillis, random: &Random) -> Self {
                 let millis = u64::try_from(now.0).unwrap_or(0);
@@ -410,7 +410,18 @@ mod tests {
         assert!(ids.iter().all(|id| id.to_string().as_bytes()[14] == b'7'), "the version stays");
         let later = EntryId::generate(UnixMillis(1_001), &random);
         assert!(*ids.last().unwrap() < later);
-        assert!(EntryId::generate(UnixMillis(1_000), &random) < ids[1], "the clock went back");
+    }
+
+    #[test]
+    fn who_comes_late_does_not_begin_a_millisecond_anew() {
+        let random = Random::seeded(7);
+        let made = |at| EntryId::generate(UnixMillis(at), &random);
+        let (first, second, late, third) =
+            (made(1_000_001), made(1_000_001), made(1_000_000), made(1_000_001));
+        assert!(late < first && first < second && second < third);
+
+        let put_back: Vec<_> = (0..3).map(|_| made(900_000)).collect();
+        assert!(put_back.is_sorted(), "the clock was put back, and goes on from there");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Randomness as a value: seeded from the system in production, from a number in tests, so that a seed replays a run.
 
 use std::{
+    cmp::Ordering,
     fmt,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -11,6 +13,9 @@ use crate::clock::UnixMillis;
 
 /// The highest that the twelve bits between time and randomness of a UUIDv7 can count.
 const COUNT_MAX: u16 = 0x0fff;
+
+/// Whose time is further back than that is not late: the clock was put back.
+const LATE_MAX: Duration = Duration::from_secs(60);
 
 /// A source of random numbers that can be shared between tasks. Not for keys: use the system's generator for those.
 pub struct Random(Mutex<Source>);
@@ -42,16 +47,23 @@ impl Random {
     }
 
     /// What a UUIDv7 needs beside its time: a count of those of the same millisecond in its first twelve bits that are not
-    /// the version (RFC 9562, 6.2, method 1), so that ids of one source sort as they were made, and 62 random bits. The clock
-    /// may go back; then ids do, too. After 4,096 in a millisecond chance decides.
+    /// the version (RFC 9562, 6.2, method 1), so that ids of one source sort as they were made, and 62 random bits. Chance decides
+    /// after 4,096 in a millisecond, and among those who come late: they sort behind the others of their millisecond.
     #[must_use]
     pub fn uuid_bytes(&self, now: UnixMillis) -> [u8; 10] {
         let mut bytes = [0; 10];
         let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         source.rng.fill_bytes(&mut bytes);
-        let (last, count) = source.last;
-        let count = if last == now { COUNT_MAX.min(count + 1) } else { 0 };
-        source.last = (now, count);
+        let (last, made) = source.last;
+        let count = match now.cmp(&last) {
+            Ordering::Equal => COUNT_MAX.min(made + 1),
+            // Whoever read the clock a while ago does not begin the count of their millisecond anew, nor that of the present one.
+            Ordering::Less if last.since(now) < LATE_MAX => COUNT_MAX,
+            Ordering::Less | Ordering::Greater => 0,
+        };
+        if now >= last || count == 0 {
+            source.last = (now, count);
+        }
         let [high, low] = count.to_be_bytes();
         (bytes[0], bytes[1]) = (high, low);
         bytes

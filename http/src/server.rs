@@ -7,7 +7,6 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioTimer;
 use metrics::{Counter, Gauge};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::{
@@ -20,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{Router, metrics as measured, throttle::Throttle};
 
 mod connection;
+mod head_timer;
 mod refusal;
 mod socket;
 mod stop;
@@ -139,8 +139,7 @@ impl Server {
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let Listener { listener, local_addr } = listener;
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(config.header_timeout)
+        http.header_read_timeout(config.header_timeout)
             .max_header_size(config.header_bytes_max)
             .max_buf_size(config.header_bytes_max.max(BUFFER_BYTES_MIN))
             // Answers are short: one piece is cheaper than a list of two.

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Socket, Stopped};
+use super::{Socket, Stopped, head_timer::HeadTimer};
 use crate::{Router, exchange::Arrival};
 
 /// What every connection of a server needs.
@@ -69,8 +69,10 @@ impl Serving {
                 Arrival { socket: peer, at: Instant::now(), body_timeout: serving.body_timeout };
             serving.router.answer(request, arrival).closing(serving.is_crowded())
         });
-        let mut connection =
-            pin!(self.http.serve_connection(TokioIo::new(socket), service).with_upgrades());
+        let mut http = self.http.clone();
+        http.timer(HeadTimer::default());
+        let connection = http.serve_connection(TokioIo::new(socket), service);
+        let mut connection = pin!(connection.with_upgrades());
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,
