@@ -9,10 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::Guard;
-use http::{
-    StatusCode,
-    header::{CACHE_CONTROL, SET_COOKIE},
-};
+use http::{StatusCode, header::SET_COOKIE};
 use sluice_core::{
     clock::UnixMillis,
     ids::{EntryId, Seq},
@@ -21,17 +18,16 @@ use sluice_core::{
     ports::{IdempotencyKey, Join, JoinLimits, Place, PlaceState, PortError, Replay},
     sale::SaleState,
     token::{Claims, Verified},
-    view::{Reading, object::EntryObject},
+    view::Reading,
 };
 use sluice_http::{Exchange, Problem, Response};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Admission,
-    answer::{self, NO_STORE},
     batch::{Answer, Job},
     edge::Edge,
-    fresh::{Fresh, spread},
+    fresh::spread,
     holder::cross_site,
     identity::Identified,
     metrics::JoinResult,
@@ -39,9 +35,11 @@ use crate::{
 };
 
 mod proof;
+mod welcome;
 mod wish;
 
 use proof::{Proof, is_live};
+use welcome::Held;
 use wish::Wish;
 pub(crate) use wish::{Asked, idempotency_key};
 
@@ -62,21 +60,6 @@ pub(crate) async fn join(
 enum Joined {
     New(Claims),
     Found(Claims),
-}
-
-/// What a join knows of since when its place is held.
-#[derive(Clone, Copy)]
-struct Held {
-    /// What its token says, of which entry.
-    proven: Option<(EntryId, UnixMillis)>,
-    now: UnixMillis,
-}
-
-impl Held {
-    /// As the token says, if it is of this entry.
-    fn since(self, claims: &Claims) -> Option<UnixMillis> {
-        self.proven.filter(|(entry, _)| *entry == claims.entry).map(|(_, since)| since)
-    }
 }
 
 impl Admission {
@@ -325,71 +308,6 @@ impl Admission {
             }
         };
         self.ask(question).await
-    }
-
-    /// 202 for a new place: held since it was taken, or, where the line had forgotten it, since its token says.
-    fn welcome(
-        &self,
-        edge: &Edge,
-        exchange: &Exchange,
-        asked: &Asked,
-        claims: Claims,
-        held: Held,
-    ) -> Response {
-        let held_since = held.since(&claims).unwrap_or(claims.joined_at);
-        let claims = Claims { held_since, ..claims };
-        let (now, reading) = (self.ports.clock.now(), edge.view.read());
-        let urls = &self.ports.urls;
-        let object = if claims.seq == Seq(0) {
-            EntryObject::standby(&reading, &claims, now, urls)
-        } else {
-            EntryObject::waiting(&reading, &claims, None, now, urls)
-        };
-        drop(reading);
-        let fresh = self.fresh(&claims);
-        self.with_token(edge, exchange, asked, StatusCode::ACCEPTED, object, fresh)
-    }
-
-    /// 200 for a place that was there: one that a token proves is held since that says, one that was found by its buyer since now,
-    /// wherever it was taken before.
-    async fn welcome_back(
-        &self,
-        edge: &Edge,
-        exchange: &Exchange,
-        asked: &Asked,
-        claims: Claims,
-        held: Held,
-    ) -> Result<Response, Problem> {
-        let held_since = match held.since(&claims) {
-            Some(since) => since,
-            None => self.found_since(&claims, held.now).await,
-        };
-        let claims = Claims { held_since, ..claims };
-        let object = self.object(edge, &claims, None).await?;
-        let fresh = self.renewed(&claims).ok_or_else(|| self.unavailable())?;
-        Ok(self.with_token(edge, exchange, asked, StatusCode::OK, object, fresh))
-    }
-
-    fn with_token(
-        &self,
-        edge: &Edge,
-        exchange: &Exchange,
-        asked: &Asked,
-        status: StatusCode,
-        mut object: EntryObject,
-        fresh: Fresh,
-    ) -> Response {
-        let from_browser = matches!(asked, Asked::InForm(_)) || exchange.is_from_browser();
-        let cookies = from_browser.then(|| self.place_cookies(exchange, edge, &fresh.token));
-        object.token_expires_at = fresh.expires_at;
-        object.token = Some(fresh.token);
-        let mut response = answer::whole(status, &object);
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, NO_STORE);
-        for cookie in cookies.into_iter().flatten() {
-            headers.append(SET_COOKIE, cookie);
-        }
-        response
     }
 }
 
