@@ -104,7 +104,7 @@ impl Identity {
                 anonymous::identify(exchange.cookie(cookies.buyer()), *cookies, keyring, random)
             }
             Self::Header { name, classes } => header::identify(exchange, name, classes.as_ref()),
-            // Boxed: it is larger than a whole join, in whose future it would have its place.
+            // Boxed: the future of every join would have room for it, whoever identifies its buyer.
             Self::Jwt(jwt) => Box::pin(jwt.identify(exchange.bearer(), patience)).await,
         }
     }

@@ -101,18 +101,17 @@ impl Admission {
         };
         let placed =
             self.place(edge, exchange, asked, &mut identified, (limits, proven), now).await;
-        let answered = match placed {
-            Ok(Joined::New(claims)) => {
-                Ok((JoinResult::New, self.welcome(edge, exchange, asked, claims, held)))
-            }
+        let welcomed = match placed {
+            Ok(Joined::New(claims)) => Ok((JoinResult::New, self.welcome(edge, claims, held))),
             Ok(Joined::Found(claims)) => {
-                let back = Box::pin(self.welcome_back(edge, exchange, asked, claims, held)).await;
-                back.map(|response| (JoinResult::Found, response))
+                let back = Box::pin(self.welcome_back(edge, claims, held)).await;
+                back.map(|welcome| (JoinResult::Found, welcome))
             }
             Err(problem) => Err(problem),
         };
-        match answered {
-            Ok((result, mut response)) => {
+        match welcomed {
+            Ok((result, welcome)) => {
+                let mut response = self.told(edge, exchange, asked, welcome);
                 rules.1.tell(&mut response, allowed);
                 if let Some(cookie) = identified.cookie {
                     response.headers_mut().append(SET_COOKIE, cookie);

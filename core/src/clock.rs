@@ -51,9 +51,9 @@ impl UnixMillis {
         }
     }
 
-    /// The printed form of a time in the years 0 to 9998 (the library ends within 9999). Every poll tells times, and every join is written down with one: the
-    /// printer of the library was measured to take 4 % of both. The calendar is reckoned as by H. Hinnant, "chrono-Compatible
-    /// Low-Level Date Algorithms", `civil_from_days`.
+    /// The printed form of a time in the years 0 to 9998 (the library ends within 9999). Every poll tells times, and every join
+    /// is written down with one: the printer of the library was measured to take 4 % of both. The calendar is reckoned as by H.
+    /// Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
     fn printed(self) -> Option<[u8; PRINTED]> {
         let (days, millis) = (self.0.div_euclid(DAY_MILLIS), self.0.rem_euclid(DAY_MILLIS));
         let from_march_0 = days + 719_468; // days since 0000-03-01

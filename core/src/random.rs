@@ -1,7 +1,6 @@
 //! Randomness as a value: seeded from the system in production, from a number in tests, so that a seed replays a run.
 
 use std::{
-    cmp::Ordering,
     fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -55,15 +54,15 @@ impl Random {
         let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         source.rng.fill_bytes(&mut bytes);
         let (last, made) = source.last;
-        let count = match now.cmp(&last) {
-            Ordering::Equal => COUNT_MAX.min(made + 1),
-            // Whoever read the clock a while ago does not begin the count of their millisecond anew, nor that of the present one.
-            Ordering::Less if last.since(now) < LATE_MAX => COUNT_MAX,
-            Ordering::Less | Ordering::Greater => 0,
-        };
-        if now >= last || count == 0 {
+        // Whoever read the clock a while ago does not begin the count of their millisecond anew, nor that of the present one.
+        let late = now < last && last.since(now) < LATE_MAX;
+        let count = if late {
+            COUNT_MAX
+        } else {
+            let count = if now == last { COUNT_MAX.min(made + 1) } else { 0 };
             source.last = (now, count);
-        }
+            count
+        };
         let [high, low] = count.to_be_bytes();
         (bytes[0], bytes[1]) = (high, low);
         bytes

@@ -35,16 +35,16 @@ impl Held {
     }
 }
 
+/// What whoever has a place is told.
+pub(super) struct Welcome {
+    status: StatusCode,
+    object: EntryObject,
+    fresh: Fresh,
+}
+
 impl Admission {
     /// 202 for a new place: held since it was taken, or, where the line had forgotten it, since its token says.
-    pub(super) fn welcome(
-        &self,
-        edge: &Edge,
-        exchange: &Exchange,
-        asked: &Asked,
-        claims: Claims,
-        held: Held,
-    ) -> Response {
+    pub(super) fn welcome(&self, edge: &Edge, claims: Claims, held: Held) -> Welcome {
         let held_since = held.since(&claims).unwrap_or(claims.joined_at);
         let claims = Claims { held_since, ..claims };
         let (now, reading) = (self.ports.clock.now(), edge.view.read());
@@ -54,9 +54,7 @@ impl Admission {
         } else {
             EntryObject::waiting(&reading, &claims, None, now, urls)
         };
-        drop(reading);
-        let fresh = self.fresh(&claims);
-        self.with_token(edge, exchange, asked, StatusCode::ACCEPTED, object, fresh)
+        Welcome { status: StatusCode::ACCEPTED, object, fresh: self.fresh(&claims) }
     }
 
     /// 200 for a place that was there: one that a token proves is held since that says, one that was found by its buyer since now,
@@ -64,11 +62,9 @@ impl Admission {
     pub(super) async fn welcome_back(
         &self,
         edge: &Edge,
-        exchange: &Exchange,
-        asked: &Asked,
         claims: Claims,
         held: Held,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Welcome, Problem> {
         let held_since = match held.since(&claims) {
             Some(since) => since,
             None => self.found_since(&claims, held.now).await,
@@ -76,18 +72,18 @@ impl Admission {
         let claims = Claims { held_since, ..claims };
         let object = self.object(edge, &claims, None).await?;
         let fresh = self.renewed(&claims).ok_or_else(|| self.unavailable())?;
-        Ok(self.with_token(edge, exchange, asked, StatusCode::OK, object, fresh))
+        Ok(Welcome { status: StatusCode::OK, object, fresh })
     }
 
-    fn with_token(
+    /// The welcome as it is sent: the token in the object, and for a browser in its cookie.
+    pub(super) fn told(
         &self,
         edge: &Edge,
         exchange: &Exchange,
         asked: &Asked,
-        status: StatusCode,
-        mut object: EntryObject,
-        fresh: Fresh,
+        welcome: Welcome,
     ) -> Response {
+        let Welcome { status, mut object, fresh } = welcome;
         let from_browser = matches!(asked, Asked::InForm(_)) || exchange.is_from_browser();
         let cookies = from_browser.then(|| self.place_cookies(exchange, edge, &fresh.token));
         object.token_expires_at = fresh.expires_at;
