@@ -22,10 +22,11 @@ end
 
 -- Adds a basket to what is in flight, or takes it out.
 local function fly(line, basket, sign)
-  for sku, quantity, seated in string.gmatch(basket, '([^:,]+):(%d+)([^,]*)') do
-    local units = tonumber(look(line, 'f' .. sku) or 0) + sign * tonumber(quantity)
+  for _, item in ipairs(items_of(basket)) do
+    local sku = item.sku
+    local units = tonumber(look(line, 'f' .. sku) or 0) + sign * item.units
     put(line, 'f' .. sku, math.max(units, 0))
-    local passengers, stretch = string.match(seated, '^@(%d+)/(%d+%-%d+)')
+    local passengers, stretch = string.match(item.seated, '^@(%d+)/(%d+%-%d+)')
     if passengers then
       local all = passengers_in_flight(line, sku)
       local left = (all[stretch] or 0) + sign * tonumber(passengers)

@@ -6,20 +6,50 @@ if not is_warm() then
   return cold()
 end
 even_when_full()
+local BARE = pack('>I4I8I8', about.generation, 0, now_ms())
+local left, taken = {}, {}
+
+-- Counts what was taken so far.
+local function settle_taken()
+  for sku, count in pairs(taken) do
+    put(gate, 'u' .. sku, units('u', sku) + count)
+  end
+  left, taken = {}, {}
+end
+
+-- Units of each item, if all are there; they are counted with those of the others.
+local function take(items)
+  for _, item in ipairs(items) do
+    left[item.sku] = left[item.sku] or available(item.sku)
+    if left[item.sku] < item.units then
+      return false
+    end
+  end
+  for _, item in ipairs(items) do
+    left[item.sku] = left[item.sku] - item.units
+    taken[item.sku] = (taken[item.sku] or 0) + item.units
+  end
+  return true
+end
+
 local function reserve(id, basket)
   local known = hold_of(id)
   if known then
     local seats = string.find(known.basket, '=', 1, true) and known.basket or ''
     return known.phase == 'H' and 'H' .. seats or 'O'
   end
-  for sku, quantity in string.gmatch(basket, '([^:,]+):(%d+)') do
-    if available(sku) < tonumber(quantity) then
+  if not string.find(basket, '@', 1, true) then
+    if not take(items_of(basket)) then
       return 'S'
     end
-  end
-  if not string.find(basket, '@', 1, true) then
-    set(id, 0, 'H', basket)
+    put(gate, 'h' .. id, 'Hh' .. BARE .. basket)
     return 'H'
+  end
+  settle_taken()
+  for _, item in ipairs(items_of(basket)) do
+    if available(item.sku) < item.units then
+      return 'S'
+    end
   end
   basket = seated(basket)
   if not basket then
@@ -38,10 +68,22 @@ local replies = {}
 for at = 2, #ARGV, 3 do
   replies[#replies + 1] = reserve(ARGV[at], ARGV[at + 2])
 end
+settle_taken()
 write_gate()
 
 local line, worked, arrived = open(KEYS[2]), open(KEYS[3]), order(KEYS[4])
 local line_is_warm = redis.call('HGET', KEYS[2], '.server') == server()
+local places, entries = {}, {}
+for at = 3, #ARGV, 3 do
+  places[#places + 1], entries[#entries + 1] = 'p' .. ARGV[at], ARGV[at]
+end
+if line_is_warm then
+  fetch(line, places)
+end
+-- Most are either all known to the line or none.
+if not (line_is_warm and places[1] and look(line, places[1])) then
+  fetch(worked, entries)
+end
 for at = 3, #ARGV, 3 do
   local entry = ARGV[at]
   -- A call that comes late must not put it in flight.

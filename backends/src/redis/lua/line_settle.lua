@@ -9,6 +9,13 @@ for at = 2, #ARGV, 2 do
   fields[#fields + 1] = 'p' .. ARGV[at]
 end
 fetch(line, fields)
+local unknown = {}
+for n, field in ipairs(fields) do
+  if not look(line, field) then
+    unknown[#unknown + 1] = 's' .. ARGV[2 * n]
+  end
+end
+fetch(line, unknown)
 for at = 2, #ARGV, 2 do
   settle(ARGV[at], ARGV[at + 1], over, strangers)
 end

@@ -94,6 +94,20 @@ local function write(hash)
   hash.changed = {}
 end
 
+-- What a basket is made of, each item as { sku, units, what is said of seats }. Of many baskets in one call few differ.
+local known_items = {}
+local function items_of(basket)
+  local items = known_items[basket]
+  if not items then
+    items = {}
+    for sku, units, seated in string.gmatch(basket, '([^:,]+):(%d+)([^,]*)') do
+      items[#items + 1] = { sku = sku, units = tonumber(units), seated = seated }
+    end
+    known_items[basket] = items
+  end
+  return items
+end
+
 -- The order in which things came, for forgetting the oldest first.
 local function order(key)
   return { key = key, new = {} }

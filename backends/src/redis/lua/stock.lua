@@ -22,14 +22,16 @@ local function is_warm()
   return about.known and not about.building
 end
 
+local sub, pack, unpack_numbers = string.sub, struct.pack, struct.unpack
+
 local function read_hold(record)
-  local generation, movement, since = struct.unpack('>I4I8I8', record, 3)
+  local generation, movement, since = unpack_numbers('>I4I8I8', record, 3)
   return {
-    phase = string.sub(record, 1, 1),
-    counted = string.sub(record, 2, 2),
+    phase = sub(record, 1, 1),
+    counted = sub(record, 2, 2),
     movement = movement,
     since = since,
-    basket = string.sub(record, 23),
+    basket = sub(record, 23),
     lapsed = generation < about.generation,
   }
 end
@@ -58,10 +60,12 @@ local function now_ms()
   return clock[1] * 1000 + math.floor(clock[2] / 1000)
 end
 
+-- Keeps a hold, set aside when it was the first time.
 local function put_hold(id, phase, counted, movement, basket)
-  local record = look(gate, 'h' .. id)
-  local since = record and read_hold(record).since or now_ms()
-  put(gate, 'h' .. id, phase .. counted .. struct.pack('>I4I8I8', about.generation, movement, since) .. basket)
+  local field = 'h' .. id
+  local record = look(gate, field)
+  local since = record and sub(record, 15, 22) or pack('>I8', now_ms())
+  put(gate, field, phase .. counted .. pack('>I4I8', about.generation, movement) .. since .. basket)
 end
 
 local function units(column, sku)
@@ -76,29 +80,38 @@ end
 -- not counted.
 local COLUMN = { h = 'u', s = 'v' }
 local function count(basket, from, to)
-  for sku, quantity, seated in string.gmatch(basket, '([^:,]+):(%d+)([^,]*)') do
+  if from == to then
+    return
+  end
+  local leaves, enters = COLUMN[from], COLUMN[to]
+  for _, item in ipairs(items_of(basket)) do
+    local sku = item.sku
     if look(gate, 't' .. sku) then
-      if seated ~= '' then
-        seat(gate, sku, seated, from, to)
+      if item.seated ~= '' then
+        seat(gate, sku, item.seated, from, to)
       end
-      local leaves, enters = COLUMN[from], COLUMN[to]
       if leaves then
-        put(gate, leaves .. sku, math.max(units(leaves, sku) - quantity, 0))
+        put(gate, leaves .. sku, math.max(units(leaves, sku) - item.units, 0))
       end
       if enters then
-        put(gate, enters .. sku, units(enters, sku) + quantity)
+        put(gate, enters .. sku, units(enters, sku) + item.units)
       end
     end
   end
 end
 
--- Counts a hold, and keeps what became of it.
-local function place(id, phase, counted, movement, basket, over)
-  count(basket, 'n', counted)
+-- Keeps what became of a hold that is counted.
+local function keep(id, phase, counted, movement, basket, over)
   put_hold(id, phase, counted, movement, basket)
   if phase ~= 'H' then
     remember(over, id)
   end
+end
+
+-- Counts a hold that is not counted, and keeps what became of it.
+local function place(id, phase, counted, movement, basket, over)
+  count(basket, 'n', counted)
+  keep(id, phase, counted, movement, basket, over)
 end
 
 -- Sets a hold to what is said of it, unless that word or a later one was heard. False if it was.
@@ -107,7 +120,10 @@ local function set(id, movement, phase, basket, over)
   if known and (movement < known.movement or movement == known.movement and (movement > 0 or phase == known.phase)) then
     return false
   end
-  if known then
+  local was = 'n'
+  if known and known.basket == basket then
+    was = known.counted
+  elseif known then
     count(known.basket, known.counted, 'n')
   end
   local counted = COUNTED_AS[phase]
@@ -116,7 +132,8 @@ local function set(id, movement, phase, basket, over)
   if movement > 0 and movement <= about.moved then
     phase, counted = phase == 'H' and 'R' or phase, 'n'
   end
-  place(id, phase, counted, movement, basket, over)
+  count(basket, was, counted)
+  keep(id, phase, counted, movement, basket, over)
   return true
 end
 
@@ -127,9 +144,9 @@ local function sold_after(heard, sku, movement)
     local record = look(gate, 'h' .. id)
     local hold = record and read_hold(record)
     if hold and hold.phase == 'S' then
-      for name, _, seated in string.gmatch(hold.basket, '([^:,]+):(%d+)([^,]*)') do
-        if name == sku and seated ~= '' then
-          local _, from, to, seats = stretch_of(seated)
+      for _, item in ipairs(items_of(hold.basket)) do
+        if item.sku == sku and item.seated ~= '' then
+          local _, from, to, seats = stretch_of(item.seated)
           for number in string.gmatch(seats, '%d+') do
             for leg = from, to - 1 do
               sold[number .. ':' .. leg] = true
