@@ -1,6 +1,6 @@
 //! The only place that knows which backend is in use.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sluice_backends::{
@@ -13,7 +13,7 @@ use sluice_core::{clock::Clock, ports::Ports};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    config::{BackendKind, Config, ConfigError, RedisTopology},
+    config::{self, BackendKind, Config, ConfigError, RedisTopology},
     exit::Unreachable,
 };
 
@@ -111,11 +111,12 @@ async fn embedded(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Embe
 async fn distributed(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Distributed> {
     let rabbitmq = RabbitmqOptions {
         urls: config.rabbitmq.nodes(),
+        authority_pem: authority("rabbitmq.ca_file", &config.rabbitmq.ca_file)?,
         start_timeout: start_timeout(config),
         ..RabbitmqOptions::default()
     };
     let (redis, rabbitmq, postgres) = tokio::join!(
-        redis::open(redis_options(config)),
+        redis::open(redis_options(config)?),
         rabbitmq::open(rabbitmq, clock),
         Postgres::open(postgres_options(config)),
     );
@@ -126,8 +127,9 @@ async fn distributed(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<D
     })
 }
 
-fn redis_options(config: &Config) -> RedisOptions {
-    RedisOptions {
+fn redis_options(config: &Config) -> anyhow::Result<RedisOptions> {
+    Ok(RedisOptions {
+        authority_pem: authority("redis.ca_file", &config.redis.ca_file)?,
         topology: match config.redis.topology {
             // The scheme of a URL may say more.
             RedisTopology::Single => None,
@@ -136,7 +138,12 @@ fn redis_options(config: &Config) -> RedisOptions {
         },
         start_timeout: start_timeout(config),
         ..RedisOptions::new(config.redis.urls.clone())
-    }
+    })
+}
+
+/// What certificates are checked against, if a file is named; looked at with the whole configuration before, and read now.
+fn authority(key: &str, file: &Path) -> anyhow::Result<Option<String>> {
+    config::authority(key, file).map_err(|(key, complaint)| unusable(&key, &complaint))
 }
 
 fn postgres_options(config: &Config) -> PostgresOptions {

@@ -13,6 +13,7 @@ mod notify;
 mod secrets;
 mod shop;
 
+pub(crate) use check::authority;
 pub(crate) use load::{ConfigError, load, read};
 pub(crate) use notify::{ChannelKind, Notify};
 pub(crate) use secrets::{Secrets, admin_token, admin_token_file};
@@ -96,6 +97,7 @@ pub(crate) struct Embedded {
 pub(crate) struct Redis {
     pub(crate) urls: Vec<String>,
     pub(crate) topology: RedisTopology,
+    pub(crate) ca_file: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -111,6 +113,7 @@ pub(crate) enum RedisTopology {
 pub(crate) struct Rabbitmq {
     pub(crate) url: String,
     pub(crate) urls: Vec<String>,
+    pub(crate) ca_file: PathBuf,
 }
 
 impl Rabbitmq {

@@ -8,3 +8,4 @@ pub mod postgres;
 pub mod rabbitmq;
 pub mod redis;
 mod shifts;
+mod tls;

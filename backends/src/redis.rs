@@ -58,6 +58,8 @@ pub struct RedisOptions {
     /// What plain `redis://` and `rediss://` URLs are: `Sentinel` and `Cluster` read them as if their scheme said so.
     /// `None`: what the schemes say.
     pub topology: Option<Topology>,
+    /// Certificates of the authority that signed the servers', in PEM, for `rediss://`; `None`: those the system trusts.
+    pub authority_pem: Option<String>,
     /// What every key begins with. Default `sluice`.
     pub prefix: String,
     /// How long the server may be away at start before opening fails. Default 30 s.
@@ -82,6 +84,7 @@ impl RedisOptions {
         Self {
             urls,
             topology: None,
+            authority_pem: None,
             prefix: "sluice".into(),
             start_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(1),

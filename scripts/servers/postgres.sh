@@ -90,6 +90,21 @@ fsync = on
 # Shared memory in files of its folder: nothing of it outlives a kill and the folder.
 dynamic_shared_memory_type = mmap
 CONF
+    if [[ ${TLS:-no} == yes ]]; then postgres_speak_tls "$home"; fi
+}
+
+# With the certificate of the tests, which names this machine. The key must be the server's own.
+postgres_speak_tls() {
+    local file
+    for file in certificate.pem test-only-key.pem; do
+        install -m 600 "$here/../http/tests/it/tls/$file" "$1/$file"
+        if ((UID == 0)); then chown postgres: "$1/$file"; fi
+    done
+    cat >>"$1/data/postgresql.conf" <<CONF
+ssl = on
+ssl_cert_file = '$1/certificate.pem'
+ssl_key_file = '$1/test-only-key.pem'
+CONF
 }
 
 # A killed server leaves a few bytes of System V memory, which only its own next start would remove. Its number is in the last line

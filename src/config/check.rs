@@ -2,6 +2,7 @@
 
 use std::{error::Error, path::Path};
 
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sluice_core::{clock::UnixMillis, token, webhook};
 use sluice_http::{BindError, TlsFiles};
 
@@ -88,7 +89,24 @@ fn distributed(config: &Config) -> Finding {
     if !(1..=1_000).contains(&config.postgres.connections_max) {
         return complain("postgres.connections_max", "must be 1 to 1000");
     }
-    Ok(())
+    authority("redis.ca_file", &config.redis.ca_file)?;
+    authority("rabbitmq.ca_file", &config.rabbitmq.ca_file).map(drop)
+}
+
+/// The certificates of an authority of one's own, in PEM; `None` if no file is named.
+pub(crate) fn authority(key: &str, file: &Path) -> Result<Option<String>, (String, String)> {
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let pem = read(key, file)?;
+    let mut certificates = CertificateDer::pem_slice_iter(&pem);
+    if certificates.next().is_none_or(|first| first.is_err())
+        || certificates.any(|one| one.is_err())
+    {
+        let complaint = "must name certificates in PEM: -----BEGIN CERTIFICATE----- and so on";
+        return Err((key.to_owned(), complaint.to_owned()));
+    }
+    Ok(Some(String::from_utf8_lossy(&pem).into_owned()))
 }
 
 /// Links of buyers go to named hosts only: nothing that a browser could read as more than a host.

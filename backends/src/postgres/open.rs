@@ -10,6 +10,7 @@ use super::{
     fault::StoreError,
     options::{Place, PostgresOptions, Server},
 };
+use crate::tls;
 
 /// The oldest server whose SQL this program speaks.
 const VERSION_MIN: u32 = 13;
@@ -169,11 +170,11 @@ fn told(place: &Place, error: sqlx::Error) -> OpenError {
             _ => OpenError::Asking { place, source: Box::new(StoreError::from(error)) },
         };
     }
+    if matches!(error, sqlx::Error::Tls(_)) || tls::is_at_fault(&error) {
+        return OpenError::Tls { place, source: error };
+    }
     if let sqlx::Error::Io(source) = error {
         return unheard(place, source);
-    }
-    if matches!(error, sqlx::Error::Tls(_)) {
-        return OpenError::Tls { place, source: error };
     }
     OpenError::Foreign { place, source: error }
 }

@@ -11,7 +11,13 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use super::{endpoint::Endpoint, fault::OpenError, inspect::Server, sentinel, wire::Wire};
+use super::{
+    endpoint::{Endpoint, Nodes},
+    fault::OpenError,
+    inspect::Server,
+    sentinel,
+    wire::Wire,
+};
 
 /// Commands that wait to be written; more wait their turn, under their deadline.
 const UNWRITTEN_COMMANDS_MAX: usize = 4_096;
@@ -87,11 +93,12 @@ pub(super) async fn connect(
     within(timings.connect, &address, connecting).await
 }
 
-async fn dial_cluster(nodes: &[ConnectionInfo], timings: Timings) -> Result<Dialled, OpenError> {
-    let address = Endpoint::Cluster(nodes.to_vec()).to_string();
+async fn dial_cluster(of: &Nodes, timings: Timings) -> Result<Dialled, OpenError> {
+    let Nodes { infos: nodes, authority } = of;
+    let address = Endpoint::Cluster(of.clone()).to_string();
     greet_any(nodes, timings).await?;
     let (shortest, longest) = CLUSTER_RETRY_WAIT_MS;
-    let mut builder = ClusterClient::builder(nodes.to_vec())
+    let mut builder = ClusterClient::builder(nodes.clone())
         .retries(CLUSTER_RETRIES)
         .min_retry_wait(shortest)
         .max_retry_wait(longest)
@@ -101,6 +108,9 @@ async fn dial_cluster(nodes: &[ConnectionInfo], timings: Timings) -> Result<Dial
         .write_backpressure_boundary(UNWRITTEN_BYTES);
     if let Some(first) = nodes.first() {
         builder = builder.tcp_settings(first.tcp_settings().clone());
+    }
+    if let Some(authority) = authority {
+        builder = builder.certs(authority.clone());
     }
     let client = builder.build().map_err(|source| OpenError::from_error(&address, source))?;
     let patience = timings.connect * CLUSTER_CONNECT_FACTOR;

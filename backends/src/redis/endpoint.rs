@@ -3,9 +3,11 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisResult,
+    TlsCertificates,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 /// What a master is called if nobody says otherwise.
 const MASTER: &str = "mymaster";
@@ -42,6 +44,8 @@ pub enum BadUrl {
     Several,
     #[error("URL {0} names a database; a cluster has only number 0")]
     ClusterDatabase(usize),
+    #[error("the certificates of the authority are not PEM")]
+    Authority,
 }
 
 /// What is dialled. The socket settings are in it.
@@ -49,7 +53,26 @@ pub enum BadUrl {
 pub(super) enum Endpoint {
     Single(ConnectionInfo),
     Sentinel(Sentinels),
-    Cluster(Vec<ConnectionInfo>),
+    Cluster(Nodes),
+}
+
+/// Some nodes of a cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Nodes {
+    pub(super) infos: Vec<ConnectionInfo>,
+    /// What the certificates of all its nodes are checked against, if not what the system trusts.
+    pub(super) authority: Option<TlsCertificates>,
+}
+
+/// Certificates of an authority of one's own.
+fn authority_of(pem: &str) -> TlsCertificates {
+    TlsCertificates { client_tls: None, root_cert: Some(pem.as_bytes().to_vec()) }
+}
+
+/// The same server, its certificate checked against an authority of one's own.
+fn trusting(info: ConnectionInfo, authority: &TlsCertificates) -> RedisResult<ConnectionInfo> {
+    Client::build_with_tls(info, authority.clone())
+        .map(|client| client.get_connection_info().clone())
 }
 
 /// The sentinels of one master.
@@ -58,6 +81,7 @@ pub(super) struct Sentinels {
     pub(super) sentinels: Vec<ConnectionInfo>,
     pub(super) master: String,
     encrypted: Encrypted,
+    authority: Option<TlsCertificates>,
     credentials: RedisConnectionInfo,
 }
 
@@ -77,15 +101,30 @@ impl Sentinels {
             }
         };
         let info = addr.into_connection_info().ok()?;
+        let info = match (self.encrypted, &self.authority) {
+            (Encrypted::Yes, Some(authority)) => trusting(info, authority).ok()?,
+            (Encrypted::Yes, None) | (Encrypted::No, _) => info,
+        };
         Some(info.set_redis_settings(self.credentials.clone()).set_tcp_settings(tcp_settings()))
     }
 }
 
 impl Endpoint {
-    pub(super) fn read(urls: &[String], topology: Option<Topology>) -> Result<Self, BadUrl> {
+    /// `authority` is what certificates are checked against, in PEM, if not what the system trusts.
+    pub(super) fn read(
+        urls: &[String],
+        topology: Option<Topology>,
+        authority: Option<&str>,
+    ) -> Result<Self, BadUrl> {
+        if authority
+            .is_some_and(|pem| CertificateDer::pem_slice_iter(pem.as_bytes()).next().is_none())
+        {
+            return Err(BadUrl::Authority);
+        }
+        let authority = authority.map(authority_of);
         let mut parts = Vec::with_capacity(urls.len());
         for (n, url) in urls.iter().enumerate() {
-            let part = Part::read(n + 1, url)?;
+            let part = Part::read(n + 1, url, authority.as_ref())?;
             let wanted = topology.or(parts.first().map(|first: &Part<'_>| first.topology));
             // A plain URL is what it is said to be.
             let said = topology.is_some() && part.topology == Topology::Single;
@@ -102,7 +141,9 @@ impl Endpoint {
             },
             Topology::Cluster => {
                 let nodes = parts.iter().map(Part::nodes).collect::<Result<Vec<_>, _>>()?;
-                Ok(Self::Cluster(nodes.concat()))
+                let encrypted = parts.iter().any(|part| part.encrypted == Encrypted::Yes);
+                let authority = first.authority.filter(|_| encrypted);
+                Ok(Self::Cluster(Nodes { infos: nodes.concat(), authority: authority.cloned() }))
             }
             Topology::Sentinel => {
                 let mut together = first.sentinels()?;
@@ -128,7 +169,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Single(info) => write!(f, "{}", info.addr()),
             Self::Sentinel(of) => write!(f, "{} of {}", of.master, listed(&of.sentinels)),
-            Self::Cluster(nodes) => write!(f, "{}", listed(nodes)),
+            Self::Cluster(nodes) => write!(f, "{}", listed(&nodes.infos)),
         }
     }
 }
@@ -138,6 +179,7 @@ struct Part<'a> {
     place: usize,
     topology: Topology,
     encrypted: Encrypted,
+    authority: Option<&'a TlsCertificates>,
     user_info: &'a str,
     hosts: Vec<&'a str>,
     path: &'a str,
@@ -145,7 +187,11 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn read(place: usize, url: &'a str) -> Result<Self, BadUrl> {
+    fn read(
+        place: usize,
+        url: &'a str,
+        authority: Option<&'a TlsCertificates>,
+    ) -> Result<Self, BadUrl> {
         let (scheme, rest) = url.split_once("://").ok_or(BadUrl::Scheme(place))?;
         let (transport, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
         let encrypted = match transport {
@@ -160,13 +206,13 @@ impl<'a> Part<'a> {
             _ => return Err(BadUrl::Scheme(place)),
         };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user_info, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (named, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user_info, hosts) = named.rsplit_once('@').unwrap_or(("", named));
         let hosts: Vec<&str> = hosts.split(',').collect();
         if hosts.iter().any(|host| host.is_empty()) {
             return Err(BadUrl::Unreadable(place));
         }
-        Ok(Self { place, topology, encrypted, user_info, hosts, path, query })
+        Ok(Self { place, topology, encrypted, authority, user_info, hosts, path, query })
     }
 
     /// The server at one of the hosts.
@@ -178,6 +224,12 @@ impl<'a> Part<'a> {
         let at = if self.user_info.is_empty() { "" } else { "@" };
         let url = format!("{scheme}://{}{at}{host}/{path}", self.user_info);
         let info = url.into_connection_info().map_err(|_| BadUrl::Unreadable(self.place))?;
+        let info = match (self.encrypted, self.authority) {
+            (Encrypted::Yes, Some(authority)) => {
+                trusting(info, authority).map_err(|_| BadUrl::Authority)?
+            }
+            (Encrypted::Yes, None) | (Encrypted::No, _) => info,
+        };
         Ok(info.set_tcp_settings(tcp_settings()))
     }
 
@@ -211,7 +263,8 @@ impl<'a> Part<'a> {
             None => self.bare().sentinel_infos()?,
         };
         let (master, encrypted) = (master.to_owned(), self.encrypted);
-        Ok(Sentinels { sentinels: own, master, encrypted, credentials })
+        let authority = self.authority.cloned();
+        Ok(Sentinels { sentinels: own, master, encrypted, authority, credentials })
     }
 
     /// The same hosts, without the servers' user and password: sentinels have their own.

@@ -6,6 +6,7 @@ use redis::{ErrorKind, RedisError};
 use sluice_core::ports::PortError;
 
 use super::endpoint::BadUrl;
+use crate::tls;
 
 /// Why the backend could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,10 @@ pub enum OpenError {
         "Redis at {address} cannot be reached; check the host name, the network and redis.urls"
     )]
     Unreachable { address: String, source: RedisError },
+    #[error(
+        "no encrypted connection to Redis at {address}; check its certificate, and redis.ca_file for an authority of your own"
+    )]
+    Tls { address: String, source: RedisError },
     #[error(
         "Redis at {address} was silent for {waited:?}: it accepts connections, or drops them unseen, and says nothing; \
          check for a frozen server, a firewall, or a port of something else"
@@ -60,6 +65,8 @@ impl OpenError {
         let address = address.to_owned();
         if source.is_connection_refusal() {
             Self::Refused { address, source }
+        } else if tls::is_at_fault(&source) {
+            Self::Tls { address, source }
         } else if source.kind() == ErrorKind::AuthenticationFailed
             || says(&source, "WRONGPASS")
             || says(&source, "NOAUTH")
@@ -89,6 +96,7 @@ impl OpenError {
             | Self::UnknownMaster { .. }
             | Self::Failing { .. } => true,
             Self::Url(_)
+            | Self::Tls { .. }
             | Self::WrongPassword { .. }
             | Self::NotAllowed { .. }
             | Self::WrongVersion { .. }

@@ -74,7 +74,9 @@ impl Live {
 impl Link {
     /// Connects, proves that we may write, and keeps the connection from then on.
     pub(super) async fn open(options: &RedisOptions) -> Result<Arc<Self>, OpenError> {
-        let endpoint = Endpoint::read(&options.urls, options.topology).map_err(OpenError::Url)?;
+        let endpoint =
+            Endpoint::read(&options.urls, options.topology, options.authority_pem.as_deref())
+                .map_err(OpenError::Url)?;
         let timings = Timings { connect: options.connect_timeout, call: options.call_timeout };
         let first = first_dial(&endpoint, timings, options).await?;
         let live = Live::new(first);

@@ -287,6 +287,28 @@ fn files_that_hold_the_wrong_thing_are_named() {
 }
 
 #[test]
+fn authorities_of_the_stores_are_read_when_the_configuration_is() {
+    let here = env!("CARGO_MANIFEST_DIR");
+    let file = |store: &str, path: &str| {
+        format!(
+            "[backend]\nkind = \"distributed\"\n[secrets]\n\
+             queue_token_keys = [{{ id = \"k\", secret = \"a-very-long-secret-that-nobody-may-see\" }}]\n\
+             payment_webhook = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\n\
+             [{store}]\nca_file = \"{here}/{path}\""
+        )
+    };
+    for store in ["redis", "rabbitmq"] {
+        with(&file(store, "http/tests/it/tls/certificate.pem"), &[]).unwrap();
+        for (path, fix) in [("Cargo.toml", "BEGIN CERTIFICATE"), ("no-such-file", "cannot be read")]
+        {
+            let error = with(&file(store, path), &[]).unwrap_err();
+            assert_eq!(error.key, format!("{store}.ca_file"), "{error}");
+            assert!(error.complaint.contains(fix), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_variable_is_named_as_the_place() {
     let error = with("", &[("SLUICE_ADMISSION__CONNECTIONS_MAX", "many")]).unwrap_err();
     assert_eq!(error.place, "SLUICE_ADMISSION__CONNECTIONS_MAX");

@@ -8,7 +8,7 @@ fn read(urls: &[&str]) -> Result<Endpoint, BadUrl> {
 
 fn read_as(urls: &[&str], topology: Option<Topology>) -> Result<Endpoint, BadUrl> {
     let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
-    Endpoint::read(&urls, topology)
+    Endpoint::read(&urls, topology, None)
 }
 
 #[test]
