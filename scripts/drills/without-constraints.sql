@@ -2,7 +2,7 @@
 -- the word UNIQUE, so that the same statements are as fast as before.
 DO $$
 DECLARE
-    guarded CONSTANT regclass[] := ARRAY['stock', 'outcome', 'orders', 'order_line', 'order_history', 'movement', 'payment', 'refund']::regclass[];
+    guarded CONSTANT regclass[] := ARRAY['stock', 'outcome', 'orders', 'movement', 'payment', 'refund']::regclass[];
     found record;
 BEGIN
     FOR found IN

@@ -156,6 +156,13 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
 }
 
 async fn fulfil(shared: &Shared, order: &Order) -> PortResult<Step> {
+    if order.state == OrderState::Paid && shared.fulfilment.is_immediate() {
+        let reply = shared.step(order.id, OrderStep::FulfilAtOnce).await?;
+        if let StepReply::Done { order, .. } = &reply {
+            metrics::orders_entered(&order.sale, OrderState::Fulfilling, 1);
+        }
+        return Ok(took(shared, order, reply));
+    }
     if order.state == OrderState::Paid {
         let reply = shared.step(order.id, OrderStep::BeginFulfilment).await?;
         return Ok(took(shared, order, reply));

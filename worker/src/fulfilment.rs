@@ -26,6 +26,11 @@ pub enum FulfilmentError {
 #[async_trait]
 pub trait Fulfilment: Debug + Send + Sync {
     async fn fulfil(&self, order: &Order) -> Result<(), FulfilmentError>;
+
+    /// Nobody is asked: a paid order is fulfilled with one step, by way of `fulfilling`.
+    fn is_immediate(&self) -> bool {
+        false
+    }
 }
 
 /// Nothing is left to do once an order is paid: its id is the number of its ticket.
@@ -36,5 +41,9 @@ pub struct Immediate;
 impl Fulfilment for Immediate {
     async fn fulfil(&self, _order: &Order) -> Result<(), FulfilmentError> {
         Ok(())
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn run(
     mut handed: mpsc::Receiver<Order>,
     shutdown: CancellationToken,
 ) {
-    let config = &shared.config;
+    let (config, ledger) = (&shared.config, &shared.ports.ledger);
     let mut agenda = Agenda::new(config.agenda_max.max(1));
     let mut tasks: JoinSet<(OrderId, u32, Finished)> = JoinSet::new();
     let mut deadlines = every(config.sweep_interval);
@@ -42,10 +42,10 @@ pub(crate) async fn run(
             biased;
             () = shutdown.cancelled() => break,
             _ = deadlines.tick() => passed(&shared).await,
-            _ = closing.tick() => unfinished(&shared, Duration::ZERO).await.map(|orders| {
-                orders.into_iter().filter(|order| begun_elsewhere(order.state)).collect()
-            }),
-            _ = left_behind.tick() => unfinished(&shared, config.idle_after).await,
+            _ = closing.tick() => shared.once(ledger.begun(config.sweep_max)).await,
+            _ = left_behind.tick() => {
+                shared.once(ledger.unfinished(config.idle_after, config.sweep_max)).await
+            }
             Some(ended) = tasks.join_next() => {
                 let Ok((order, tries, finished)) = ended else {
                     tracing::error!("a step of an order ended in a panic: the sweeper ends");
@@ -109,8 +109,4 @@ async fn passed(shared: &Shared) -> PortResult<Vec<Order>> {
         shared.entered(order, None);
     }
     Ok(orders)
-}
-
-async fn unfinished(shared: &Shared, idle: Duration) -> PortResult<Vec<Order>> {
-    shared.once(shared.ports.ledger.unfinished(idle, shared.config.sweep_max)).await
 }

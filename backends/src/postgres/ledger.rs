@@ -18,6 +18,7 @@ mod moves;
 mod orders;
 mod payments;
 mod refunds;
+mod row;
 mod sales;
 mod seats;
 mod settle;

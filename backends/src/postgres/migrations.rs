@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Every migration, in order. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 11] = [
+const MIGRATIONS: [(i64, &str, &str); 12] = [
     (1, "ledger", include_str!("migrations/0001_ledger.sql")),
     (2, "movements in order", include_str!("migrations/0002_movements_in_order.sql")),
     (3, "numbers given out", include_str!("migrations/0003_numbers_given_out.sql")),
@@ -28,6 +28,7 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
     (9, "standby", include_str!("migrations/0009_standby.sql")),
     (10, "moves", include_str!("migrations/0010_moves.sql")),
     (11, "head starts", include_str!("migrations/0011_head_starts.sql")),
+    (12, "orders in one row", include_str!("migrations/0012_orders_in_one_row.sql")),
 ];
 /// Where it is written down what was applied. A name of our own: the database may be shared with another program.
 const TABLE: &str = "sluice_migration";

@@ -153,7 +153,7 @@ async fn a_sweep_passes_over_what_others_have_locked() {
     let sale = make_sale(&*ledger, 10).await;
     let orders = orders_of(&ledger.hold(&sale, turns(1..6)).await.unwrap());
     let mut shell = connect(&house.url).await;
-    run(&mut shell, "UPDATE orders SET pay_by = 1, version = version + 1").await;
+    run(&mut shell, "UPDATE orders SET pay_by = 1, version = version + 1, history = history || 'closed 0 .'::text").await;
     let locked = format!("BEGIN; SELECT 1 FROM orders WHERE id = '{}' FOR UPDATE", orders[0]);
     run(&mut shell, &locked).await;
     let swept = ledger.sweep_deadlines(10).await.unwrap();

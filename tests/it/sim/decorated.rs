@@ -120,6 +120,7 @@ faulty!(OrderBook over dyn Ledger {
     effect fn step_orders(steps: Vec<(OrderId, OrderStep)>) -> Vec<StepReply>;
     effect fn sweep_deadlines(limit: u32) -> Vec<Order>;
     read fn unfinished(idle: Duration, limit: u32) -> Vec<Order>;
+    read fn begun(limit: u32) -> Vec<Order>;
     effect fn begin_payment(order: OrderId, payment: PaymentId, provider: &str) -> NewPayment;
     read fn payment(payment: PaymentId) -> Option<Payment>;
     effect fn apply_payments(updates: Vec<PaymentUpdate>) -> Vec<PaymentStep>;

@@ -128,6 +128,7 @@ book!(OrderBook {
     fn step_orders(steps: Vec<(OrderId, OrderStep)>) -> Vec<StepReply>;
     fn sweep_deadlines(limit: u32) -> Vec<Order>;
     fn unfinished(idle: Duration, limit: u32) -> Vec<Order>;
+    fn begun(limit: u32) -> Vec<Order>;
     fn begin_payment(order: OrderId, payment: PaymentId, provider: &str) -> NewPayment;
     fn payment(payment: PaymentId) -> Option<Payment>;
     fn apply_payments(updates: Vec<PaymentUpdate>) -> Vec<PaymentStep>;

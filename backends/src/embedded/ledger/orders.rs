@@ -56,10 +56,16 @@ fn step_one(
 ) -> rusqlite::Result<StepReply> {
     let hold = match asked {
         OrderStep::CloseUnpaid => Some(Movement::Released),
-        OrderStep::BeginFulfilment | OrderStep::EndFulfilment => None,
+        OrderStep::BeginFulfilment | OrderStep::EndFulfilment | OrderStep::FulfilAtOnce => None,
     };
-    let step = Step { event: asked.event(), hold, reason: asked.reason() };
-    let reply = step_unless(connection, now, order, asked.leads_to(), step)?;
+    let mut reply = StepReply::NoSuchOrder;
+    for (event, reason) in asked.changes() {
+        let step = Step { event: *event, hold, reason };
+        reply = step_unless(connection, now, order, asked.leads_to(), step)?;
+        if !matches!(reply, StepReply::Done { .. }) {
+            break;
+        }
+    }
     if let StepReply::Done { order: closed, gate: gate @ Some(_) } = reply {
         payments::close_pending(connection, now, closed.id)?;
         let closed =
@@ -98,12 +104,14 @@ fn sweep(connection: &Connection, now: UnixMillis, limit: u32) -> rusqlite::Resu
     Ok(swept)
 }
 
-fn unfinished(
+/// What a statement finds that was last changed before a time.
+fn found(
     connection: &Connection,
+    sql: &str,
     before: UnixMillis,
     limit: u32,
 ) -> rusqlite::Result<Vec<Order>> {
-    let ids = ids(connection, sql!("orders/unfinished"), before, limit)?;
+    let ids = ids(connection, sql, before, limit)?;
     ids.into_iter().filter_map(|id| steps::order(connection, id).transpose()).collect()
 }
 
@@ -207,8 +215,14 @@ impl OrderBook for SqlLedger {
 
     async fn unfinished(&self, idle: Duration, limit: u32) -> PortResult<Vec<Order>> {
         let before = self.clock.now().minus(idle);
-        self.read("ledger.unfinished", move |connection| unfinished(connection, before, limit))
+        let sql = sql!("orders/unfinished");
+        self.read("ledger.unfinished", move |connection| found(connection, sql, before, limit))
             .await
+    }
+
+    async fn begun(&self, limit: u32) -> PortResult<Vec<Order>> {
+        let (sql, now) = (sql!("orders/begun"), self.clock.now());
+        self.read("ledger.begun", move |connection| found(connection, sql, now, limit)).await
     }
 
     async fn begin_payment(

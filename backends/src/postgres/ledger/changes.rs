@@ -13,7 +13,7 @@ use sluice_core::{
 use sqlx::{PgConnection, Row};
 
 use super::{
-    goods, refunds, sales, seats,
+    goods, refunds, row, sales, seats,
     steps::{self, Become, Locked, Movement, swap},
 };
 use crate::{
@@ -116,7 +116,7 @@ pub(super) async fn changed(
     connection: &mut PgConnection,
     order: OrderId,
 ) -> Result<Option<Order>, Fault> {
-    let Some(order) = steps::order(connection, order).await? else { return Ok(None) };
+    let Some(order) = row::order(connection, order).await? else { return Ok(None) };
     let Some(change) = get(connection, &order).await? else { return Ok(None) };
     let ChangePlan { lines, amount, .. } = change.plan;
     Ok(Some(Order { hold: change.hold, lines, amount, ..order }))
@@ -153,13 +153,11 @@ async fn make(
 ) -> Result<u64, Fault> {
     let Locked { order, now } = locked;
     let (amount, units) = (change.plan.amount, change.plan.basket.units());
-    let next = Become { hold: change.hold, amount, units };
+    let next = Become { hold: change.hold, lines: &change.plan.lines, amount, units };
     let reason = "Your order was changed.";
     steps::become_other(connection, locked, OrderEvent::ChangeEnded, reason, next).await?;
-    for statement in [sql!("aftersales/lines_delete"), sql!("aftersales/change_delete")] {
-        sqlx::query(statement).bind(order.id.uuid()).execute(&mut *connection).await?;
-    }
-    steps::write_lines(connection, [(order.id, change.plan.lines.as_slice())].into_iter()).await?;
+    let delete = sqlx::query(sql!("aftersales/change_delete")).bind(order.id.uuid());
+    delete.execute(&mut *connection).await?;
     seats::free(connection, std::iter::once((order.id, order.hold))).await?;
     let difference = AmountFen(order.amount.0 - amount.0);
     if let Some(payment) = order.payment.filter(|_| difference.0 > 0) {
@@ -197,5 +195,5 @@ async fn undo(
 }
 
 async fn again(connection: &mut PgConnection, order: OrderId) -> Result<Order, Fault> {
-    steps::order(connection, order).await?.ok_or(Fault::Raced)
+    row::order(connection, order).await?.ok_or(Fault::Raced)
 }

@@ -121,9 +121,9 @@ pub(super) async fn write(
         .bind(joined)
         .bind(outcomes)
         .bind(reasons)
-        .execute(connection)
+        .fetch_one(connection)
         .await?;
-    Ok(written.rows_affected())
+    Ok(whole(&written, 0)?)
 }
 
 async fn settle(
@@ -180,6 +180,16 @@ async fn untold(connection: &mut PgConnection, limit: u32) -> Result<Vec<EntryRe
     Ok(records.collect::<sqlx::Result<_>>()?)
 }
 
+async fn told(connection: &mut PgConnection, entries: &[EntryId]) -> Result<(), Fault> {
+    let whole_rows = sqlx::query(sql!("entries/told")).bind(uuids(entries));
+    let told = whole(&whole_rows.fetch_one(&mut *connection).await?, 0)?;
+    if told < entries.len() as u64 {
+        let rest = sqlx::query(sql!("entries/told_partly")).bind(uuids(entries));
+        rest.execute(connection).await?;
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl EntryBook for SqlLedger {
     async fn entries(&self, entries: &[EntryId]) -> PortResult<Vec<Option<EntryRecord>>> {
@@ -229,11 +239,7 @@ impl EntryBook for SqlLedger {
 
     async fn told(&self, entries: &[EntryId]) -> PortResult<()> {
         self.plain("ledger.told", entries.to_vec(), |connection, entries| {
-            Box::pin(async move {
-                let told = sqlx::query(sql!("entries/told")).bind(uuids(entries));
-                told.execute(connection).await?;
-                Ok(())
-            })
+            Box::pin(told(connection, entries))
         })
         .await
     }

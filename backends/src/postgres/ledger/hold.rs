@@ -24,7 +24,8 @@ use super::{
     books::{self, Books, Look},
     entries::{self, Verdict},
     grant::{Grant, Plan, decide},
-    seats, steps,
+    row::{change_text, lines_text},
+    seats,
 };
 use crate::postgres::{
     codec::{ToUuid, id, int, reach_text, small_int, whole},
@@ -193,11 +194,6 @@ pub(super) async fn write(
     // Others may be inserting an order of the same buyer: all wait for each other in this order.
     grants.sort_by(|a, b| a.request.line_entry.buyer.cmp(&b.request.line_entry.buyer));
     write_orders(connection, books, &grants).await?;
-    // They were priced: the sale has all of them.
-    let lines = grants.iter().map(|grant| OrderLine::of_basket(&books.sale, grant.held));
-    let lines = lines.collect::<Option<Vec<_>>>().ok_or(Fault::Raced)?;
-    let orders = grants.iter().map(|grant| grant.request.order);
-    steps::write_lines(connection, orders.zip(lines.iter().map(Vec::as_slice))).await?;
     let taken =
         grants.iter().map(|Grant { request, held, .. }| (request.order, request.hold, *held));
     seats::take(connection, &books.sale.id, taken).await?;
@@ -215,12 +211,18 @@ pub(super) async fn write(
     write_movements(connection, books, &grants).await
 }
 
-/// The orders, and the first row of their history.
+/// The orders, with the first change of their history.
 async fn write_orders(
     connection: &mut PgConnection,
     books: &Books,
     grants: &[Grant<'_>],
 ) -> Result<(), Fault> {
+    let mut lines = Vec::with_capacity(grants.len());
+    for grant in grants {
+        // They were priced: the sale has all of them.
+        let priced = OrderLine::of_basket(&books.sale, grant.held).ok_or(Fault::Raced)?;
+        lines.push(lines_text(&priced)?);
+    }
     let requests = grants.iter().map(|grant| grant.request);
     let orders: Vec<Uuid> = requests.clone().map(|request| request.order.uuid()).collect();
     let entries: Vec<Uuid> =
@@ -233,27 +235,22 @@ async fn write_orders(
     let reaches = grants.iter().map(|grant| reach_text(&grant.request.line_entry));
     let reaches: Vec<Option<String>> = reaches.collect::<sqlx::Result<_>>()?;
     let amounts: Vec<i64> = grants.iter().map(|grant| grant.amount.0).collect();
-    let state = OrderState::AwaitingPayment.as_str();
+    let state = OrderState::AwaitingPayment;
     sqlx::query(sql!("hold/orders"))
         .bind(books.sale.id.as_str())
-        .bind(state)
+        .bind(state.as_str())
         .bind(books.sale.currency().as_str())
         .bind(books.pay_by.0)
         .bind(books.now.0)
-        .bind(&orders)
+        .bind(change_text(state, books.now, HELD))
+        .bind(orders)
         .bind(entries)
         .bind(buyers)
         .bind(holds)
         .bind(amounts)
         .bind(units)
         .bind(reaches)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(sql!("hold/history"))
-        .bind(state)
-        .bind(books.now.0)
-        .bind(HELD)
-        .bind(orders)
+        .bind(lines)
         .execute(connection)
         .await?;
     Ok(())

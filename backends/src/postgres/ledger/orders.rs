@@ -15,7 +15,7 @@ use sluice_core::{
 use sqlx::{PgConnection, postgres::PgRow};
 
 use super::{
-    SqlLedger, payments, sales, seats, settle, simulated,
+    SqlLedger, payments, row, sales, seats, settle, simulated,
     steps::{self, Step},
     words,
 };
@@ -64,7 +64,7 @@ async fn sweep(connection: &mut PgConnection, limit: u32) -> Result<Vec<Order>, 
         .bind(LATE)
         .execute(&mut *connection)
         .await?;
-    steps::orders(connection, &late).await
+    row::orders(connection, &late).await
 }
 
 async fn unfinished(
@@ -77,7 +77,13 @@ async fn unfinished(
         .bind(i64::from(limit))
         .fetch_all(&mut *connection)
         .await?;
-    steps::orders(connection, &ids(&rows)?).await
+    row::orders(connection, &ids(&rows)?).await
+}
+
+async fn begun(connection: &mut PgConnection, limit: u32) -> Result<Vec<Order>, Fault> {
+    let rows = sqlx::query(sql!("orders/begun")).bind(i64::from(limit));
+    let rows = rows.fetch_all(&mut *connection).await?;
+    row::orders(connection, &ids(&rows)?).await
 }
 
 fn ids(rows: &[PgRow]) -> sqlx::Result<Vec<OrderId>> {
@@ -138,7 +144,7 @@ async fn words(
     orders: &[OrderId],
 ) -> Result<Vec<HoldUpdate>, Fault> {
     let mut words = Vec::with_capacity(orders.len());
-    for order in steps::orders(connection, orders).await? {
+    for order in row::orders(connection, orders).await? {
         words.extend(steps::last_word(connection, &order).await?);
     }
     Ok(words)
@@ -157,7 +163,7 @@ async fn counts(connection: &mut PgConnection, sale: &SaleId) -> Result<Vec<Orde
 impl OrderBook for SqlLedger {
     async fn order(&self, order: OrderId) -> PortResult<Option<Order>> {
         self.plain("ledger.order", order, |connection, order| {
-            Box::pin(steps::order(connection, *order))
+            Box::pin(row::order(connection, *order))
         })
         .await
     }
@@ -185,6 +191,11 @@ impl OrderBook for SqlLedger {
             Box::pin(unfinished(connection, *idle, *limit))
         })
         .await
+    }
+
+    async fn begun(&self, limit: u32) -> PortResult<Vec<Order>> {
+        self.plain("ledger.begun", limit, |connection, limit| Box::pin(begun(connection, *limit)))
+            .await
     }
 
     async fn begin_payment(

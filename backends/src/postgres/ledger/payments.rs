@@ -18,7 +18,7 @@ use sluice_core::{
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
-    goods, refunds, seats,
+    goods, refunds, row, seats,
     steps::{self, Become, Locked, Movement, Step},
 };
 use crate::{
@@ -229,7 +229,7 @@ async fn hold_again(
     let Locked { order, now } = locked;
     let basket = order.basket().ok_or(Fault::Raced)?;
     let (hold, units) = (HoldId::of_late_payment(update.payment), basket.units());
-    let next = Become { hold, amount: order.amount, units };
+    let next = Become { hold, lines: &order.lines, amount: order.amount, units };
     let reason = "Your payment came late; the goods were still there.";
     let became = steps::become_other(connection, locked, OrderEvent::Paid, reason, next).await;
     became.map_err(raced)?;
@@ -240,7 +240,7 @@ async fn hold_again(
     steps::movement(connection, *now, &order.sale, hold, Movement::Held).await?;
     let movement = steps::movement(connection, *now, &order.sale, hold, Movement::Sold).await?;
     let gate = Some(HoldUpdate { hold, movement, phase: HoldPhase::Sold, basket });
-    let order = steps::order(connection, order.id).await?.ok_or(Fault::Raced)?;
+    let order = row::order(connection, order.id).await?.ok_or(Fault::Raced)?;
     Ok(PaymentStep::Applied { order, gate })
 }
 
@@ -278,7 +278,7 @@ async fn applied(
 ) -> Result<PaymentStep, Fault> {
     let Some(step) = step else {
         // As it is after the payment moved: its live payment may be another.
-        let order = steps::order(connection, locked.order.id).await?.ok_or(Fault::Raced)?;
+        let order = row::order(connection, locked.order.id).await?.ok_or(Fault::Raced)?;
         return Ok(PaymentStep::Applied { order, gate: None });
     };
     match steps::take(connection, locked, step).await.map_err(raced)? {

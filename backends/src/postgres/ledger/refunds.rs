@@ -5,7 +5,7 @@ use sluice_core::{
     basket::Item,
     ids::{OrderId, PaymentId, RefundId},
     money::AmountFen,
-    order::{Order, OrderEvent, OrderState},
+    order::{Order, OrderEvent, OrderLine, OrderState},
     ports::{ChangeEnd, RefundReply},
     refund::{
         NewRefund, NoRefund, Refund, RefundAsked, RefundCause, RefundPlan, RefundScope, RefundState,
@@ -14,12 +14,12 @@ use sluice_core::{
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
-    changes, goods, payments, seats,
+    changes, goods, payments, row, seats,
     steps::{self, Locked, swap},
 };
 use crate::{
     postgres::{
-        codec::{Baskets, ToUuid, damaged, id, int, small_int, text, word},
+        codec::{Baskets, ToUuid, damaged, id, int, text, word},
         fault::Fault,
     },
     shifts::{Shift, Shifts},
@@ -182,47 +182,38 @@ async fn take_goods(
     locked: &Locked,
     plan: &RefundPlan,
 ) -> Result<(), Fault> {
-    match plan.scope {
+    let Locked { order, .. } = locked;
+    let (to, reason) = match plan.scope {
         RefundScope::Order => {
-            let reason = "The goods went back, and the money follows.";
-            swap(connection, locked, OrderEvent::RefundBegan, reason).await?;
+            let to = order.state.step(OrderEvent::RefundBegan, order.closing_cause);
+            (to.map_err(|_| Fault::Raced)?, "The goods went back, and the money follows.")
         }
         RefundScope::Items | RefundScope::Money => {
-            let reason = "A part of it went back, and its money follows.";
-            steps::note(connection, locked, reason).await?;
+            (order.state, "A part of it went back, and its money follows.")
         }
-    }
+    };
     let items = plan.items.items();
-    write_refunded(connection, locked.order.id, items).await?;
+    steps::give_back(connection, locked, to, reason, &refunded(order, items)).await?;
     seats::give_back(connection, locked.order.id, &plan.items).await?;
     let mut shifts = Shifts::default();
     shifts.add(items.iter().map(|item| (&item.sku, item.units())), Shift::put_back);
     goods::write(connection, &locked.order.sale, &shifts).await
 }
 
-/// The lines know what was given back: of seated goods each seat is one.
-async fn write_refunded(
-    connection: &mut PgConnection,
-    order: OrderId,
-    items: &[Item],
-) -> Result<(), Fault> {
-    let (mut skus, mut quantities) = (Vec::<&str>::new(), Vec::<i32>::new());
-    let (mut seats, mut from) = (Vec::<Option<i32>>::new(), Vec::<Option<i32>>::new());
+/// The lines of an order of which these items go back: of seated goods each seat is a line.
+fn refunded(order: &Order, items: &[Item]) -> Vec<OrderLine> {
+    let mut lines = order.lines.clone();
     for item in items {
-        let seat_numbers = item.seats.iter().map(|seat| Some(i32::from(seat.0)));
-        let each: Vec<Option<i32>> =
-            if item.seats.is_empty() { vec![None] } else { seat_numbers.collect() };
-        for seat in each {
-            skus.push(item.sku.as_str());
-            quantities.push(if seat.is_some() { 1 } else { small_int(item.quantity) });
-            seats.push(seat);
-            from.push(item.stretch.map(|stretch| stretch.from().into()));
+        let of_it = |line: &&mut OrderLine| line.sku == item.sku && line.stretch == item.stretch;
+        for line in lines.iter_mut().filter(of_it) {
+            match &line.seat {
+                None if item.seats.is_empty() => line.refunded += item.quantity,
+                Some(seat) if item.seats.contains(&seat.no) => line.refunded += 1,
+                None | Some(_) => {}
+            }
         }
     }
-    let written = sqlx::query(sql!("aftersales/lines_refunded")).bind(order.uuid());
-    let written = written.bind(skus).bind(quantities).bind(seats).bind(from);
-    written.execute(connection).await?;
-    Ok(())
+    lines
 }
 
 /// The provider has confirmed a refund.
@@ -322,6 +313,6 @@ pub(super) async fn sent_back(
 
 /// As it is after a step; still locked.
 async fn again(connection: &mut PgConnection, locked: &Locked) -> Result<Locked, Fault> {
-    let order = steps::order(connection, locked.order.id).await?.ok_or(Fault::Raced)?;
+    let order = row::order(connection, locked.order.id).await?.ok_or(Fault::Raced)?;
     Ok(Locked { order, now: locked.now })
 }

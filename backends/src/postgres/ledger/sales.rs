@@ -125,9 +125,7 @@ async fn delete(
     }
     for statement in [
         sql!("sales/delete_simulated"),
-        sql!("sales/delete_lines"),
         sql!("sales/delete_seats"),
-        sql!("sales/delete_history"),
         sql!("sales/delete_movements"),
         sql!("shop/delete_turns"),
         sql!("sales/delete_orders"),

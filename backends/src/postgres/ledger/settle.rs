@@ -1,4 +1,4 @@
-//! Steps of many orders in one transaction of a few statements over arrays, as a hold makes many orders: their rows are locked
+//! Steps of many orders in one transaction of a few statements over arrays, as a hold makes many orders: they are locked
 //! in the order of their ids, decided about one by one, and written together; balances come late, ascending by sale and SKU,
 //! each a statement of its own, and the movements last, in one block of numbers for each sale.
 
@@ -13,11 +13,13 @@ use sluice_core::{
 use sqlx::{PgConnection, Row, types::Uuid};
 
 use super::{
-    SqlLedger, seats,
+    SqlLedger,
+    row::{self, change_text},
+    seats,
     steps::{self, Locked, Movement, phase},
 };
 use crate::postgres::{
-    codec::{ToUuid, id, int, time, uuids, whole, word},
+    codec::{ToUuid, id, int, uuids, whole, word},
     fault::Fault,
 };
 
@@ -30,22 +32,50 @@ pub(super) struct Taken {
     pub(super) before: Order,
     /// Not before its last change.
     pub(super) at: UnixMillis,
-    pub(super) to: OrderState,
     pub(super) hold: Option<Movement>,
-    pub(super) reason: &'static str,
+    /// The states it passes through, and what its buyer is told of each.
+    through: Vec<(OrderState, &'static str)>,
 }
 
 impl Taken {
-    /// `None` where the event leads nowhere.
+    /// `None` where the events lead nowhere.
     pub(super) fn new(
         locked: &Locked,
-        event: OrderEvent,
+        events: &[(OrderEvent, &'static str)],
         hold: Option<Movement>,
-        reason: &'static str,
     ) -> Option<Self> {
         let Locked { order, now } = locked;
-        let to = order.state.step(event, order.closing_cause).ok()?;
-        Some(Self { before: order.clone(), at: *now, to, hold, reason })
+        let mut through = Vec::with_capacity(events.len());
+        let mut state = order.state;
+        for (event, reason) in events {
+            state = state.step(*event, order.closing_cause).ok()?;
+            through.push((state, *reason));
+        }
+        Some(Self { before: order.clone(), at: *now, hold, through })
+    }
+
+    fn to(&self) -> OrderState {
+        self.through.last().map_or(self.before.state, |(state, _)| *state)
+    }
+
+    fn count(&self) -> i32 {
+        i32::try_from(self.through.len()).unwrap_or(i32::MAX)
+    }
+
+    /// Its changes as the statement takes them, a line for each.
+    fn changes_text(&self) -> String {
+        let texts = self.through.iter().map(|(state, reason)| change_text(*state, self.at, reason));
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The order as it is afterwards.
+    fn after(self) -> Order {
+        let Self { before: mut order, at, through, .. } = self;
+        for (state, reason) in through {
+            (order.state, order.version) = (state, order.version.next());
+            order.history.push(OrderChange { state, at, reason: reason.to_owned() });
+        }
+        order
     }
 }
 
@@ -62,14 +92,8 @@ pub(super) async fn lock_all(
     }
     let lock = sqlx::query(sql!("settle/lock")).bind(uuids(orders));
     lock.fetch_all(&mut *connection).await?;
-    let asked = sqlx::query(sql!("orders/get")).bind(uuids(orders));
-    let rows = asked.fetch_all(connection).await?;
-    let locked = rows.iter().map(|row| {
-        let (order, now) = (steps::read(row)?, time(row, 18)?);
-        let now = order.history.last().map_or(now, |last| now.max(last.at));
-        Ok((order.id, Locked { order, now }))
-    });
-    Ok(locked.collect::<sqlx::Result<_>>()?)
+    let locked = row::locked(connection, orders).await?;
+    Ok(locked.into_iter().map(|locked| (locked.order.id, locked)).collect())
 }
 
 /// Writes steps of different orders, none of them the shop's own; each order as it is afterwards, in their order.
@@ -86,10 +110,9 @@ pub(super) async fn write(
     seats::free(connection, seated.map(|one| (one.before.id, one.before.hold))).await?;
     write_stock(connection, &taken).await?;
     let numbers = write_movements(connection, &taken).await?;
-    let after = taken.into_iter().map(|Taken { before, at, to, hold, reason }| {
-        let mut order = before;
-        (order.state, order.version) = (to, order.version.next());
-        order.history.push(OrderChange { state: to, at, reason: reason.to_owned() });
+    let after = taken.into_iter().map(|taken| {
+        let hold = taken.hold;
+        let order = taken.after();
         let gate = hold.map(|kind| {
             let movement = numbers.get(&order.hold).copied().ok_or(Fault::Raced)?;
             let basket = order.basket().ok_or(Fault::Raced)?;
@@ -103,29 +126,20 @@ pub(super) async fn write(
 async fn write_states(connection: &mut PgConnection, taken: &[Taken]) -> Result<(), Fault> {
     let orders: Vec<Uuid> = taken.iter().map(|one| one.before.id.uuid()).collect();
     let versions: Vec<i64> = taken.iter().map(|one| int(one.before.version.0)).collect();
-    let next: Vec<i64> = taken.iter().map(|one| int(one.before.version.next().0)).collect();
-    let states: Vec<&str> = taken.iter().map(|one| one.to.as_str()).collect();
+    let states: Vec<&str> = taken.iter().map(|one| one.to().as_str()).collect();
     let times: Vec<i64> = taken.iter().map(|one| one.at.0).collect();
-    let reasons: Vec<&str> = taken.iter().map(|one| one.reason).collect();
+    let counts: Vec<i32> = taken.iter().map(Taken::count).collect();
+    let changes: Vec<String> = taken.iter().map(Taken::changes_text).collect();
     let swapped = sqlx::query(sql!("settle/orders"))
-        .bind(&orders)
-        .bind(versions)
-        .bind(&states)
-        .bind(&times)
-        .execute(&mut *connection)
-        .await?;
-    if swapped.rows_affected() != taken.len() as u64 {
-        return Err(Fault::Raced);
-    }
-    sqlx::query(sql!("settle/history"))
         .bind(orders)
-        .bind(next)
+        .bind(versions)
         .bind(states)
         .bind(times)
-        .bind(reasons)
+        .bind(counts)
+        .bind(changes)
         .execute(connection)
         .await?;
-    Ok(())
+    if swapped.rows_affected() == taken.len() as u64 { Ok(()) } else { Err(Fault::Raced) }
 }
 
 async fn write_stock(connection: &mut PgConnection, taken: &[Taken]) -> Result<(), Fault> {
@@ -256,7 +270,7 @@ async fn step_batch(
             continue;
         }
         let hold = steps::movement_of(*step);
-        match Taken::new(found, step.event(), hold, step.reason()) {
+        match Taken::new(found, step.changes(), hold) {
             Some(step) => {
                 taken.push(step);
                 places.push(place);
@@ -282,7 +296,7 @@ async fn close_payments(
     connection: &mut PgConnection,
     taken: &[Taken],
 ) -> Result<HashSet<Uuid>, Fault> {
-    let closing = taken.iter().filter(|one| one.to == OrderState::Closed);
+    let closing = taken.iter().filter(|one| one.to() == OrderState::Closed);
     let (orders, times): (Vec<Uuid>, Vec<i64>) =
         closing.map(|one| (one.before.id.uuid(), one.at.0)).unzip();
     if orders.is_empty() {

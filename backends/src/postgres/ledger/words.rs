@@ -14,8 +14,9 @@ use sqlx::{PgConnection, types::Uuid};
 use super::{
     SqlLedger,
     payments::{self, Known},
+    row,
     settle::{self, ORDERS_MAX, Taken},
-    steps::{self, Locked, Movement},
+    steps::{Locked, Movement},
 };
 use crate::postgres::{
     codec::{ToUuid, int},
@@ -82,7 +83,7 @@ fn judge(update: &PaymentUpdate, locked: &Locked, known: Option<&Known>) -> Verd
     match (update.state, payment.state != update.state) {
         (PaymentState::Succeeded, true) if locked.order.success() == Success::Pays => {
             let reason = payments::paid(locked.order.state);
-            let step = Taken::new(locked, OrderEvent::Paid, Some(Movement::Sold), reason);
+            let step = Taken::new(locked, &[(OrderEvent::Paid, reason)], Some(Movement::Sold));
             step.map_or(Verdict::Alone, Verdict::Pays)
         }
         (PaymentState::Succeeded | PaymentState::Refunded, true) => Verdict::Alone,
@@ -163,7 +164,7 @@ async fn note(
     steps: &mut [Option<PaymentStep>],
 ) -> Result<(), Fault> {
     let orders: Vec<OrderId> = noted.iter().map(|(_, update, _)| update.order).collect();
-    let orders = steps::orders(connection, &orders).await?;
+    let orders = row::orders(connection, &orders).await?;
     let orders: HashMap<OrderId, Order> =
         orders.into_iter().map(|order| (order.id, order)).collect();
     for (place, update, _) in noted {

@@ -72,14 +72,17 @@ pub async fn many_steps_are_taken_together(house: impl House<Port = Port>) {
     for id in &ids[3..6] {
         pay(&*ledger, *id).await;
     }
-    use OrderStep::{BeginFulfilment, CloseUnpaid, EndFulfilment};
+    use OrderStep::{BeginFulfilment, CloseUnpaid, EndFulfilment, FulfilAtOnce};
     let mut steps: Vec<(OrderId, OrderStep)> =
         ids.iter().take(7).map(|id| (*id, CloseUnpaid)).collect();
     steps[3].1 = BeginFulfilment;
     steps[4].1 = EndFulfilment;
     steps.push((new_order_id(), CloseUnpaid));
+    let at_once = ordered(&*ledger, &sale, 10, 1).await;
+    pay(&*ledger, at_once).await;
+    steps.extend([(at_once, FulfilAtOnce), (ids[6], FulfilAtOnce)]);
     let replies = ledger.step_orders(steps).await.unwrap();
-    assert_eq!(replies.len(), 8);
+    assert_eq!(replies.len(), 10);
     let mut movements = BTreeSet::new();
     for (reply, id) in replies.iter().zip(&ids).take(3) {
         let StepReply::Done { order: closed, gate: Some(gate) } = reply else {
@@ -99,8 +102,17 @@ pub async fn many_steps_are_taken_together(house: impl House<Port = Port>) {
     }
     assert!(matches!(replies[6], StepReply::Wrong(_)), "{:?}", replies[6]);
     assert_eq!(replies[7], StepReply::NoSuchOrder);
+    let StepReply::Done { order: done, gate: None } = &replies[8] else { panic!("{replies:?}") };
+    assert_eq!(*done, order(&*ledger, at_once).await);
+    let states: Vec<OrderState> = done.history.iter().map(|change| change.state).collect();
+    use OrderState::{AwaitingPayment, Fulfilled, Fulfilling, Paid};
+    assert_eq!(states, [AwaitingPayment, Paid, Fulfilling, Fulfilled]);
+    assert_eq!((done.state, done.version.0), (Fulfilled, 4), "a version for each");
+    assert_eq!(replies[9], StepReply::Wrong(order(&*ledger, ids[6]).await));
+    let again = ledger.step_orders(vec![(at_once, FulfilAtOnce)]).await.unwrap();
+    assert!(matches!(&again[..], [StepReply::Already { .. }]), "{again:?}");
     let a = balance(&*ledger, &sale, "a").await;
-    assert_eq!((a.available, a.held, a.sold), (94, 3, 3));
+    assert_eq!((a.available, a.held, a.sold), (93, 3, 4));
     assert_balanced(&*ledger, &sale).await;
 }
 

@@ -196,6 +196,7 @@ pub async fn what_was_begun_after_the_sale_survives_a_crash(mut house: impl Hous
     house.pass(Duration::from_millis(900)).await;
     let left = ledger.unfinished(Duration::from_millis(500), 10).await.unwrap();
     assert_eq!(left, [changing], "whoever sweeps finds it");
+    assert_eq!(ledger.begun(10).await.unwrap(), left);
     let (after, _) = changed(ledger.end_change(before.id, ChangeEnd::Made).await.unwrap());
     house.crash().await;
     ledger = house.port();

@@ -350,6 +350,8 @@ pub async fn what_a_crash_left_is_found(mut house: impl House<Port = Port>) {
     use OrderState::{Closing, Fulfilling, Paid};
     assert_eq!(states, BTreeSet::from([Closing, Paid, Fulfilling]));
     assert_eq!(ledger.unfinished(IDLE, 2).await.unwrap().len(), 2, "at most so many");
+    let begun = ledger.begun(10).await.unwrap();
+    assert_eq!(begun.iter().map(|order| order.id).collect::<Vec<_>>(), [closing]);
     ledger.fulfil(paid, OrderState::Fulfilling).await.unwrap();
     let found = ledger.unfinished(IDLE, 10).await.unwrap();
     assert!(found.iter().all(|order| order.id != paid), "it was touched");

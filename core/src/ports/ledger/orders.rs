@@ -174,15 +174,24 @@ pub enum OrderStep {
     BeginFulfilment,
     /// `fulfilling → fulfilled`.
     EndFulfilment,
+    /// `paid → fulfilling → fulfilled`, where nobody is asked in between.
+    FulfilAtOnce,
 }
 
 impl OrderStep {
+    /// What happens to the order, one after the other, and what its buyer is told of each.
     #[must_use]
-    pub fn event(self) -> OrderEvent {
+    pub fn changes(self) -> &'static [(OrderEvent, &'static str)] {
+        const BEGUN: (OrderEvent, &str) =
+            (OrderEvent::FulfilmentBegan, "Your order is being fulfilled.");
+        const ENDED: (OrderEvent, &str) = (OrderEvent::Fulfilled, "Your order is fulfilled.");
         match self {
-            Self::CloseUnpaid => OrderEvent::ClosedUnpaid,
-            Self::BeginFulfilment => OrderEvent::FulfilmentBegan,
-            Self::EndFulfilment => OrderEvent::Fulfilled,
+            Self::CloseUnpaid => {
+                &[(OrderEvent::ClosedUnpaid, "It was not paid; the goods went back.")]
+            }
+            Self::BeginFulfilment => &[BEGUN],
+            Self::EndFulfilment => &[ENDED],
+            Self::FulfilAtOnce => &[BEGUN, ENDED],
         }
     }
 
@@ -192,17 +201,7 @@ impl OrderStep {
         match self {
             Self::CloseUnpaid => OrderState::Closed,
             Self::BeginFulfilment => OrderState::Fulfilling,
-            Self::EndFulfilment => OrderState::Fulfilled,
-        }
-    }
-
-    /// What its buyer is told.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::CloseUnpaid => "It was not paid; the goods went back.",
-            Self::BeginFulfilment => "Your order is being fulfilled.",
-            Self::EndFulfilment => "Your order is fulfilled.",
+            Self::EndFulfilment | Self::FulfilAtOnce => OrderState::Fulfilled,
         }
     }
 }
@@ -289,6 +288,10 @@ pub trait OrderBook {
     /// Orders that are `closing`, `changing` or on their way to `fulfilled`, untouched for `idle`, oldest first: what a crash
     /// left.
     async fn unfinished(&self, idle: Duration, limit: u32) -> PortResult<Vec<Order>>;
+
+    /// Orders that are `closing` or `changing`, however long, oldest first: a request begins these at one process, and any may
+    /// see them through.
+    async fn begun(&self, limit: u32) -> PortResult<Vec<Order>>;
 
     /// Opens a payment for an order that awaits one, or answers its live one.
     async fn begin_payment(

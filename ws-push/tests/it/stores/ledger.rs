@@ -174,6 +174,10 @@ impl OrderBook for Stores {
         Err(PortError::Full)
     }
 
+    async fn begun(&self, _: u32) -> PortResult<Vec<Order>> {
+        Err(PortError::Full)
+    }
+
     async fn begin_payment(&self, _: OrderId, _: PaymentId, _: &str) -> PortResult<NewPayment> {
         Err(PortError::Full)
     }

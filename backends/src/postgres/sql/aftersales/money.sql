@@ -5,8 +5,8 @@ FROM (
     FROM payment JOIN orders ON orders.id = payment.order_id
     WHERE orders.sale = $1 AND payment.state IN ('succeeded', 'refunded')
     UNION ALL
-    SELECT orders.currency, 0, (order_line.quantity - order_line.refunded) * order_line.amount, 0, 0
-    FROM orders JOIN order_line ON order_line.order_id = orders.id
+    SELECT orders.currency, 0, (line.quantity - coalesce(line.refunded, 0)) * line.amount, 0, 0
+    FROM orders CROSS JOIN json_to_recordset(orders.lines) AS line (quantity bigint, refunded bigint, amount bigint)
     WHERE orders.sale = $1 AND orders.state IN ('paid', 'fulfilling', 'fulfilled', 'failed', 'changing')
         AND NOT EXISTS (SELECT 1 FROM shop_order WHERE shop_order.order_id = orders.id)
     UNION ALL

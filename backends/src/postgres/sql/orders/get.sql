@@ -1,4 +1,4 @@
--- Orders with their lines, their live payment and their history, in the order of asking; and the time.
+-- Orders with their live payment, in the order of asking; and the time.
 SELECT
     orders.id, orders.sale, orders.entry, orders.buyer, orders.hold, orders.state, orders.version,
     orders.closing_cause, orders.amount, orders.currency, orders.pay_by,
@@ -11,21 +11,8 @@ SELECT
         ORDER BY CASE payment.state WHEN 'succeeded' THEN 0 WHEN 'refunded' THEN 1 ELSE 2 END, payment.id DESC
         LIMIT 1
     ),
-    ARRAY(SELECT sku FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
-    ARRAY(SELECT quantity FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
-    ARRAY(SELECT amount FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
-    ARRAY(SELECT state FROM order_history WHERE order_id = orders.id ORDER BY version),
-    ARRAY(SELECT at FROM order_history WHERE order_id = orders.id ORDER BY version),
-    ARRAY(SELECT reason FROM order_history WHERE order_id = orders.id ORDER BY version),
-    ledger_now(),
-    (SELECT name FROM shop_order WHERE order_id = orders.id),
-    (SELECT link FROM shop_order WHERE order_id = orders.id),
-    ARRAY(SELECT refunded FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
-    ARRAY(SELECT from_stop FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
-    ARRAY(SELECT to_stop FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
-    ARRAY(SELECT seat_no FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
-    ARRAY(SELECT seat FROM order_line WHERE order_id = orders.id ORDER BY sku, place),
-    orders.reach
+    orders.lines::text, orders.history, orders.reach, shop_order.name, shop_order.link, ledger_now()
 FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (id, place)
 JOIN orders ON orders.id = asked.id
+LEFT JOIN shop_order ON shop_order.order_id = orders.id
 ORDER BY asked.place

@@ -3,20 +3,23 @@
 SELECT
     orders.hold,
     movement.number,
-    string_agg(
-        order_line.sku || ':' || CASE
-            WHEN order_line.to_stop IS NULL THEN order_line.quantity::text
-            ELSE (order_line.quantity * (order_line.to_stop - order_line.from_stop))
-                || '@' || order_line.quantity || '/' || order_line.from_stop || '-' || order_line.to_stop
-                || coalesce('=' || order_line.seat_no, '')
-        END,
-        ',' ORDER BY order_line.sku, order_line.place
+    (
+        SELECT string_agg(
+            line.sku || ':' || CASE
+                WHEN line."to" IS NULL THEN line.quantity::text
+                ELSE (line.quantity * (line."to" - line."from"))
+                    || '@' || line.quantity || '/' || line."from" || '-' || line."to"
+                    || coalesce('=' || line.seat_no, '')
+            END,
+            ',' ORDER BY line.place
+        )
+        FROM ROWS FROM (
+            json_to_recordset(orders.lines) AS (sku text, quantity integer, "from" integer, "to" integer, seat_no integer)
+        ) WITH ORDINALITY AS line (sku, quantity, "from", "to", seat_no, place)
     )
 FROM orders
 JOIN movement ON movement.hold = orders.hold AND movement.kind = 'held'
-JOIN order_line ON order_line.order_id = orders.id
 WHERE orders.sale = $1 AND orders.state IN ('awaiting_payment', 'closing')
-GROUP BY orders.hold, movement.number
 UNION ALL
 SELECT
     order_change.hold,

@@ -1,3 +1,3 @@
 -- Those that are told of and those that are not.
-WITH gone AS (DELETE FROM outcome WHERE sale = $1 RETURNING number)
-DELETE FROM outbox USING gone WHERE outbox.number = gone.number
+WITH gone AS (DELETE FROM outcome WHERE sale = $1)
+DELETE FROM outbox WHERE sale = $1

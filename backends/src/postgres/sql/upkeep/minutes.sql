@@ -4,8 +4,8 @@ WITH happened (at, what, amount) AS (
     UNION ALL
     SELECT at, outcome, 0 FROM outcome WHERE sale = $1
     UNION ALL
-    SELECT order_history.at, 'order ' || order_history.state, orders.amount
-    FROM order_history JOIN orders ON orders.id = order_history.order_id
+    SELECT split_part(change, ' ', 2)::bigint, 'order ' || split_part(change, ' ', 1), orders.amount
+    FROM orders CROSS JOIN unnest(orders.history) AS change
     WHERE orders.sale = $1
 )
 SELECT

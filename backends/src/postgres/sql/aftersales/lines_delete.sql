@@ -1,1 +1,0 @@
-DELETE FROM order_line WHERE order_id = $1
