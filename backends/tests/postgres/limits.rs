@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sluice_backends::postgres::{Postgres, PostgresOptions};
 use sluice_core::{
+    ids::EntryId,
     order::{ClosingCause, OrderState},
     ports::{
         Audit, IdempotencyKey, KeysSwept, Ledger, PortError, Replay, StepReply,
@@ -245,4 +246,27 @@ async fn a_lax_database_is_made_durable() {
     assert_eq!(number(&mut shell, &format!("{seen} 'on'")).await, 5);
     run(&mut shell, "UPDATE speaker SET high_water = high_water + 1").await;
     assert_eq!(number(&mut shell, &format!("{seen} 'off'")).await, 1, "as others have it here");
+}
+
+/// More were written together than one page tells: each is told once, the rest in its order with the next page.
+#[tokio::test]
+async fn outcomes_written_together_are_told_in_pages() {
+    let house = House::new().await;
+    let ledger = house.port();
+    let sale = make_sale(&*ledger, 200).await;
+    let turns = turns(1..151);
+    let mut all: Vec<EntryId> = turns.iter().map(|turn| turn.line_entry.entry).collect();
+    all.sort();
+    ledger.hold(&sale, turns).await.unwrap();
+    let mut told = Vec::new();
+    for left in [150, 50, 0] {
+        let page = ledger.untold(100).await.unwrap();
+        let page: Vec<EntryId> = page.iter().map(|record| record.entry).collect();
+        assert_eq!(page.len(), left.min(100), "a page is full while more wait");
+        ledger.told(&page).await.unwrap();
+        told.extend(page);
+    }
+    assert_eq!(told, all);
+    let mut shell = connect(&house.url).await;
+    assert_eq!(number(&mut shell, "SELECT count(*) FROM outbox").await, 0);
 }

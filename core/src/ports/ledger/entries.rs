@@ -174,6 +174,7 @@ pub trait EntryBook {
     /// Outcomes that were committed but not yet marked as told, oldest first: what a crash kept from the bulletin.
     async fn untold(&self, limit: u32) -> PortResult<Vec<EntryRecord>>;
 
-    /// Marks outcomes as told.
+    /// Marks outcomes as told. A ledger may go on telling some that were written together with others not told yet: whoever
+    /// hears of an outcome goes by its version.
     async fn told(&self, entries: &[EntryId]) -> PortResult<()>;
 }
