@@ -23,7 +23,7 @@ struct Line<'a> {
     sku: &'a str,
     quantity: u32,
     amount: i64,
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     refunded: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<u8>,
@@ -35,7 +35,7 @@ struct Line<'a> {
     seat: Option<String>,
 }
 
-fn is_none(units: &u32) -> bool {
+fn is_zero(units: &u32) -> bool {
     *units == 0
 }
 
