@@ -46,6 +46,8 @@ mod socket;
 #[path = "../tests/it/stores.rs"]
 #[allow(dead_code, reason = "the tests also break the stores")]
 mod stores;
+#[path = "distributed/turns.rs"]
+mod turns;
 
 use bare_queue::BareQueue;
 use deployment::Deployment;

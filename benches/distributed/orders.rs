@@ -1,20 +1,13 @@
-//! Turns that lie in the queue become orders in PostgreSQL, with every row the ledger needs; and beside it, how many bare rows
-//! of one table the same server commits.
+//! Turns become orders in PostgreSQL, with every row the ledger needs: those a worker has in hand, and those that lie in the queue
+//! and pass the gate first; and beside them, how many bare rows of one table the same server commits.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use sluice_backends::clock::SystemClock;
-use sluice_core::{
-    basket::{Basket, Item},
-    clock::Clock,
-    event::Turn,
-    ids::{BuyerId, EntryId, Epoch, Seq},
-    line::LineEntry,
-    random::Random,
-};
+use sluice_backends::postgres::{Postgres, PostgresOptions};
+use sluice_core::{clock::Clock, event::Turn, ids::EntryId, ports::HoldRequest};
 use sqlx::{Connection, PgConnection, types::Uuid};
 
 use super::{
@@ -23,39 +16,62 @@ use super::{
     process::until,
     sale::{SALE, STANDING},
     shop,
+    turns::Names,
 };
 
 const TURNS: u32 = 60_000;
 /// Turns handed to the broker in one call.
 const HANDED_MAX: u32 = 250;
-/// Rows of one bare transaction: as many as a worker's batch has turns.
+/// Turns of a worker's batch; rows of one bare transaction.
 const BATCH: usize = 256;
 
-/// What identities are drawn from.
-struct Names {
-    clock: SystemClock,
-    random: Random,
-}
-
 pub(crate) async fn measure() {
+    let names = Names::system();
+    let in_hand = in_hand(&names).await;
     let mut deployment = Deployment::start(STANDING, &["dispatcher"]).await;
     let postgres = deployment.stores.postgres.clone();
-    let names = Names { clock: SystemClock, random: Random::system() };
     hand_over(&deployment.stores.rabbitmq, &names).await;
     let mut ledger = PgConnection::connect(&postgres).await.unwrap();
     deployment.begin("worker");
     let (from, began) = when(&mut ledger, TURNS / 10).await;
     let (to, ended) = when(&mut ledger, TURNS / 10 * 9).await;
-    let pace = f64::from(to - from) / (ended - began).as_secs_f64();
+    let queued = f64::from(to - from) / (ended - began).as_secs_f64();
     when(&mut ledger, TURNS).await;
     let bare = bare_inserts(&postgres, &names).await;
     println!(
-        "orders  {pace:.0}/s committed by one worker, from 10 % to 90 % of {TURNS} turns (target >= 20000)"
+        "orders  {in_hand:.0}/s committed of {TURNS} turns in hand, {BATCH} at a time over two connections (target >= 20000)"
     );
     println!(
-        "orders  {:.2} of the {bare:.0}/s that two connections insert into one bare table, {BATCH} at a time",
-        pace / bare
+        "orders  {queued:.0}/s committed by one worker with RabbitMQ and the gate, from 10 % to 90 % of {TURNS} turns in the queue"
     );
+    println!(
+        "orders  {:.2} and {:.2} of the {bare:.0}/s that two connections insert into one bare table, {BATCH} at a time",
+        in_hand / bare,
+        queued / bare
+    );
+}
+
+/// Orders that the ledger commits per second of turns whose units the gate has held, as workers hand them to it.
+async fn in_hand(names: &Names) -> f64 {
+    let deployment = Deployment::start(STANDING, &["dispatcher"]).await;
+    let url = &deployment.stores.postgres;
+    let postgres = Postgres::open(PostgresOptions::new(url)).await.unwrap();
+    let ledger = postgres.ledger();
+    let sale = SALE.parse().unwrap();
+    let requests: Vec<HoldRequest> = (1..=TURNS).map(|n| names.held("in-hand", n)).collect();
+    let (one, other) = requests.split_at(requests.len() / 2);
+    let hold = async |requests: &[HoldRequest]| {
+        for batch in requests.chunks(BATCH) {
+            ledger.hold(&sale, batch.to_vec()).await.unwrap();
+        }
+    };
+    let began = Instant::now();
+    tokio::join!(hold(one), hold(other));
+    let time = began.elapsed();
+    let committed = committed(&mut PgConnection::connect(url).await.unwrap()).await;
+    assert_eq!(committed, TURNS, "an order for each turn");
+    postgres.close(Duration::from_secs(5)).await;
+    f64::from(TURNS) / time.as_secs_f64()
 }
 
 /// Lays the turns into their queue.
@@ -65,28 +81,11 @@ async fn hand_over(url: &str, names: &Names) {
     let mut from = 0;
     while from < TURNS {
         let to = TURNS.min(from + HANDED_MAX);
-        let batch: Vec<Turn> = (from..to).map(|n| turn(n + 1, names)).collect();
+        let batch: Vec<Turn> = (from..to).map(|n| names.turn("buyer", n + 1)).collect();
         turns.release_again(&batch).await.unwrap();
         from = to;
     }
     rabbitmq.close().await;
-}
-
-fn turn(n: u32, names: &Names) -> Turn {
-    let now = names.clock.now();
-    let item = Item::counted("a".parse().unwrap(), 1);
-    let line_entry = LineEntry {
-        entry: EntryId::generate(now, &names.random),
-        buyer: BuyerId::new(&format!("buyer-{n}")).unwrap(),
-        seq: Seq(n.into()),
-        holes_below: 0,
-        basket: Basket::new(vec![item]).unwrap(),
-        joined_at: now,
-        address: None,
-        reach: None,
-        stands_since: None,
-    };
-    Turn { sale: SALE.parse().unwrap(), line_entry, epoch: Epoch(1), attempt: 1, called_at: now }
 }
 
 /// Waits until so many orders are committed; how many there are then, and when that was.

@@ -1,5 +1,5 @@
 //! Payment callbacks, signed as a provider signs them, at one worker: each is answered once its payment, its order, the stock and
-//! the movement are committed in PostgreSQL. Meanwhile the same worker fulfils what is paid.
+//! the movement are committed in PostgreSQL; nobody else is asked to fulfil it.
 
 use std::{
     sync::{
@@ -9,17 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sluice_backends::{
-    clock::SystemClock,
-    postgres::{Postgres, PostgresOptions},
-};
+use sluice_backends::postgres::{Postgres, PostgresOptions};
 use sluice_core::{
-    basket::{Basket, Item},
     clock::Clock,
-    ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, Seq},
-    line::LineEntry,
-    ports::{GateSaid, HoldRequest},
-    random::Random,
+    ids::{OrderId, PaymentId},
+    ports::HoldRequest,
     webhook::Secrets,
 };
 use sqlx::{Connection, PgConnection, Row, types::Uuid};
@@ -30,6 +24,7 @@ use super::{
     load,
     sale::{SALE, STANDING},
     stores::WEBHOOK,
+    turns::Names,
 };
 
 const CALLBACKS: usize = 60_000;
@@ -65,6 +60,10 @@ pub(crate) async fn measure() {
     while let Some(sent) = provider.join_next().await {
         sent.unwrap();
     }
+    let mut ledger = PgConnection::connect(&deployment.stores.postgres).await.unwrap();
+    let fulfilled = sqlx::query_scalar::<_, i64>(include_str!("sql/fulfilled.sql"));
+    let fulfilled = fulfilled.fetch_one(&mut ledger).await.unwrap();
+    assert_eq!(usize::try_from(fulfilled), Ok(CALLBACKS), "an order fulfilled for each");
     println!(
         "settling  {pace:.0}/s callbacks answered after their commit by one worker, {OPEN_MAX} open (target >= 8000)"
     );
@@ -79,15 +78,19 @@ async fn when(answered: &AtomicUsize, count: usize) -> Instant {
 
 /// Orders that await the payment each of them has begun, and the words that they are paid, as they go over the wire.
 async fn callbacks(url: &str) -> Vec<Vec<u8>> {
-    let (clock, random) = (SystemClock, Random::system());
+    let names = Names::system();
     let postgres = Postgres::open(PostgresOptions::new(url)).await.unwrap();
-    let requests: Vec<HoldRequest> = (0..CALLBACKS).map(|n| request(n, &clock, &random)).collect();
+    let requests: Vec<HoldRequest> =
+        (1..=CALLBACKS).map(|n| names.held("payer", u32::try_from(n).unwrap())).collect();
     for batch in requests.chunks(BATCH) {
         postgres.ledger().hold(&SALE.parse().unwrap(), batch.to_vec()).await.unwrap();
     }
     postgres.close(Duration::from_secs(5)).await;
     let mut ledger = PgConnection::connect(url).await.unwrap();
-    let begun = sqlx::query(include_str!("sql/payments.sql")).fetch_all(&mut ledger).await.unwrap();
+    let payment = |_| *PaymentId::generate(names.clock.now(), &names.random).as_bytes();
+    let payments: Vec<Uuid> = (0..CALLBACKS).map(payment).map(Uuid::from_bytes).collect();
+    let begin = sqlx::query(include_str!("sql/payments.sql")).bind(payments);
+    let begun = begin.fetch_all(&mut ledger).await.unwrap();
     assert_eq!(begun.len(), CALLBACKS, "an order each, and a payment of it");
     let secrets = Secrets::new(&[WEBHOOK]).unwrap();
     let word = |row: &sqlx::postgres::PgRow| {
@@ -99,7 +102,7 @@ async fn callbacks(url: &str) -> Vec<Vec<u8>> {
             "occurred_at": "2026-11-11T12:00:00Z",
         })
         .to_string();
-        let signed = secrets.sign(&payment.to_string(), clock.now(), body.as_bytes());
+        let signed = secrets.sign(&payment.to_string(), names.clock.now(), body.as_bytes());
         format!(
             "POST /v1/payments/simulated/callback HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n\
              webhook-id: {}\r\nwebhook-timestamp: {}\r\nwebhook-signature: {}\r\ncontent-length: {}\r\n\r\n{body}",
@@ -111,26 +114,4 @@ async fn callbacks(url: &str) -> Vec<Vec<u8>> {
         .into_bytes()
     };
     begun.iter().map(word).collect()
-}
-
-fn request(n: usize, clock: &SystemClock, random: &Random) -> HoldRequest {
-    let now = clock.now();
-    let item = Item::counted("a".parse().unwrap(), 1);
-    let line_entry = LineEntry {
-        entry: EntryId::generate(now, random),
-        buyer: BuyerId::new(&format!("payer-{n}")).unwrap(),
-        seq: Seq(n as u64 + 1),
-        holes_below: 0,
-        basket: Basket::new(vec![item]).unwrap(),
-        joined_at: now,
-        address: None,
-        reach: None,
-        stands_since: None,
-    };
-    HoldRequest {
-        hold: HoldId::of_entry(line_entry.entry, 0),
-        order: OrderId::generate(now, random),
-        line_entry,
-        gate: GateSaid::Held,
-    }
 }

@@ -189,25 +189,25 @@ impl HoldId {
     /// repeated turn meets its own hold in the stock gate instead of taking stock twice.
     #[must_use]
     pub fn of_entry(entry: EntryId, n: u32) -> Self {
-        derived(&[b"sluice hold", entry.as_bytes(), &n.to_be_bytes()], Self)
+        derived(b"sluice hold", entry.as_bytes(), &n.to_be_bytes(), Self)
     }
 
     /// The hold for money that came when its order was closed: one for each payment.
     #[must_use]
     pub fn of_late_payment(payment: PaymentId) -> Self {
-        derived(&[b"sluice late hold", payment.as_bytes()], Self)
+        derived(b"sluice late hold", payment.as_bytes(), &[], Self)
     }
 
     /// The hold of the goods that an order is changed to, by the version that it was changed from.
     #[must_use]
     pub fn of_change(order: OrderId, from: Version) -> Self {
-        derived(&[b"sluice change", order.as_bytes(), &from.0.to_be_bytes()], Self)
+        derived(b"sluice change", order.as_bytes(), &from.0.to_be_bytes(), Self)
     }
 
     /// The hold of the goods of a change that a buyer asked for under an idempotency key: a repeat names the same one.
     #[must_use]
     pub fn of_request(order: OrderId, key: &str) -> Self {
-        derived(&[b"sluice change request", order.as_bytes(), key.as_bytes()], Self)
+        derived(b"sluice change request", order.as_bytes(), key.as_bytes(), Self)
     }
 }
 
@@ -215,30 +215,29 @@ impl RefundId {
     /// The refund of all that a payment brought: there is one, whoever begins it.
     #[must_use]
     pub fn of_payment(payment: PaymentId) -> Self {
-        derived(&[b"sluice refund", payment.as_bytes()], Self)
+        derived(b"sluice refund", payment.as_bytes(), &[], Self)
     }
 
     /// The refund of the difference, when an order was changed to cheaper goods.
     #[must_use]
     pub fn of_change(order: OrderId, from: Version) -> Self {
-        derived(&[b"sluice change refund", order.as_bytes(), &from.0.to_be_bytes()], Self)
+        derived(b"sluice change refund", order.as_bytes(), &from.0.to_be_bytes(), Self)
     }
 
     /// The refund that a buyer asked for under an idempotency key: a repeat names the same one.
     #[must_use]
     pub fn of_request(order: OrderId, key: &str) -> Self {
-        derived(&[b"sluice refund request", order.as_bytes(), key.as_bytes()], Self)
+        derived(b"sluice refund request", order.as_bytes(), key.as_bytes(), Self)
     }
 }
 
-/// An id that follows from what it is of. Every part but the last has a fixed length.
-fn derived<T>(parts: &[&[u8]], id: impl FnOnce(Uuid) -> T) -> T {
+/// An id that follows from what it is of, and begins with the same six bytes: a time, in ours (RFC 9562, 5.7). So ids of what
+/// comes together lie together in an index.
+fn derived<T>(kind: &[u8], of: &[u8; 16], more: &[u8], id: impl FnOnce(Uuid) -> T) -> T {
     let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    let mut bytes = [0; 16];
-    hasher.finalize_xof().fill(&mut bytes);
+    hasher.update(kind).update(of).update(more);
+    let mut bytes = *of;
+    hasher.finalize_xof().fill(&mut bytes[6..]);
     id(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
@@ -434,6 +433,7 @@ mod tests {
         let entry = EntryId::generate(UnixMillis(1), &Random::seeded(7));
         assert_eq!(HoldId::of_entry(entry, 0), HoldId::of_entry(entry, 0));
         assert_ne!(HoldId::of_entry(entry, 0), HoldId::of_entry(entry, 1));
+        assert_eq!(HoldId::of_entry(entry, 0).as_bytes()[..6], entry.as_bytes()[..6]);
     }
 
     #[test]

@@ -34,10 +34,10 @@ pub use ledger::{
     AfterSales, Audit, AuditRow, Author, Ban, BanList, BanRule, Books, ChangeEnd, ChangeReply,
     Changed, Created, CursorSaved, Deleted, Duty, EntryBook, EntryRecord, GateSaid, HoldReply,
     HoldRequest, HoldWord, IdempotencyKey, KeysSwept, Lease, LeaseReply, Ledger, MoneyBalance,
-    MoveBook, MoveName, NewOutcome, NewPayment, OrderBook, OrderCount, OrderRef, OrderStep,
-    OutcomeReason, Payment, PaymentState, PaymentStep, PaymentUpdate, PlaceMove, RefundReply,
-    Replay, SaleBook, SaleMinute, ShopBook, ShopOutcome, ShopReply, ShopReport, ShopWord,
-    SimulatedPayment, SimulatedRefund, SimulatedState, Speaker, StandReply, StandbyBook,
+    MoveBook, MoveName, NewOutcome, NewPayment, OncePaid, OrderBook, OrderCount, OrderRef,
+    OrderStep, OutcomeReason, Payment, PaymentState, PaymentStep, PaymentUpdate, PlaceMove,
+    RefundReply, Replay, SaleBook, SaleMinute, ShopBook, ShopOutcome, ShopReply, ShopReport,
+    ShopWord, SimulatedPayment, SimulatedRefund, SimulatedState, Speaker, StandReply, StandbyBook,
     StandbyList, StepReply, StockBalance, UpkeepBook,
 };
 pub use letters::{

@@ -19,14 +19,17 @@ def stall:
 
 # record_result FAULT NOTE…: one line of JSON per fault.
 record_result() {
-    local fault=$1 report=$FOLDER/$1/crowd.json notes
+    local fault=$1 report=$FOLDER/$1/crowd.json ledger=$FOLDER/$1/ledger notes found=[]
     shift
     notes=$(jq -n '$ARGS.positional' --args -- "$@")
+    if [[ -s $ledger ]]; then found=$(jq -Rn '[inputs | split("\t") | { name: .[0], broken: .[1] }]' "$ledger"); fi
     if [[ -s $report ]]; then
-        jq -c --arg fault "$fault" --argjson notes "$notes" "$STALL"'{
+        jq -c --arg fault "$fault" --argjson notes "$notes" --argjson found "$found" "$STALL"'{
             fault: $fault, joined, turned_away, orders, paid, took_seconds, called_off,
             longest_join_seconds: (.joins_ms.max / 1000), longest_stall_seconds: stall,
-            refusals, promises: [.promises[] | { name, held, broken }], notes: $notes
+            refusals, promises: [.promises[] | .name as $name | [$found[] | select(.name == $name).broken] as $more
+                | { name, held: (.held and $more == []), broken: (.broken + $more) }],
+            notes: $notes
         }' "$report"
     else
         jq -n -c --arg fault "$fault" --argjson notes "$notes" '{ fault: $fault, promises: [], notes: ($notes + ["no report"]) }'

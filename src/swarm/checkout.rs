@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 use sluice_core::clock::UnixMillis;
 use tokio::time::{Instant, sleep};
@@ -20,6 +20,7 @@ const CARDS_MAX: u32 = 8;
 const LATE_MS: u64 = 4_000;
 /// How long after its deadline an order may still be on its way to the word of its provider.
 const CLOSING_MAX: Duration = Duration::from_secs(90);
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LOOK_FIRST: Duration = Duration::from_millis(100);
 const LOOK_MOST: Duration = Duration::from_secs(2);
 
@@ -153,7 +154,10 @@ impl Shopper {
     /// Gives a fulfilled order back, and waits for the money.
     async fn give_back(&mut self, link: &str) {
         self.record.refund_asked = Some(self.crowd.now());
+        // Under its key, a request whose answer was lost is answered again.
+        self.headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_static("give-back"));
         let begun = self.until_ok(Method::POST, &format!("{link}/refund"), Some(json!({}))).await;
+        self.headers.remove(IDEMPOTENCY_KEY);
         if begun.is_null() {
             let what = "a fulfilled order could not be given back".to_owned();
             self.record.contradict("no-swallowed-money", what);

@@ -64,7 +64,7 @@ pub(crate) struct Shopper {
     pub(crate) habits: Habits,
     pub(crate) record: Record,
     /// Sent with every request: who it is, as a proxy would say, and cookies.
-    headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     pub(crate) token: String,
     /// How often it turned to another target because one did not answer.
     turns: AtomicU32,

@@ -131,7 +131,7 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
     let update = payment.found(PaymentState::Succeeded);
     match shared.ask(|| shared.words.ask(update.clone())).await? {
         PaymentStep::Applied { order, gate } => {
-            shared.entered(&order, gate);
+            shared.entered_by_payment(&order, gate, Goods::Stay);
             Ok(Step::Now(Box::new(order)))
         }
         // The callback came in between, or the money is another's: the order says how to go on.
@@ -156,13 +156,6 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
 }
 
 async fn fulfil(shared: &Shared, order: &Order) -> PortResult<Step> {
-    if order.state == OrderState::Paid && shared.fulfilment.is_immediate() {
-        let reply = shared.step(order.id, OrderStep::FulfilAtOnce).await?;
-        if let StepReply::Done { order, .. } = &reply {
-            metrics::orders_entered(&order.sale, OrderState::Fulfilling, 1);
-        }
-        return Ok(took(shared, order, reply));
-    }
     if order.state == OrderState::Paid {
         let reply = shared.step(order.id, OrderStep::BeginFulfilment).await?;
         return Ok(took(shared, order, reply));

@@ -4,7 +4,10 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use sluice_core::{order::Order, ports::Cause};
+use sluice_core::{
+    order::Order,
+    ports::{Cause, OncePaid},
+};
 
 mod webhook;
 
@@ -27,9 +30,9 @@ pub enum FulfilmentError {
 pub trait Fulfilment: Debug + Send + Sync {
     async fn fulfil(&self, order: &Order) -> Result<(), FulfilmentError>;
 
-    /// Nobody is asked: a paid order is fulfilled with one step, by way of `fulfilling`.
-    fn is_immediate(&self) -> bool {
-        false
+    /// How far an order goes with its payment. Where it waits, [`fulfil`](Self::fulfil) is called.
+    fn once_paid(&self) -> OncePaid {
+        OncePaid::Waits
     }
 }
 
@@ -43,7 +46,7 @@ impl Fulfilment for Immediate {
         Ok(())
     }
 
-    fn is_immediate(&self) -> bool {
-        true
+    fn once_paid(&self) -> OncePaid {
+        OncePaid::Fulfilled
     }
 }

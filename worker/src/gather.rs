@@ -1,4 +1,4 @@
-//! Natural batches: what is asked while one batch is under way makes the next one. Nothing waits for a timer; asked alone, a
+//! Natural batches: what is asked while two batches are under way makes the next one. Nothing waits for a timer; asked alone, a
 //! question is a batch of its own.
 //!
 //! One that the ledger rejects must not fail the others: a rejected batch is asked again one by one.
@@ -9,7 +9,7 @@ use sluice_core::{
     ids::OrderId,
     ports::{OrderStep, PaymentStep, PaymentUpdate, PortError, PortResult, StepReply},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::shared::Shared;
@@ -59,9 +59,10 @@ pub(crate) async fn words(
     gathered: Gathered<PaymentUpdate, PaymentStep>,
     ended: CancellationToken,
 ) {
+    let once_paid = shared.fulfilment.once_paid();
     let ask = |words| {
         let shared = Arc::clone(&shared);
-        async move { shared.once(shared.ports.ledger.apply_payments(words)).await }
+        async move { shared.once(shared.ports.ledger.apply_payments(words, once_paid)).await }
     };
     answer(gathered, ask, ended).await;
 }
@@ -79,19 +80,33 @@ pub(crate) async fn steps(
     answer(gathered, ask, ended).await;
 }
 
+/// Two batches at a time: while one waits for the ledger's disk or for the row that all of them write last, the other goes on.
 async fn answer<A: Clone, R, F>(
-    mut gathered: Gathered<A, R>,
+    gathered: Gathered<A, R>,
     ask: impl Fn(Vec<A>) -> F,
     ended: CancellationToken,
 ) where
     F: Future<Output = PortResult<Vec<R>>>,
 {
+    let gathered = Mutex::new(gathered);
+    let batches = || answer_batches(&gathered, &ask, &ended);
+    tokio::join!(batches(), batches());
+}
+
+async fn answer_batches<A: Clone, R, F>(
+    gathered: &Mutex<Gathered<A, R>>,
+    ask: &impl Fn(Vec<A>) -> F,
+    ended: &CancellationToken,
+) where
+    F: Future<Output = PortResult<Vec<R>>>,
+{
     let mut batch = Vec::new();
     loop {
+        let come = async { gathered.lock().await.recv_many(&mut batch, BATCH_MAX).await };
         let came = tokio::select! {
             biased;
             () = ended.cancelled() => return,
-            came = gathered.recv_many(&mut batch, BATCH_MAX) => came,
+            came = come => came,
         };
         if came == 0 {
             return;
@@ -114,7 +129,7 @@ async fn answer<A: Clone, R, F>(
             {
                 refuse(batch.drain(..), &error);
             }
-            Err(_) => one_by_one(&mut batch, &ask).await,
+            Err(_) => one_by_one(&mut batch, ask).await,
         }
     }
 }
@@ -165,7 +180,10 @@ fn copy(error: &PortError) -> PortError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    };
 
     use tokio::task::JoinSet;
 
@@ -208,6 +226,34 @@ mod tests {
         assert!(answers.iter().all(|(number, answer)| *answer.as_ref().unwrap() == 2 * number));
         assert_eq!(sizes.iter().sum::<usize>(), 10);
         assert!(sizes.len() < 10, "one at a time: {sizes:?}");
+    }
+
+    #[tokio::test]
+    async fn two_batches_are_under_way_at_a_time() {
+        let (gather, gathered) = gather::<u32, u32>();
+        let (gather, ended) = (Arc::new(gather), CancellationToken::new());
+        let (under_way, most) = (AtomicU32::new(0), AtomicU32::new(0));
+        let counts = (&under_way, &most);
+        let ask = |numbers: Vec<u32>| async move {
+            let (under_way, most) = counts;
+            most.fetch_max(under_way.fetch_add(1, SeqCst) + 1, SeqCst);
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            under_way.fetch_sub(1, SeqCst);
+            Ok(numbers)
+        };
+        let questions = async {
+            let mut asking = JoinSet::new();
+            for number in 0..4 * BATCH_MAX as u32 {
+                let gather = Arc::clone(&gather);
+                asking.spawn(async move { assert_eq!(gather.ask(number).await.unwrap(), number) });
+            }
+            asking.join_all().await;
+            ended.cancel();
+        };
+        tokio::join!(questions, answer(gathered, ask, ended.clone()));
+        assert_eq!(most.into_inner(), 2);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sluice_core::{
     ids::OrderId,
-    order::Order,
+    order::{Order, OrderState},
     ports::{
         HoldUpdate, IdempotencyKey, OrderStep, PaymentStep, PaymentUpdate, PortResult, StepReply,
     },
@@ -91,6 +91,16 @@ impl Shared {
         metrics::orders_entered(&order.sale, order.state, 1);
         self.tell_entered(order);
         self.follow_with(order, gate, goods);
+    }
+
+    /// As [`entered_with`](Self::entered_with), with the states that the same transaction led through.
+    pub(crate) fn entered_by_payment(&self, order: &Order, gate: Option<HoldUpdate>, goods: Goods) {
+        if order.state == OrderState::Fulfilled {
+            for passed in [OrderState::Paid, OrderState::Fulfilling] {
+                metrics::orders_entered(&order.sale, passed, 1);
+            }
+        }
+        self.entered_with(order, gate, goods);
     }
 
     /// Lets gate, line and bulletin follow what the ledger has committed.

@@ -45,7 +45,7 @@ pub(crate) async fn apply(shared: &Shared, update: PaymentUpdate) -> PortResult<
             let over = order.state == OrderState::Refunded;
             let goods = if over { Goods::CameBack } else { Goods::Stay };
             if gate.is_some() || over || order.state == OrderState::Refunding {
-                shared.entered_with(&order, gate, goods);
+                shared.entered_by_payment(&order, gate, goods);
             }
             if order.state == OrderState::Paid {
                 shared.take_up(order);

@@ -23,7 +23,7 @@ pub use entries::{
 };
 pub use moves::{MoveBook, MoveName, PlaceMove};
 pub use orders::{
-    NewPayment, OrderBook, OrderCount, OrderStep, Payment, PaymentState, PaymentStep,
+    NewPayment, OncePaid, OrderBook, OrderCount, OrderStep, Payment, PaymentState, PaymentStep,
     PaymentUpdate, SimulatedPayment, SimulatedRefund, SimulatedState, StepReply, StockBalance,
 };
 pub use sales::{

@@ -123,7 +123,7 @@ faulty!(OrderBook over dyn Ledger {
     read fn begun(limit: u32) -> Vec<Order>;
     effect fn begin_payment(order: OrderId, payment: PaymentId, provider: &str) -> NewPayment;
     read fn payment(payment: PaymentId) -> Option<Payment>;
-    effect fn apply_payments(updates: Vec<PaymentUpdate>) -> Vec<PaymentStep>;
+    effect fn apply_payments(updates: Vec<PaymentUpdate>, once_paid: OncePaid) -> Vec<PaymentStep>;
     read fn stock(sale: &SaleId) -> Vec<StockBalance>;
     read fn gate_image(sale: &SaleId) -> GateImage;
     read fn words(orders: &[OrderId]) -> Vec<HoldUpdate>;

@@ -131,7 +131,7 @@ book!(OrderBook {
     fn begun(limit: u32) -> Vec<Order>;
     fn begin_payment(order: OrderId, payment: PaymentId, provider: &str) -> NewPayment;
     fn payment(payment: PaymentId) -> Option<Payment>;
-    fn apply_payments(updates: Vec<PaymentUpdate>) -> Vec<PaymentStep>;
+    fn apply_payments(updates: Vec<PaymentUpdate>, once_paid: OncePaid) -> Vec<PaymentStep>;
     fn stock(sale: &SaleId) -> Vec<StockBalance>;
     fn gate_image(sale: &SaleId) -> GateImage;
     fn words(orders: &[OrderId]) -> Vec<HoldUpdate>;

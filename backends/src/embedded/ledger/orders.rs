@@ -9,15 +9,15 @@ use sluice_core::{
     ids::{HoldId, OrderId, PaymentId, SaleId},
     order::{ClosingCause, Order, OrderEvent, OrderState},
     ports::{
-        GateImage, HeldStock, HoldUpdate, NewPayment, OrderBook, OrderCount, OrderStep, Payment,
-        PaymentStep, PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState,
-        StepReply, StockBalance,
+        GateImage, HeldStock, HoldUpdate, NewPayment, OncePaid, OrderBook, OrderCount, OrderStep,
+        Payment, PaymentStep, PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund,
+        SimulatedState, StepReply, StockBalance,
     },
 };
 
 use super::{
     SqlLedger, payments, sales, seats, simulated,
-    steps::{self, Movement, Step},
+    steps::{self, Step},
 };
 use crate::embedded::codec::{Baskets, id, text, whole, word};
 
@@ -54,18 +54,7 @@ fn step_one(
     order: OrderId,
     asked: OrderStep,
 ) -> rusqlite::Result<StepReply> {
-    let hold = match asked {
-        OrderStep::CloseUnpaid => Some(Movement::Released),
-        OrderStep::BeginFulfilment | OrderStep::EndFulfilment | OrderStep::FulfilAtOnce => None,
-    };
-    let mut reply = StepReply::NoSuchOrder;
-    for (event, reason) in asked.changes() {
-        let step = Step { event: *event, hold, reason };
-        reply = step_unless(connection, now, order, asked.leads_to(), step)?;
-        if !matches!(reply, StepReply::Done { .. }) {
-            break;
-        }
-    }
+    let reply = step_unless(connection, now, order, asked.leads_to(), Step::of(asked))?;
     if let StepReply::Done { order: closed, gate: gate @ Some(_) } = reply {
         payments::close_pending(connection, now, closed.id)?;
         let closed =
@@ -245,9 +234,13 @@ impl OrderBook for SqlLedger {
         .await
     }
 
-    async fn apply_payments(&self, updates: Vec<PaymentUpdate>) -> PortResult<Vec<PaymentStep>> {
+    async fn apply_payments(
+        &self,
+        updates: Vec<PaymentUpdate>,
+        once_paid: OncePaid,
+    ) -> PortResult<Vec<PaymentStep>> {
         self.write("ledger.apply_payments", move |connection, now| {
-            let apply = |update| payments::apply(connection, now, update);
+            let apply = |update| payments::apply(connection, now, update, once_paid);
             updates.iter().map(apply).collect()
         })
         .await

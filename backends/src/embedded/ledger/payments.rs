@@ -8,8 +8,8 @@ use sluice_core::{
     money::AmountFen,
     order::{Order, OrderEvent, OrderState},
     ports::{
-        HoldPhase, HoldUpdate, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate,
-        StepReply,
+        HoldPhase, HoldUpdate, NewPayment, OncePaid, Payment, PaymentState, PaymentStep,
+        PaymentUpdate, StepReply,
     },
     refund::{NewRefund, RefundCause},
 };
@@ -112,8 +112,29 @@ pub(super) fn close_pending(
     Ok(())
 }
 
-/// Applies the provider's word.
+/// Applies the provider's word; an order that it pays goes on as far as it shall.
 pub(super) fn apply(
+    connection: &Connection,
+    now: UnixMillis,
+    update: &PaymentUpdate,
+    once_paid: OncePaid,
+) -> rusqlite::Result<PaymentStep> {
+    let mut applied = apply_word(connection, now, update)?;
+    if let PaymentStep::Applied { order, gate: Some(_) } = &mut applied
+        && order.state == OrderState::Paid
+    {
+        for step in once_paid.steps() {
+            if let StepReply::Done { order: next, .. } =
+                steps::take(connection, now, order.clone(), Step::of(*step))?
+            {
+                *order = next;
+            }
+        }
+    }
+    Ok(applied)
+}
+
+fn apply_word(
     connection: &Connection,
     now: UnixMillis,
     update: &PaymentUpdate,

@@ -6,7 +6,7 @@ use sluice_core::{
     ids::{BuyerId, EntryId, HoldId, OrderId, PaymentId, SaleId, Version},
     money::AmountFen,
     order::{ClosingCause, Order, OrderChange, OrderEvent, OrderLine, OrderState},
-    ports::{HoldPhase, HoldUpdate, StepReply},
+    ports::{HoldPhase, HoldUpdate, OrderStep, StepReply},
     seats::{Seat, SeatNo, Stretch},
 };
 
@@ -130,6 +130,17 @@ pub(super) struct Step {
     pub(super) event: OrderEvent,
     pub(super) hold: Option<Movement>,
     pub(super) reason: &'static str,
+}
+
+impl Step {
+    pub(super) fn of(asked: OrderStep) -> Self {
+        let (event, reason) = asked.change();
+        let hold = match asked {
+            OrderStep::CloseUnpaid => Some(Movement::Released),
+            OrderStep::BeginFulfilment | OrderStep::EndFulfilment => None,
+        };
+        Self { event, hold, reason }
+    }
 }
 
 /// Takes a step. The state it leads to must be one that the order machine allows; if not, nothing changes.

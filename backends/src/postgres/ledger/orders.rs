@@ -7,9 +7,9 @@ use sluice_core::{
     ids::{HoldId, OrderId, PaymentId, SaleId},
     order::{ClosingCause, Order, OrderEvent, OrderState},
     ports::{
-        GateImage, HeldStock, HoldUpdate, NewPayment, OrderBook, OrderCount, OrderStep, Payment,
-        PaymentStep, PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund, SimulatedState,
-        StepReply, StockBalance,
+        GateImage, HeldStock, HoldUpdate, NewPayment, OncePaid, OrderBook, OrderCount, OrderStep,
+        Payment, PaymentStep, PaymentUpdate, PortResult, SimulatedPayment, SimulatedRefund,
+        SimulatedState, StepReply, StockBalance,
     },
 };
 use sqlx::{PgConnection, postgres::PgRow};
@@ -221,8 +221,12 @@ impl OrderBook for SqlLedger {
         .await
     }
 
-    async fn apply_payments(&self, updates: Vec<PaymentUpdate>) -> PortResult<Vec<PaymentStep>> {
-        words::apply_all(self, updates).await
+    async fn apply_payments(
+        &self,
+        updates: Vec<PaymentUpdate>,
+        once_paid: OncePaid,
+    ) -> PortResult<Vec<PaymentStep>> {
+        words::apply_all(self, updates, once_paid).await
     }
 
     async fn stock(&self, sale: &SaleId) -> PortResult<Vec<StockBalance>> {

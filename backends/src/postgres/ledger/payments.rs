@@ -10,8 +10,8 @@ use sluice_core::{
     money::AmountFen,
     order::{OrderEvent, OrderState},
     ports::{
-        HoldPhase, HoldUpdate, NewPayment, Payment, PaymentState, PaymentStep, PaymentUpdate,
-        StepReply,
+        HoldPhase, HoldUpdate, NewPayment, OncePaid, Payment, PaymentState, PaymentStep,
+        PaymentUpdate, StepReply,
     },
     refund::{NewRefund, RefundCause},
 };
@@ -118,8 +118,31 @@ pub(super) async fn begin(
     Ok(NewPayment::New(payment))
 }
 
-/// Applies the provider's word.
+/// Applies the provider's word; an order that it pays goes on as far as it shall.
 pub(super) async fn apply(
+    connection: &mut PgConnection,
+    update: &PaymentUpdate,
+    once_paid: OncePaid,
+) -> Result<PaymentStep, Fault> {
+    let mut applied = apply_word(connection, update).await?;
+    if let PaymentStep::Applied { order, gate: Some(_) } = &mut applied
+        && order.state == OrderState::Paid
+    {
+        for step in once_paid.steps() {
+            let now = order.history.last().ok_or(Fault::Raced)?.at;
+            let locked = Locked { order: order.clone(), now };
+            let StepReply::Done { order: next, .. } =
+                steps::take(connection, locked, Step::of(*step)).await?
+            else {
+                return Err(Fault::Raced);
+            };
+            *order = next;
+        }
+    }
+    Ok(applied)
+}
+
+async fn apply_word(
     connection: &mut PgConnection,
     update: &PaymentUpdate,
 ) -> Result<PaymentStep, Fault> {

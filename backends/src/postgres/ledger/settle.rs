@@ -41,15 +41,15 @@ impl Taken {
     /// `None` where the events lead nowhere.
     pub(super) fn new(
         locked: &Locked,
-        events: &[(OrderEvent, &'static str)],
+        events: impl IntoIterator<Item = (OrderEvent, &'static str)>,
         hold: Option<Movement>,
     ) -> Option<Self> {
         let Locked { order, now } = locked;
-        let mut through = Vec::with_capacity(events.len());
+        let mut through = Vec::new();
         let mut state = order.state;
         for (event, reason) in events {
-            state = state.step(*event, order.closing_cause).ok()?;
-            through.push((state, *reason));
+            state = state.step(event, order.closing_cause).ok()?;
+            through.push((state, reason));
         }
         Some(Self { before: order.clone(), at: *now, hold, through })
     }
@@ -270,7 +270,7 @@ async fn step_batch(
             continue;
         }
         let hold = steps::movement_of(*step);
-        match Taken::new(found, step.changes(), hold) {
+        match Taken::new(found, [step.change()], hold) {
             Some(step) => {
                 taken.push(step);
                 places.push(place);

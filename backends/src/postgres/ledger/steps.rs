@@ -81,6 +81,13 @@ pub(super) struct Step {
     pub(super) reason: &'static str,
 }
 
+impl Step {
+    pub(super) fn of(asked: OrderStep) -> Self {
+        let (event, reason) = asked.change();
+        Self { event, hold: movement_of(asked), reason }
+    }
+}
+
 /// Takes a step. The state it leads to must be one that the order machine allows; if not, nothing changes.
 pub(super) async fn take(
     connection: &mut PgConnection,
@@ -112,13 +119,8 @@ pub(super) async fn take_alone(
         let gate = last_word(connection, &locked.order).await?;
         return Ok(StepReply::Already { order: locked.order, gate });
     }
-    let (hold, at) = (movement_of(asked), locked.now);
-    let (mut locked, mut reply) = (locked, StepReply::NoSuchOrder);
-    for (event, reason) in asked.changes() {
-        reply = take(connection, locked, Step { event: *event, hold, reason }).await?;
-        let StepReply::Done { order, .. } = &reply else { break };
-        locked = Locked { order: order.clone(), now: at };
-    }
+    let (at, step) = (locked.now, Step::of(asked));
+    let reply = take(connection, locked, step).await?;
     let (OrderStep::CloseUnpaid, StepReply::Done { gate, .. }) = (asked, &reply) else {
         return Ok(reply);
     };
@@ -132,7 +134,7 @@ pub(super) async fn take_alone(
 pub(super) fn movement_of(step: OrderStep) -> Option<Movement> {
     match step {
         OrderStep::CloseUnpaid => Some(Movement::Released),
-        OrderStep::BeginFulfilment | OrderStep::EndFulfilment | OrderStep::FulfilAtOnce => None,
+        OrderStep::BeginFulfilment | OrderStep::EndFulfilment => None,
     }
 }
 

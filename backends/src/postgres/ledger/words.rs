@@ -7,7 +7,7 @@ use sluice_core::{
     ids::{OrderId, PaymentId},
     late::Success,
     order::{Order, OrderEvent},
-    ports::{PaymentState, PaymentStep, PaymentUpdate, PortResult},
+    ports::{OncePaid, PaymentState, PaymentStep, PaymentUpdate, PortResult},
 };
 use sqlx::{PgConnection, types::Uuid};
 
@@ -27,12 +27,14 @@ use crate::postgres::{
 pub(super) async fn apply_all(
     ledger: &SqlLedger,
     updates: Vec<PaymentUpdate>,
+    once_paid: OncePaid,
 ) -> PortResult<Vec<PaymentStep>> {
     let mut steps = Vec::with_capacity(updates.len());
     for batch in updates.chunks(ORDERS_MAX) {
+        let words = (batch.to_vec(), once_paid);
         let applied = ledger
-            .write("ledger.apply_payments", batch.to_vec(), |connection, batch| {
-                Box::pin(apply_batch(connection, batch))
+            .write("ledger.apply_payments", words, |connection, (batch, once_paid)| {
+                Box::pin(apply_batch(connection, batch, *once_paid))
             })
             .await;
         let applied = match applied {
@@ -43,17 +45,22 @@ pub(super) async fn apply_all(
         for (step, update) in applied.into_iter().zip(batch) {
             steps.push(match step {
                 Some(step) => Ok(step),
-                None => alone(ledger, update.clone()).await,
+                None => alone(ledger, update.clone(), once_paid).await,
             });
         }
     }
     steps.into_iter().collect()
 }
 
-async fn alone(ledger: &SqlLedger, update: PaymentUpdate) -> PortResult<PaymentStep> {
+async fn alone(
+    ledger: &SqlLedger,
+    update: PaymentUpdate,
+    once_paid: OncePaid,
+) -> PortResult<PaymentStep> {
+    let word = (update, once_paid);
     ledger
-        .write("ledger.apply_payment", update, |connection, update| {
-            Box::pin(payments::apply(connection, update))
+        .write("ledger.apply_payment", word, |connection, (update, once_paid)| {
+            Box::pin(payments::apply(connection, update, *once_paid))
         })
         .await
 }
@@ -69,7 +76,12 @@ enum Verdict {
     Alone,
 }
 
-fn judge(update: &PaymentUpdate, locked: &Locked, known: Option<&Known>) -> Verdict {
+fn judge(
+    update: &PaymentUpdate,
+    locked: &Locked,
+    known: Option<&Known>,
+    once_paid: OncePaid,
+) -> Verdict {
     let Some(known) = known.filter(|known| known.payment.order == update.order) else {
         return Verdict::Answered(PaymentStep::Unknown);
     };
@@ -82,9 +94,11 @@ fn judge(update: &PaymentUpdate, locked: &Locked, known: Option<&Known>) -> Verd
     }
     match (update.state, payment.state != update.state) {
         (PaymentState::Succeeded, true) if locked.order.success() == Success::Pays => {
-            let reason = payments::paid(locked.order.state);
-            let step = Taken::new(locked, &[(OrderEvent::Paid, reason)], Some(Movement::Sold));
-            step.map_or(Verdict::Alone, Verdict::Pays)
+            let paid = (OrderEvent::Paid, payments::paid(locked.order.state));
+            let then = once_paid.steps().iter().map(|step| step.change());
+            let changes = std::iter::once(paid).chain(then);
+            let taken = Taken::new(locked, changes, Some(Movement::Sold));
+            taken.map_or(Verdict::Alone, Verdict::Pays)
         }
         (PaymentState::Succeeded | PaymentState::Refunded, true) => Verdict::Alone,
         (
@@ -102,6 +116,7 @@ fn judge(update: &PaymentUpdate, locked: &Locked, known: Option<&Known>) -> Verd
 async fn apply_batch(
     connection: &mut PgConnection,
     batch: &[PaymentUpdate],
+    once_paid: OncePaid,
 ) -> Result<Vec<Option<PaymentStep>>, Fault> {
     let orders: Vec<OrderId> = batch.iter().map(|update| update.order).collect();
     let locked = settle::lock_all(connection, &orders).await?;
@@ -118,7 +133,7 @@ async fn apply_batch(
         if !met.insert(update.order) {
             continue;
         }
-        match judge(update, found, known.get(&update.payment)) {
+        match judge(update, found, known.get(&update.payment), once_paid) {
             Verdict::Answered(step) => steps[place] = Some(step),
             Verdict::Ignored => ignored.push((place, &found.order)),
             Verdict::Noted => noted.push((place, update, found)),

@@ -14,7 +14,7 @@ use crate::{
     money::AmountFen,
     order::{ClosingCause, OrderState},
     ports::{
-        HoldPhase, Ledger, NewPayment, OrderStep, Payment, PaymentState, PaymentStep,
+        HoldPhase, Ledger, NewPayment, OncePaid, OrderStep, Payment, PaymentState, PaymentStep,
         PaymentUpdate, StepReply,
     },
 };
@@ -28,6 +28,7 @@ macro_rules! batches_conformance {
             many_steps_are_taken_together,
             one_order_named_often_takes_each_step_once,
             many_words_are_applied_together,
+            where_nobody_is_asked_an_order_is_fulfilled_with_its_payment,
         );
     };
 }
@@ -72,17 +73,14 @@ pub async fn many_steps_are_taken_together(house: impl House<Port = Port>) {
     for id in &ids[3..6] {
         pay(&*ledger, *id).await;
     }
-    use OrderStep::{BeginFulfilment, CloseUnpaid, EndFulfilment, FulfilAtOnce};
+    use OrderStep::{BeginFulfilment, CloseUnpaid, EndFulfilment};
     let mut steps: Vec<(OrderId, OrderStep)> =
         ids.iter().take(7).map(|id| (*id, CloseUnpaid)).collect();
     steps[3].1 = BeginFulfilment;
     steps[4].1 = EndFulfilment;
     steps.push((new_order_id(), CloseUnpaid));
-    let at_once = ordered(&*ledger, &sale, 10, 1).await;
-    pay(&*ledger, at_once).await;
-    steps.extend([(at_once, FulfilAtOnce), (ids[6], FulfilAtOnce)]);
     let replies = ledger.step_orders(steps).await.unwrap();
-    assert_eq!(replies.len(), 10);
+    assert_eq!(replies.len(), 8);
     let mut movements = BTreeSet::new();
     for (reply, id) in replies.iter().zip(&ids).take(3) {
         let StepReply::Done { order: closed, gate: Some(gate) } = reply else {
@@ -102,17 +100,8 @@ pub async fn many_steps_are_taken_together(house: impl House<Port = Port>) {
     }
     assert!(matches!(replies[6], StepReply::Wrong(_)), "{:?}", replies[6]);
     assert_eq!(replies[7], StepReply::NoSuchOrder);
-    let StepReply::Done { order: done, gate: None } = &replies[8] else { panic!("{replies:?}") };
-    assert_eq!(*done, order(&*ledger, at_once).await);
-    let states: Vec<OrderState> = done.history.iter().map(|change| change.state).collect();
-    use OrderState::{AwaitingPayment, Fulfilled, Fulfilling, Paid};
-    assert_eq!(states, [AwaitingPayment, Paid, Fulfilling, Fulfilled]);
-    assert_eq!((done.state, done.version.0), (Fulfilled, 4), "a version for each");
-    assert_eq!(replies[9], StepReply::Wrong(order(&*ledger, ids[6]).await));
-    let again = ledger.step_orders(vec![(at_once, FulfilAtOnce)]).await.unwrap();
-    assert!(matches!(&again[..], [StepReply::Already { .. }]), "{again:?}");
     let a = balance(&*ledger, &sale, "a").await;
-    assert_eq!((a.available, a.held, a.sold), (93, 3, 4));
+    assert_eq!((a.available, a.held, a.sold), (94, 3, 3));
     assert_balanced(&*ledger, &sale).await;
 }
 
@@ -155,7 +144,7 @@ pub async fn many_words_are_applied_together(house: impl House<Port = Port>) {
     words[6].order = new_order_id();
     // The second of one order, in the same batch.
     words.push(words[7].clone());
-    let steps = ledger.apply_payments(words).await.unwrap();
+    let steps = ledger.apply_payments(words, OncePaid::Waits).await.unwrap();
     assert_eq!(steps.len(), 13);
     let state = async |place: usize| order(&*ledger, payments[place].order).await.state;
     assert!(matches!(steps[0], PaymentStep::Ignored { gate: Some(_), .. }), "{:?}", steps[0]);
@@ -183,4 +172,44 @@ pub async fn many_words_are_applied_together(house: impl House<Port = Port>) {
     assert!(matches!(steps[12], PaymentStep::Ignored { gate: Some(_), .. }), "{:?}", steps[12]);
     // 1 + 5 + the late one are sold; 3, 4, 5 and 6 are still held; the cancelled one is free.
     assert_eq!(stock(&*ledger, &sale).await, (78, 8, 14));
+}
+
+pub async fn where_nobody_is_asked_an_order_is_fulfilled_with_its_payment(
+    house: impl House<Port = Port>,
+) {
+    let (ledger, sale) = open(&house).await;
+    let mut payments = Vec::new();
+    for seq in 1..=6 {
+        payments.push(begin(&*ledger, ordered(&*ledger, &sale, seq, 2).await).await);
+    }
+    ledger.begin_closing(payments[1].order, ClosingCause::Deadline).await.unwrap();
+    ledger.begin_closing(payments[2].order, ClosingCause::Deadline).await.unwrap();
+    ledger.close_unpaid(payments[2].order).await.unwrap();
+    ledger.begin_closing(payments[3].order, ClosingCause::Cancelled).await.unwrap();
+    ledger.apply_payment(word(&payments[4])).await.unwrap();
+    let mut words: Vec<PaymentUpdate> = payments.iter().map(word).collect();
+    // One whose order waits for somebody: that the payment is told again does not fulfil it.
+    words[4].version = 2;
+    let steps = ledger.apply_payments(words.clone(), OncePaid::Fulfilled).await.unwrap();
+    use OrderState::{Fulfilled, Fulfilling, Paid};
+    for place in [0, 1, 2, 5] {
+        let PaymentStep::Applied { order: now, gate: Some(gate) } = &steps[place] else {
+            panic!("{place}: {:?}", steps[place])
+        };
+        assert_eq!(*now, order(&*ledger, payments[place].order).await, "{place}");
+        let states: Vec<OrderState> = now.history.iter().map(|change| change.state).collect();
+        assert!(states.ends_with(&[Paid, Fulfilling, Fulfilled]), "{place}: {states:?}");
+        assert_eq!((now.state, now.version.0), (Fulfilled, states.len() as u64), "{place}");
+        assert_eq!(now.payment, Some(payments[place].id));
+        assert_eq!((gate.hold, gate.phase), (now.hold, HoldPhase::Sold));
+    }
+    let state = async |place: usize| order(&*ledger, payments[place].order).await.state;
+    assert_eq!(state(3).await, OrderState::Refunding);
+    assert!(matches!(steps[4], PaymentStep::Applied { gate: None, .. }), "{:?}", steps[4]);
+    assert_eq!(state(4).await, Paid);
+    let again = ledger.apply_payments(words, OncePaid::Fulfilled).await.unwrap();
+    for (place, step) in again.iter().enumerate() {
+        assert!(matches!(step, PaymentStep::Ignored { .. }), "{place}: {step:?}");
+    }
+    assert_eq!(stock(&*ledger, &sale).await, (90, 0, 10));
 }

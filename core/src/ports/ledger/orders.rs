@@ -174,24 +174,20 @@ pub enum OrderStep {
     BeginFulfilment,
     /// `fulfilling → fulfilled`.
     EndFulfilment,
-    /// `paid → fulfilling → fulfilled`, where nobody is asked in between.
-    FulfilAtOnce,
 }
 
 impl OrderStep {
-    /// What happens to the order, one after the other, and what its buyer is told of each.
+    /// What happens to the order, and what its buyer is told.
     #[must_use]
-    pub fn changes(self) -> &'static [(OrderEvent, &'static str)] {
-        const BEGUN: (OrderEvent, &str) =
-            (OrderEvent::FulfilmentBegan, "Your order is being fulfilled.");
-        const ENDED: (OrderEvent, &str) = (OrderEvent::Fulfilled, "Your order is fulfilled.");
+    pub fn change(self) -> (OrderEvent, &'static str) {
         match self {
             Self::CloseUnpaid => {
-                &[(OrderEvent::ClosedUnpaid, "It was not paid; the goods went back.")]
+                (OrderEvent::ClosedUnpaid, "It was not paid; the goods went back.")
             }
-            Self::BeginFulfilment => &[BEGUN],
-            Self::EndFulfilment => &[ENDED],
-            Self::FulfilAtOnce => &[BEGUN, ENDED],
+            Self::BeginFulfilment => {
+                (OrderEvent::FulfilmentBegan, "Your order is being fulfilled.")
+            }
+            Self::EndFulfilment => (OrderEvent::Fulfilled, "Your order is fulfilled."),
         }
     }
 
@@ -201,7 +197,28 @@ impl OrderStep {
         match self {
             Self::CloseUnpaid => OrderState::Closed,
             Self::BeginFulfilment => OrderState::Fulfilling,
-            Self::EndFulfilment | Self::FulfilAtOnce => OrderState::Fulfilled,
+            Self::EndFulfilment => OrderState::Fulfilled,
+        }
+    }
+}
+
+/// How far an order goes with the word that pays it, in the same transaction.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum OncePaid {
+    /// It stays `paid`, for somebody is to be asked.
+    #[default]
+    Waits,
+    /// `paid → fulfilling → fulfilled`: nobody is asked.
+    Fulfilled,
+}
+
+impl OncePaid {
+    /// The steps after `paid`.
+    #[must_use]
+    pub fn steps(self) -> &'static [OrderStep] {
+        match self {
+            Self::Waits => &[],
+            Self::Fulfilled => &[OrderStep::BeginFulfilment, OrderStep::EndFulfilment],
         }
     }
 }
@@ -304,14 +321,18 @@ pub trait OrderBook {
     async fn payment(&self, payment: PaymentId) -> PortResult<Option<Payment>>;
 
     /// Applies the provider's words, in one transaction where they are the ordinary ones; replies in their order. Versions
-    /// only move forward. A success pays the order and sells its hold. One for a closed order holds its goods again under
-    /// all checks of a first hold and pays it, else the money goes back; so does what no order can take. An error is of
-    /// them all, as with [`step_orders`](Self::step_orders).
-    async fn apply_payments(&self, updates: Vec<PaymentUpdate>) -> PortResult<Vec<PaymentStep>>;
+    /// only move forward. A success pays the order and sells its hold, and the order goes on as `once_paid` says. One for a
+    /// closed order holds its goods again under all checks of a first hold and pays it, else the money goes back; so does
+    /// what no order can take. An error is of them all, as with [`step_orders`](Self::step_orders).
+    async fn apply_payments(
+        &self,
+        updates: Vec<PaymentUpdate>,
+        once_paid: OncePaid,
+    ) -> PortResult<Vec<PaymentStep>>;
 
-    /// One word.
+    /// One word; an order that it pays waits.
     async fn apply_payment(&self, update: PaymentUpdate) -> PortResult<PaymentStep> {
-        let mut steps = self.apply_payments(vec![update]).await?;
+        let mut steps = self.apply_payments(vec![update], OncePaid::Waits).await?;
         Ok(steps.pop().unwrap_or(PaymentStep::Unknown))
     }
 

@@ -17,11 +17,11 @@ use sluice_core::{
         AfterSales, Audit, AuditRow, Author, Ban, BanList, BanRule, Block, Books, ChangeEnd,
         ChangeReply, Changed, Created, CursorSaved, Deleted, Duty, EntryBook, EntryRecord,
         GateImage, HoldReply, HoldRequest, HoldUpdate, HoldWord, IdempotencyKey, KeysSwept,
-        LeaseReply, MoveBook, MoveName, NewOutcome, NewPayment, OrderBook, OrderCount, OrderStep,
-        Payment, PaymentStep, PaymentUpdate, PlaceMove, PortError, PortResult, RefundReply, Replay,
-        SaleBook, SaleMinute, ShopBook, ShopReply, ShopReport, ShopWord, SimulatedPayment,
-        SimulatedRefund, SimulatedState, Speaker, StandReply, StandbyBook, StandbyList, StepReply,
-        StockBalance, UpkeepBook,
+        LeaseReply, MoveBook, MoveName, NewOutcome, NewPayment, OncePaid, OrderBook, OrderCount,
+        OrderStep, Payment, PaymentStep, PaymentUpdate, PlaceMove, PortError, PortResult,
+        RefundReply, Replay, SaleBook, SaleMinute, ShopBook, ShopReply, ShopReport, ShopWord,
+        SimulatedPayment, SimulatedRefund, SimulatedState, Speaker, StandReply, StandbyBook,
+        StandbyList, StepReply, StockBalance, UpkeepBook,
     },
     reconcile::Reconciliation,
     refund::{Refund, RefundAsked},
@@ -186,7 +186,11 @@ impl OrderBook for Stores {
         Err(PortError::Full)
     }
 
-    async fn apply_payments(&self, _: Vec<PaymentUpdate>) -> PortResult<Vec<PaymentStep>> {
+    async fn apply_payments(
+        &self,
+        _: Vec<PaymentUpdate>,
+        _: OncePaid,
+    ) -> PortResult<Vec<PaymentStep>> {
         Err(PortError::Full)
     }
 
