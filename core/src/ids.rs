@@ -436,6 +436,33 @@ mod tests {
         assert_eq!(HoldId::of_entry(entry, 0).as_bytes()[..6], entry.as_bytes()[..6]);
     }
 
+    /// Requests that are repeated after an upgrade name what they named before it.
+    #[test]
+    fn derived_ids_are_what_they_always_were() {
+        let of = *b"\x01\x9a\x1c\x1e\x80\x00\x70\x00\x80\x00\x00\x00\x00\x00\x00\x07";
+        let (entry, order) = (EntryId::from_bytes(of), OrderId::from_bytes(of));
+        let payment = PaymentId::from_bytes(of);
+        let derived = [
+            HoldId::of_entry(entry, 1).to_string(),
+            HoldId::of_late_payment(payment).to_string(),
+            HoldId::of_change(order, Version(3)).to_string(),
+            HoldId::of_request(order, "key").to_string(),
+            RefundId::of_payment(payment).to_string(),
+            RefundId::of_change(order, Version(3)).to_string(),
+            RefundId::of_request(order, "key").to_string(),
+        ];
+        let known = [
+            "019a1c1e-8000-8691-8949-51c8cd1ec1e2",
+            "019a1c1e-8000-87f8-a2e0-55f8cf206156",
+            "019a1c1e-8000-8350-980b-e9bc9a9d1e56",
+            "019a1c1e-8000-81e6-b3eb-846baf0f74ac",
+            "019a1c1e-8000-83ea-9e62-7942bf6e6a06",
+            "019a1c1e-8000-80cf-b83b-58de749ced2f",
+            "019a1c1e-8000-8e18-964a-c61d59cd492c",
+        ];
+        assert_eq!(derived, known);
+    }
+
     #[test]
     fn a_buyer_is_never_printed_by_accident() {
         let buyer = BuyerId::new("ada@example.org").unwrap();

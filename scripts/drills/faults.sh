@@ -15,9 +15,12 @@ AWAY_SECONDS=5
 # How long a frozen dispatcher sleeps: longer than its lease and its heartbeats.
 FROZEN_SECONDS=20
 
-# How often a worker is killed, and how long it stays away at most.
+# How often a worker is killed, twice over, and how long it stays away at most.
 KILLS=20
 KILLED_SECONDS_MAX=3
+# The line's pace and the disk's, the first time: one worker has a commit on its way, and the other nothing to do.
+QUIET_CEILING=20
+QUIET_COMMIT_MICROSECONDS=50000
 
 # Which stage a fault needs: another Redis, or an unruly payment provider.
 stage_of() {
@@ -71,8 +74,16 @@ fault_freeze_dispatcher() {
     kill -CONT "${PIDS[$active]}"
 }
 
-# In all that disorder, now this one, now that one, from the first payments to the last deadlines.
+# In all that disorder, now this one, now that one: first with the line slow and the disk slower, when a turn that comes again finds
+# its own commit still on the way; then in full swing, to the last deadlines.
 fault_kill_workers() {
+    tune "$QUIET_CEILING" && slow_disk "$QUIET_COMMIT_MICROSECONDS" || return 1
+    kill_workers
+    slow_disk 0 && tune "$CEILING" || return 1
+    kill_workers
+}
+
+kill_workers() {
     local kill worker
     for ((kill = 0; kill < KILLS; kill++)); do
         worker=worker-$((RANDOM % 2 + 1))

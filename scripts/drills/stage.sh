@@ -8,8 +8,6 @@ CROWD=
 AUDITOR=
 # Admin addresses of the roles from here on, in the order of ROLES; what buyers reach, twenty higher.
 FIRST_PORT=${SLUICE_DRILL_PORT:-19300}
-# How long a commit takes at least on the slow disk of the disorderly stage.
-COMMIT_MICROSECONDS=50000
 
 # await SECONDS WHAT CONDITION…: until it holds; fails if it does not.
 await() {
@@ -29,7 +27,7 @@ set_stage() {
     else
         start_services all rabbitmq redis postgres
     fi
-    if [[ $1 == disorderly ]]; then slow_commits; fi
+    command -v psql >/dev/null || give_up "psql is missing; on Debian: apt-get install postgresql-client"
     write_configuration "$1"
     local role
     TARGETS=("http://127.0.0.1:$(port_of admission-1)" "http://127.0.0.1:$(port_of admission-2)")
@@ -39,12 +37,15 @@ set_stage() {
     done
 }
 
-# The ledger's disk is slow, so that whoever is killed has a commit on its way as a rule: asked for, and seen by nobody yet.
-slow_commits() {
+# The ledger's disk takes so many microseconds longer for a commit.
+slow_disk() {
     psql --quiet --no-psqlrc --output /dev/null --set ON_ERROR_STOP=1 "${STORES[POSTGRES_URL]}" \
-        --command "ALTER SYSTEM SET commit_delay = $COMMIT_MICROSECONDS" --command "ALTER SYSTEM SET commit_siblings = 0" \
-        --command "SELECT pg_reload_conf()" || give_up "the ledger's disk could not be slowed down"
+        --command "ALTER SYSTEM SET commit_delay = $1" --command "ALTER SYSTEM SET commit_siblings = 0" \
+        --command "SELECT pg_reload_conf()"
 }
+
+# The line moves at most so many places a second.
+tune() { operate PATCH "/v1/sales/$SALE/policy" "{ \"ceiling_per_second\": $1 }" >/dev/null; }
 
 # The ledger keeps its tables and loses what makes them keep their word.
 drop_constraints() {

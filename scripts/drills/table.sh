@@ -27,12 +27,15 @@ record_result() {
         jq -c --arg fault "$fault" --argjson notes "$notes" --argjson found "$found" "$STALL"'{
             fault: $fault, joined, turned_away, orders, paid, took_seconds, called_off,
             longest_join_seconds: (.joins_ms.max / 1000), longest_stall_seconds: stall,
-            refusals, promises: [.promises[] | .name as $name | [$found[] | select(.name == $name).broken] as $more
-                | { name, held: (.held and $more == []), broken: (.broken + $more) }],
-            notes: $notes
+            refusals, notes: $notes,
+            promises: (reduce $found[] as $one ([.promises[] | { name, held, broken }];
+                if any(.[]; .name == $one.name) then . else . + [{ name: $one.name, held: false, broken: [] }] end
+                | map(if .name == $one.name then .held = false | .broken += [$one.broken] else . end)))
         }' "$report"
     else
-        jq -n -c --arg fault "$fault" --argjson notes "$notes" '{ fault: $fault, promises: [], notes: ($notes + ["no report"]) }'
+        jq -n -c --arg fault "$fault" --argjson notes "$notes" --argjson found "$found" '{
+            fault: $fault, promises: [$found[] | { name, held: false, broken: [.broken] }], notes: ($notes + ["no report"])
+        }'
     fi >>"$FOLDER/results.jsonl"
 }
 

@@ -30,7 +30,7 @@ use crate::{
     metrics,
     orders::with,
     shared::Shared,
-    word::{self, Word},
+    word::{self, Comes, Word},
 };
 
 /// Largest callback, in bytes; a larger one is answered 413.
@@ -191,7 +191,7 @@ fn begin(shared: &Arc<Shared>, body: &Bytes) -> Result<oneshot::Receiver<Answer>
 /// Applies a callback, answers what it did, and counts it. When the ledger does not say so within the time a provider
 /// waits, the callback is kept, and the ledger's word is still followed when it comes.
 async fn take(shared: Arc<Shared>, update: PaymentUpdate, sender: oneshot::Sender<Answer>) {
-    let mut applying = pin!(word::apply(&shared, update.clone()));
+    let mut applying = pin!(word::apply(&shared, update.clone(), Comes::Fresh));
     let answer = |(answer, result)| {
         metrics::callback(result);
         if sender.send(answer).is_err() {

@@ -129,14 +129,22 @@ async fn found_paid(shared: &Shared, order: &Order, id: PaymentId) -> PortResult
         return Ok(Step::Later);
     };
     let update = payment.found(PaymentState::Succeeded);
-    match shared.ask(|| shared.words.ask(update.clone())).await? {
+    let mut asked = 0;
+    let step = shared.ask(|| {
+        asked += 1;
+        shared.words.ask(update.clone())
+    });
+    match step.await? {
         PaymentStep::Applied { order, gate } => {
-            shared.entered_by_payment(&order, gate, Goods::Stay);
+            shared.entered_by_payment(&order, gate);
             Ok(Step::Now(Box::new(order)))
         }
         // The callback came in between, or the money is another's: the order says how to go on.
         PaymentStep::Ignored { order: now, gate } if now.state != OrderState::Closing => {
             // An answer of ours that was lost is told by the repeat.
+            if asked > 1 {
+                shared.tell_entered(&now);
+            }
             shared.follow(&now, gate);
             Ok(Step::Now(Box::new(now)))
         }

@@ -30,7 +30,8 @@ pub enum FulfilmentError {
 pub trait Fulfilment: Debug + Send + Sync {
     async fn fulfil(&self, order: &Order) -> Result<(), FulfilmentError>;
 
-    /// How far an order goes with its payment. Where it waits, [`fulfil`](Self::fulfil) is called.
+    /// How far an order goes with its payment. [`fulfil`](Self::fulfil) is called for those that wait, for those that an earlier
+    /// process left waiting, and for changes.
     fn once_paid(&self) -> OncePaid {
         OncePaid::Waits
     }

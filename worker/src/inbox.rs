@@ -20,7 +20,7 @@ use crate::{
     backoff::Backoff,
     metrics,
     shared::Shared,
-    word::{self, Word},
+    word::{self, Comes, Word},
 };
 
 /// Most callbacks in hand, all of which are applied at the same time; the rest stays in the inbox.
@@ -83,7 +83,7 @@ async fn settle(
     outlet: &dyn WorkOutlet,
     kept: CallbackDelivery,
 ) -> PortResult<()> {
-    let fault = match word::apply(shared, kept.update.clone()).await {
+    let fault = match word::apply(shared, kept.update.clone(), Comes::Again).await {
         Ok(Word::Unknown) => Fault::Unknown,
         Ok(Word::WrongAmount) => {
             return bury(shared, outlet, &kept, &Fault::WrongAmount.to_string()).await;
@@ -162,7 +162,7 @@ async fn ask_provider(shared: &Shared, update: &PaymentUpdate) -> PortResult<Str
     let Some(payment) = known.filter(|payment| payment.order == update.order) else {
         return Ok(format!("{said}, of a payment the ledger does not have"));
     };
-    match word::apply(shared, payment.found(state)).await {
+    match word::apply(shared, payment.found(state), Comes::Again).await {
         Ok(word) => Ok(format!("{said}, which was {}", word.as_str())),
         Err(silence) if silence.is_silence() => Err(silence),
         Err(PortError::Unavailable(_)) if shared.ledger_writes().await => {

@@ -93,9 +93,16 @@ impl Shared {
         self.follow_with(order, gate, goods);
     }
 
-    /// As [`entered_with`](Self::entered_with), with the states that the same transaction led through.
-    pub(crate) fn entered_by_payment(&self, order: &Order, gate: Option<HoldUpdate>, goods: Goods) {
+    /// As [`entered`](Self::entered), by a word on a payment. Money that moved an order moved its hold too, or goes back; a word
+    /// that only repeats in another version moved nothing.
+    pub(crate) fn entered_by_payment(&self, order: &Order, gate: Option<HoldUpdate>) {
+        let over = order.state == OrderState::Refunded;
+        if gate.is_none() && !over && order.state != OrderState::Refunding {
+            return;
+        }
+        let goods = if over { Goods::CameBack } else { Goods::Stay };
         if order.state == OrderState::Fulfilled {
+            // The same transaction led through these.
             for passed in [OrderState::Paid, OrderState::Fulfilling] {
                 metrics::orders_entered(&order.sale, passed, 1);
             }

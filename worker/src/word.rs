@@ -3,10 +3,19 @@
 
 use sluice_core::{
     order::OrderState,
-    ports::{PaymentStep, PaymentUpdate, PortResult},
+    ports::{PaymentState, PaymentStep, PaymentUpdate, PortResult},
 };
 
 use crate::{aftermath::Goods, shared::Shared};
+
+/// When a word comes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Comes {
+    /// From the provider, for all that we know the first time.
+    Fresh,
+    /// Once more: the ledger had not said what it did with it.
+    Again,
+}
 
 /// What a word did.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,24 +45,29 @@ impl Word {
 }
 
 /// Applies it. Committed when it returns; an error means that nobody knows.
-pub(crate) async fn apply(shared: &Shared, update: PaymentUpdate) -> PortResult<Word> {
-    let (payment, order) = (update.payment, update.order);
+pub(crate) async fn apply(
+    shared: &Shared,
+    update: PaymentUpdate,
+    comes: Comes,
+) -> PortResult<Word> {
+    let (payment, order, state) = (update.payment, update.order, update.state);
     Ok(match shared.apply(update).await? {
         PaymentStep::Applied { order, gate } => {
-            // Money that moved an order moved its hold too, or goes back; a word that only repeats in another version moves
-            // nothing.
-            let over = order.state == OrderState::Refunded;
-            let goods = if over { Goods::CameBack } else { Goods::Stay };
-            if gate.is_some() || over || order.state == OrderState::Refunding {
-                shared.entered_by_payment(&order, gate, goods);
-            }
+            shared.entered_by_payment(&order, gate);
             if order.state == OrderState::Paid {
                 shared.take_up(order);
             }
             Word::Applied
         }
         PaymentStep::Ignored { order, gate } => {
-            // Whoever applied it may have lost the ledger's answer: the gate hears the same word once more.
+            // Whoever applied it may have lost the ledger's answer: the gate hears the same word once more, and the buyer.
+            if comes == Comes::Again
+                && state == PaymentState::Succeeded
+                && order.state == OrderState::Fulfilled
+                && order.payment == Some(payment)
+            {
+                shared.tell_entered(&order);
+            }
             if gate.is_some() {
                 shared.follow(&order, gate);
             } else if order.state == OrderState::Refunded {

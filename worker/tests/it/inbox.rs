@@ -18,8 +18,8 @@ use sluice_core::{
     money::{AmountFen, Currency},
     order::OrderState,
     ports::{
-        CallbackDeliveries, CallbackDelivery, CallbackInbox, CallbackIntake, PaymentState,
-        PaymentUpdate, PortError, PortResult, WorkOutlet,
+        CallbackDeliveries, CallbackDelivery, CallbackInbox, CallbackIntake, Contact, Notifier,
+        Occasion, PaymentState, PaymentUpdate, PortError, PortResult, Reach, WorkOutlet,
     },
     webhook::Secrets,
 };
@@ -30,6 +30,7 @@ use crate::{
     house::{House, PRICE, SECRET, until},
     shaky::{Shaky, shaky},
     shop::{Answer, Shop},
+    telling::Postbox,
 };
 
 /// An inbox in memory. Retries come back at once.
@@ -162,6 +163,7 @@ struct Scene {
     shop: Shop,
     ledger: Arc<Shaky>,
     inbox: Arc<Shelf>,
+    postbox: Arc<Postbox>,
     entry: LineEntry,
     order: OrderId,
     payment: PaymentId,
@@ -182,16 +184,20 @@ impl Scene {
         config: Config,
     ) -> Self {
         let house = House::open(10).await;
-        let entry = house.entry(1, "ada", 2);
+        let contact = Contact::new(Some("ada@example.com".into()), None).unwrap();
+        let reach = Some(Box::new(Reach { contact, locale: "en".into() }));
+        let entry = LineEntry { reach, ..house.entry(1, "ada", 2) };
         let order = house.order(std::slice::from_ref(&entry)).await[0];
         let (ports, ledger) = shaky(&house, None, false);
-        let ports = WorkerPorts { inbox, ..ports };
+        let postbox = Arc::new(Postbox::default());
+        let notifier = Arc::clone(&postbox) as Arc<dyn Notifier>;
+        let ports = WorkerPorts { inbox, notifier, ..ports };
         let shop = Shop::open_over(&house, ports, config, false).await;
         let opened = shop.post(&format!("/v1/orders/{order}/payment"), &house.token(&entry)).await;
         assert_eq!(opened.status, 201, "{opened:?}");
         let text = |field: &str| opened.json()[field].as_str().unwrap().to_owned();
         let (payment, pay_url) = (text("payment").parse().unwrap(), text("pay_url"));
-        Self { house, shop, ledger, inbox: kept, entry, order, payment, pay_url }
+        Self { house, shop, ledger, inbox: kept, postbox, entry, order, payment, pay_url }
     }
 
     fn away(&self, away: bool) {
@@ -319,7 +325,12 @@ async fn an_answer_that_was_lost_is_told_by_the_repeat() {
     scene.call_back().await.assert_problem(503, "unavailable");
     until("the inbox is empty", async || scene.inbox.is_empty()).await;
     assert_eq!((scene.inbox.acked(), scene.inbox.buried()), (1, vec![]));
+    until("the buyer hears of it", async || !scene.postbox.of("ada").is_empty()).await;
+    // What a provider repeats of itself is no news.
+    assert_eq!(scene.call_back().await.json()["result"].as_str(), Some("ignored"));
+    let postbox = Arc::clone(&scene.postbox);
     scene.close().await;
+    assert_eq!(postbox.occasions("ada"), [Occasion::Fulfilled]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -229,11 +229,10 @@ async fn a_provider_out_of_reach_for_too_long_is_not_waited_for() {
     worker.stop().await;
 }
 
-#[tokio::test]
-async fn what_a_crash_left_paid_is_fulfilled_once_the_shop_answers() {
-    let house = House::open(3).await;
-    let order = one_order(&house).await;
-    let payment = begin_payment(&house, order).await;
+/// An order that was paid a minute ago, and nobody went on with.
+async fn left_paid(house: &House) -> OrderId {
+    let order = one_order(house).await;
+    let payment = begin_payment(house, order).await;
     let waiting = house.find(order).await;
     let paid = PaymentUpdate {
         payment,
@@ -245,7 +244,27 @@ async fn what_a_crash_left_paid_is_fulfilled_once_the_shop_answers() {
     };
     house.ports.ledger.apply_payment(paid).await.unwrap();
     house.clock.advance(Duration::from_secs(60));
+    order
+}
 
+#[tokio::test]
+async fn what_another_left_paid_is_fulfilled_where_nobody_is_asked() {
+    let house = House::open(3).await;
+    let order = left_paid(&house).await;
+    let worker = worker(&house, Told::saying(None), Config::default());
+    house.order_in(order, OrderState::Fulfilled).await;
+    let history = house.find(order).await.history;
+    let states: Vec<OrderState> = history.iter().map(|change| change.state).collect();
+    use OrderState::{AwaitingPayment, Fulfilled, Fulfilling, Paid};
+    assert_eq!(states, [AwaitingPayment, Paid, Fulfilling, Fulfilled]);
+    house.assert_balanced().await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_crash_left_paid_is_fulfilled_once_the_shop_answers() {
+    let house = House::open(3).await;
+    let order = left_paid(&house).await;
     let slow = Arc::new(Slow { away: AtomicU64::new(2), orders: Mutex::default() });
     let provider = Told::saying(None);
     let fulfilment: Arc<dyn Fulfilment> = Arc::clone(&slow) as Arc<dyn Fulfilment>;

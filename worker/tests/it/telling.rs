@@ -18,15 +18,15 @@ use crate::house::{House, Running, until};
 
 /// Keeps what it was given.
 #[derive(Debug, Default)]
-struct Postbox(Mutex<Vec<Notification>>);
+pub(crate) struct Postbox(Mutex<Vec<Notification>>);
 
 impl Postbox {
-    fn of(&self, buyer: &str) -> Vec<Notification> {
+    pub(crate) fn of(&self, buyer: &str) -> Vec<Notification> {
         let all = self.0.lock().unwrap();
         all.iter().filter(|told| told.buyer.as_str() == buyer).cloned().collect()
     }
 
-    fn occasions(&self, buyer: &str) -> Vec<Occasion> {
+    pub(crate) fn occasions(&self, buyer: &str) -> Vec<Occasion> {
         self.of(buyer).into_iter().map(|told| told.occasion).collect()
     }
 }

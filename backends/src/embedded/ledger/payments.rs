@@ -124,11 +124,12 @@ pub(super) fn apply(
         && order.state == OrderState::Paid
     {
         for step in once_paid.steps() {
-            if let StepReply::Done { order: next, .. } =
+            let StepReply::Done { order: next, .. } =
                 steps::take(connection, now, order.clone(), Step::of(*step))?
-            {
-                *order = next;
-            }
+            else {
+                break;
+            };
+            *order = next;
         }
     }
     Ok(applied)

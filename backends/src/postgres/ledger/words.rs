@@ -23,7 +23,7 @@ use crate::postgres::{
     fault::Fault,
 };
 
-/// Applies words; replies in their order. One that the ledger rejects is tried alone, and the others have been taken by then.
+/// Applies words; replies in their order. Of a batch that the ledger rejects nothing is done: whoever gathered it asks for each.
 pub(super) async fn apply_all(
     ledger: &SqlLedger,
     updates: Vec<PaymentUpdate>,
@@ -39,8 +39,8 @@ pub(super) async fn apply_all(
             .await;
         let applied = match applied {
             Ok(applied) => applied,
-            Err(error) if error.is_silence() => return Err(error),
-            Err(_) => vec![None; batch.len()],
+            Err(error) if error.is_silence() || batch.len() > 1 => return Err(error),
+            Err(_) => vec![None],
         };
         for (step, update) in applied.into_iter().zip(batch) {
             steps.push(match step {

@@ -203,10 +203,9 @@ impl OrderStep {
 }
 
 /// How far an order goes with the word that pays it, in the same transaction.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OncePaid {
     /// It stays `paid`, for somebody is to be asked.
-    #[default]
     Waits,
     /// `paid → fulfilling → fulfilled`: nobody is asked.
     Fulfilled,
