@@ -15,12 +15,14 @@ AWAY_SECONDS=5
 # How long a frozen dispatcher sleeps: longer than its lease and its heartbeats.
 FROZEN_SECONDS=20
 
-# How often a worker is killed, twice over, and how long it stays away at most.
+# How often a worker is killed at random, and how long it stays away at most.
 KILLS=20
 KILLED_SECONDS_MAX=3
-# The line's pace and the disk's, the first time: one worker has a commit on its way, and the other nothing to do.
-QUIET_CEILING=20
-QUIET_COMMIT_MICROSECONDS=50000
+# How often one is killed while it commits, and the line's pace meanwhile: when one dies, the other has nothing to do.
+QUIET_KILLS=5
+QUIET_CEILING=10
+# How long commits are held up around such a death: a turn comes to the other worker meanwhile.
+HELD_UP_SECONDS=1
 
 # Which stage a fault needs: another Redis, or an unruly payment provider.
 stage_of() {
@@ -74,25 +76,41 @@ fault_freeze_dispatcher() {
     kill -CONT "${PIDS[$active]}"
 }
 
-# In all that disorder, now this one, now that one: first with the line slow and the disk slower, when a turn that comes again finds
-# its own commit still on the way; then in full swing, to the last deadlines.
+# In all that disorder: first with the line slow, whoever is committing, so that its turns come to the other while nobody can see
+# what became of them; then in full swing, now this one, now that one, to the last deadlines.
 fault_kill_workers() {
-    tune "$QUIET_CEILING" && slow_disk "$QUIET_COMMIT_MICROSECONDS" || return 1
-    kill_workers
-    slow_disk 0 && tune "$CEILING" || return 1
-    kill_workers
+    tune "$QUIET_CEILING" "$QUIET_CEILING" || return 1
+    kill_workers "$QUIET_KILLS" caught_committing || return 1
+    tune "$CEILING" "$TAIL" || return 1
+    kill_workers "$KILLS" any_worker
 }
 
+# A worker whose orders are held up on their way. Where other commits of theirs are held up first, that is tried again.
+caught_committing() {
+    local tries
+    for ((tries = 0; tries < 20; tries++)); do
+        hold_commits || return 1
+        committing_worker && return
+        let_commits_go || return 1
+        sleep 0.5
+    done
+    return 1
+}
+
+any_worker() { echo "worker-$((RANDOM % 2 + 1))"; }
+
+# kill_workers COUNT WHICH: a command that names the next one.
 kill_workers() {
     local kill worker
-    for ((kill = 0; kill < KILLS; kill++)); do
-        worker=worker-$((RANDOM % 2 + 1))
+    for ((kill = 0; kill < $1; kill++)); do
+        worker=$("$2") || return 1
         if ! is_running "$worker"; then
             NOTES+=("$worker ended by itself; see $worker.log")
-            start_role "$worker"
+            let_commits_go && start_role "$worker"
             continue
         fi
         kill_at_once "$worker"
+        if [[ $2 == caught_committing ]]; then sleep "$HELD_UP_SECONDS" && let_commits_go || return 1; fi
         sleep "$((RANDOM % KILLED_SECONDS_MAX)).$((RANDOM % 10))"
         start_role "$worker"
         sleep "$((RANDOM % KILLED_SECONDS_MAX + 1))"

@@ -37,15 +37,32 @@ set_stage() {
     done
 }
 
-# The ledger's disk takes so many microseconds longer for a commit.
-slow_disk() {
+# The ledger waits for a standby that says nothing, as a cluster does when one hangs: the workers' commits are asked for, and nobody
+# sees what became of them until they are let go.
+hold_commits() { set_standbys "= '*'"; }
+let_commits_go() { set_standbys "TO DEFAULT"; }
+
+set_standbys() {
     psql --quiet --no-psqlrc --output /dev/null --set ON_ERROR_STOP=1 "${STORES[POSTGRES_URL]}" \
-        --command "ALTER SYSTEM SET commit_delay = $1" --command "ALTER SYSTEM SET commit_siblings = 0" \
-        --command "SELECT pg_reload_conf()"
+        --command "ALTER SYSTEM SET synchronous_standby_names $1" --command "SELECT pg_reload_conf()"
 }
 
-# The line moves at most so many places a second.
-tune() { operate PATCH "/v1/sales/$SALE/policy" "{ \"ceiling_per_second\": $1 }" >/dev/null; }
+# The worker whose orders wait to be committed, as soon as there is one.
+committing_worker() {
+    local port inode worker
+    port=$(psql --quiet --no-psqlrc --tuples-only --no-align --set ON_ERROR_STOP=1 "${STORES[POSTGRES_URL]}" \
+        --file "$here/drills/committing.sql") && [[ -n $port ]] || return 1
+    # Its end of the connection, by the port.
+    inode=$(awk -v port="$(printf ':%04X' "$port")" 'substr($2, 9) == port { print $10 }' /proc/net/tcp)
+    for worker in worker-1 worker-2; do
+        if find "/proc/${PIDS[$worker]}/fd" -lname "socket:\[$inode\]" 2>/dev/null | grep -q .; then echo "$worker" && return; fi
+    done
+    # It is gone meanwhile.
+    any_worker
+}
+
+# tune CEILING TAIL: the line moves at most and at least so many places a second.
+tune() { operate PATCH "/v1/sales/$SALE/policy" "{ \"ceiling_per_second\": $1, \"tail_per_second\": $2 }" >/dev/null; }
 
 # The ledger keeps its tables and loses what makes them keep their word.
 drop_constraints() {
@@ -196,6 +213,10 @@ random_word() { head -c 512 /dev/urandom | LC_ALL=C tr -dc 'a-zA-Z0-9' | head -c
 start_role() {
     local name=$1 role=${1%-*} variables
     variables=("SLUICE_ADMIN__LISTEN=127.0.0.1:$(admin_port_of "$name")")
+    # The others do not wait for a standby, so that the line goes on while the workers' commits are held up.
+    if [[ $role != worker ]]; then
+        variables+=("SLUICE_POSTGRES__URL=${STORES[POSTGRES_URL]}?options=-c%20synchronous_commit%3Dlocal")
+    fi
     case $role in
         admission) variables+=("SLUICE_ADMISSION__LISTEN=127.0.0.1:$(port_of "$name")") ;;
         worker) variables+=("SLUICE_WORKER__LISTEN=127.0.0.1:$(port_of "$name")") ;;
